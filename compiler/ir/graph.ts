@@ -1,0 +1,107 @@
+/**
+ * The tensor graph: immutable values, each an op applied to operands, or a leaf. Identity of objects is identity of values.
+ * Every value carries its origin through all later levels, so that a kernel, a NaN or a large buffer is told by `.model` line.
+ */
+import type { AnyOp } from '../ops/define.ts';
+import type { Span } from '../source/text.ts';
+import type { TensorType } from './type.ts';
+
+/** Where a value comes from. */
+export interface Origin {
+  /** The user's expression; for values made inside a library layer, the innermost expression in a file of the user's. */
+  readonly span: Span | null;
+  /** The path of layer instances it was made in: ['encoder', 'block.0', 'linear']. */
+  readonly scope: readonly string[];
+  readonly phase: Phase;
+}
+export type Phase = 'forward' | 'backward' | 'update' | 'initialise';
+
+/** What a graph starts from. `seed`, `step` (from 1) and `steps` (their planned number) are scalars that the training loop sets. */
+export interface Leaf {
+  readonly role: 'input' | 'parameter' | 'state' | 'seed' | 'step' | 'steps';
+  /** The path that names it in a weights file; for inputs, the input's name. */
+  readonly name: string;
+}
+
+export interface Value {
+  /** Null for a leaf. */
+  readonly op: AnyOp | null;
+  readonly leaf: Leaf | null;
+  readonly operands: readonly Value[];
+  readonly attrs: Attrs;
+  readonly type: TensorType;
+  /** Set once, by `stamp`, right after the value was made. */
+  origin: Origin | null;
+}
+export type Attrs = Readonly<Record<string, unknown>>;
+
+export const leaf = (role: Leaf['role'], name: string, type: TensorType, origin: Origin | null = null): Value =>
+  ({ op: null, leaf: { role, name }, operands: [], attrs: {}, type, origin });
+
+/** Gives `origin` to every value reachable from `root` that has none yet. */
+export function stamp(root: Value, origin: Origin): void {
+  if (root.origin !== null) return;
+  const pending = [root];
+  while (pending.length > 0) {
+    const value = pending.pop()!;
+    if (value.origin !== null) continue;
+    value.origin = origin;
+    pending.push(...value.operands);
+  }
+}
+
+/** Values reachable from `roots`, operands before users, without recursion: graphs may be deep. */
+export function topological(roots: readonly Value[]): Value[] {
+  const order: Value[] = [];
+  const state = new Map<Value, 'open' | 'done'>();
+  const pending = [...roots].reverse();
+  while (pending.length > 0) {
+    const value = pending[pending.length - 1]!;
+    if (state.get(value) === undefined) {
+      state.set(value, 'open');
+      for (let i = value.operands.length - 1; i >= 0; i--) if (!state.has(value.operands[i]!)) pending.push(value.operands[i]!);
+      continue;
+    }
+    pending.pop();
+    if (state.get(value) === 'open') {
+      state.set(value, 'done');
+      order.push(value);
+    }
+  }
+  return order;
+}
+
+/** The same graph with some values replaced; everything that does not reach a replaced value keeps its identity. */
+export function replace(roots: readonly Value[], replacements: ReadonlyMap<Value, Value>): Value[] {
+  const mapped = new Map<Value, Value>(replacements);
+  for (const value of topological(roots)) {
+    if (mapped.has(value)) continue;
+    const operands = value.operands.map(operand => mapped.get(operand) ?? operand);
+    mapped.set(value, operands.every((operand, i) => operand === value.operands[i]) ? value : { ...value, operands });
+  }
+  return roots.map(root => mapped.get(root)!);
+}
+
+export interface Named {
+  readonly name: string;
+  readonly value: Value;
+}
+
+/** After every run of an entry the leaf holds the value. */
+export interface Update {
+  readonly leaf: Value;
+  readonly value: Value;
+}
+
+/** One thing that a program can do: initialise, train a step, evaluate a batch, predict. */
+export interface Entry {
+  readonly name: string;
+  readonly results: readonly Named[];
+  readonly updates: readonly Update[];
+}
+
+export interface Graph {
+  readonly entries: readonly Entry[];
+}
+
+export const entryRoots = (entry: Entry): readonly Value[] => [...entry.results.map(r => r.value), ...entry.updates.map(u => u.value)];

@@ -1,0 +1,132 @@
+/**
+ * What elaboration gives: a model whose layers are instantiated, whose loops are unrolled and whose shapes are known, with the
+ * optimiser and the settings of its train block. Differentiation turns it into a `Graph` of entries.
+ */
+import type { Span } from '../source/text.ts';
+import type { Named, Update, Value } from './graph.ts';
+import type { DType, Shape } from './type.ts';
+
+export interface Model {
+  readonly name: string;
+  readonly doc: string;
+  /** Rows of a training batch: the extent of the inputs' first dimension. */
+  readonly batch: number;
+  /** The name of that dimension; null when no input has a batch dimension (every input then is fed whole). */
+  readonly batchName: string | null;
+  readonly inputs: readonly Value[];
+  readonly parameters: readonly Parameter[];
+  /** Of layers, such as running means; the optimiser's own are in its groups. */
+  readonly states: readonly State[];
+  /** `if training` taken. */
+  readonly training: Forward;
+  readonly evaluation: Forward;
+  /** Evaluation of a single row, for what is left of a data set after whole batches. Null without a batch dimension. */
+  readonly single: Forward | null;
+  /** Empty without a train block. */
+  readonly groups: readonly ParameterGroup[];
+  readonly settings: TrainSettings;
+  readonly data: DataSettings | null;
+}
+
+/** One elaboration of the model's body. Leaves are shared between elaborations: the same `Value` for the same parameter. */
+export interface Forward {
+  readonly inputs: readonly Value[];
+  /** Null when the model declares none. */
+  readonly loss: Value | null;
+  readonly metrics: readonly Named[];
+  readonly outputs: readonly Named[];
+  /** State updates; empty in evaluation. */
+  readonly updates: readonly Update[];
+}
+
+export interface Parameter {
+  readonly leaf: Value;
+  /** Computed at start from the seed; depends on nothing but `seed`. */
+  readonly initial: Value;
+  /** False for what `freeze` names. */
+  readonly trainable: boolean;
+  readonly span: Span;
+}
+
+export interface State {
+  readonly leaf: Value;
+  readonly initial: Value;
+}
+
+/**
+ * Parameters that share one setting of the optimiser. The optimiser is elaborated once for the group on one-dimensional leaves as
+ * long as all its parameters together when it is elementwise (`flat`), else once for each parameter.
+ */
+export interface ParameterGroup {
+  readonly parameters: readonly Parameter[];
+  readonly flat: boolean;
+  /** One when flat, else one for each parameter, in order. */
+  readonly rules: readonly UpdateRule[];
+}
+
+/** The optimiser applied to stand-ins: differentiation puts the real parameter and gradient in their place. */
+export interface UpdateRule {
+  /** Leaves of role `parameter` and `input`, of the same type. */
+  readonly parameter: Value;
+  readonly gradient: Value;
+  readonly updated: Value;
+  /** State leaves have the optimiser's names for them (`m`, `v`), without a path. */
+  readonly states: readonly (State & { readonly updated: Value })[];
+  /** The optimiser's argument `lr`, a scalar of `step` and `steps`; null when it has none. */
+  readonly learningRate: Value | null;
+}
+
+export interface TrainSettings {
+  readonly epochs: number | null;
+  readonly steps: number | null;
+  readonly seed: number;
+  readonly clipNorm: number | null;
+  readonly accumulate: number;
+  /** Decay of an exponential moving average of the parameters, used in evaluation and saved beside them. */
+  readonly ema: number | null;
+  readonly precision: DType;
+  /** Bytes; null for no limit. */
+  readonly memory: number | null;
+  readonly evaluateEvery: Interval | null;
+  readonly checkpointEvery: Interval | null;
+  readonly checkpointKeep: number;
+  /** Evaluations without improvement of the loss after which training stops. */
+  readonly earlyStop: number | null;
+}
+
+export interface Interval {
+  readonly count: number;
+  readonly unit: 'steps' | 'epochs';
+}
+
+export interface DataSettings {
+  readonly sources: readonly DataSource[];
+  readonly shuffle: boolean;
+  /** Share of the training rows kept for training when there is no test source; null for no split. */
+  readonly split: number | null;
+  /** The number of last rows held out as test rows instead; null for none. */
+  readonly holdOut: number | null;
+}
+
+export interface DataSource {
+  /** `train`, `test`. */
+  readonly name: string;
+  readonly format: 'idx' | 'csv' | 'npy' | 'npz' | 'safetensors';
+  readonly fields: readonly DataField[];
+  readonly separator: string;
+  readonly header: boolean;
+}
+
+export interface DataField {
+  readonly input: string;
+  readonly dtype: DType;
+  /** Of one row, without the batch dimension. */
+  readonly shape: Shape;
+  readonly file: string;
+  /** csv: names (or zero-based positions as text) of the columns, in order. npz and safetensors: the one tensor's name. Empty otherwise. */
+  readonly columns: readonly string[];
+  /** csv: text values are classes, numbered in the order in which they sort. */
+  readonly categorical: boolean;
+  /** Whole numbers must be below this; null for no limit. Known where the input is an index of a table or of classes. */
+  readonly below: number | null;
+}

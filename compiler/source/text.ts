@@ -1,0 +1,31 @@
+/** Source text and places in it. A span points into one file by character offsets; lines and columns are computed when shown. */
+
+export interface SourceFile {
+  /** The path as the user knows it: relative to where the command was started, with forward slashes. */
+  readonly path: string;
+  readonly text: string;
+  /** Shipped with the compiler. Errors and origins prefer the user's own files. */
+  readonly library: boolean;
+}
+
+/** Characters `start` (inclusive) to `end` (exclusive) of a file. */
+export interface Span {
+  readonly file: SourceFile;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** One-based line and column of an offset. */
+export function position(file: SourceFile, offset: number): { readonly line: number; readonly column: number } {
+  const before = file.text.slice(0, offset);
+  const line = before.split('\n').length;
+  return { line, column: offset - before.lastIndexOf('\n') };
+}
+
+/** `path:line`, the form in which kernels, pictures and profiles name a place. */
+export const place = (span: Span): string => `${span.file.path}:${position(span.file, span.start).line}`;
+
+export const spanText = (span: Span): string => span.file.text.slice(span.start, span.end);
+
+/** The smallest span that covers both; they must be of one file. */
+export const cover = (a: Span, b: Span): Span => ({ file: a.file, start: Math.min(a.start, b.start), end: Math.max(a.end, b.end) });
