@@ -57,7 +57,7 @@ export interface Sample<O extends readonly string[], A> {
 }
 
 /** Says that constraint `label` must hold; `detail` gives both sides, symbolic first. */
-export type Require<C extends string> = (label: NoInfer<C>, holds: boolean, detail: string) => asserts holds;
+export type Require<C extends string> = (label: NoInfer<C>, holds: boolean, detail: string) => void;
 
 interface Common<O extends readonly string[], S extends Attributes, C extends string> {
   readonly name: string;
@@ -128,7 +128,7 @@ export function defineComposite<const O extends readonly string[], const S exten
 }
 
 const requirement = (definition: { readonly name: string; readonly constraints: Readonly<Record<string, string>> }) =>
-  (label: string, holds: boolean, detail: string): asserts holds => {
+  (label: string, holds: boolean, detail: string): void => {
     if (!holds) throw new ConstraintViolation(`${definition.name}.${label}`, definition.constraints[label]!, detail);
   };
 
