@@ -1,0 +1,825 @@
+/**
+ * The grammar of nabla as a chevrotain parser that builds the syntax tree while it reads. It takes tokens whose brackets are paired
+ * and whose line ends all count. A mistake ends the smallest of these that it is in: an expression, a declaration's type, a
+ * statement, an item; reading goes on behind it, and a `missing` expression or nothing stands in its place.
+ */
+import { EmbeddedActionsParser, EOF, isRecognitionException, MismatchedTokenException } from 'chevrotain';
+import type { IToken, ParserMethod, TokenType } from 'chevrotain';
+import { dtypes } from '../ir/type.ts';
+import type { DType } from '../ir/type.ts';
+import type { Report } from '../source/diagnostic.ts';
+import { suggest } from '../source/suggest.ts';
+import { cover } from '../source/text.ts';
+import type { SourceFile, Span } from '../source/text.ts';
+import type {
+  Argument, BinaryOperator, DimExpression, Expression, File, Import, Item, Name, Parameter, Setting, SettingException, SettingValue,
+  Statement, Subscript, TypeExpression,
+} from './ast.ts';
+import { tokenEnd, tokenSpan } from './lex.ts';
+import { errorMessages, found, mistake } from './messages.ts';
+import { foldOperators, height } from './operators.ts';
+import type { Part } from './operators.ts';
+import * as t from './tokens.ts';
+
+/** Expressions within expressions, and `else if` after `else if`. */
+const deepest = 200;
+/** Nodes on one path through an expression, chains included: later phases recurse over it. */
+const highest = 1000;
+
+/** What is read together and what the parser tells while reading. */
+export interface Reading {
+  readonly file: SourceFile;
+  readonly comments: readonly IToken[];
+  readonly report: Report;
+}
+
+const nothing: Reading = { file: { path: '', text: '', library: false }, comments: [], report: () => {} };
+
+interface GrammarError {
+  readonly message: string;
+  readonly token: IToken;
+  readonly previousToken?: IToken;
+}
+
+type Rule<T> = ParserMethod<[], T>;
+
+export class Grammar extends EmbeddedActionsParser {
+  private reading: Reading = nothing;
+  private expressions = 0;
+  private alternatives = 0;
+  private inModel = false;
+
+  constructor() {
+    super([...t.vocabulary], { recoveryEnabled: false, maxLookahead: 3, errorMessageProvider: errorMessages, skipValidations: true });
+    this.performSelfAnalysis();
+  }
+
+  /** Reads a whole file. Nothing of it stays behind: a grammar is dear to make (20 ms) and is therefore made once. */
+  read(reading: Reading, tokens: IToken[]): File {
+    this.input = tokens;
+    this.reading = reading;
+    this.expressions = this.alternatives = 0;
+    this.inModel = false;
+    const tree = this.wholeFile();
+    for (const { message, token, previousToken } of this.errors as readonly GrammarError[]) {
+      reading.report(mistake(reading.file, message, token, previousToken));
+    }
+    this.input = [];
+    this.reading = nothing;
+    return tree;
+  }
+
+  // ---- items ----
+
+  private readonly wholeFile: Rule<File> = this.RULE('wholeFile', (): File => {
+    const imports: Import[] = [];
+    const items: Item[] = [];
+    this.repeat(() => this.LA(1).tokenType === EOF, () => {
+      const item = this.attempt(() => this.SUBRULE(this.item), [t.Newline], () => null);
+      this.ACTION(() => {
+        if (item?.kind === 'import') imports.push(item);
+        else if (item !== null) items.push(item);
+      });
+      this.endOfStatement();
+    });
+    const { file } = this.reading;
+    return { kind: 'file', imports, items, span: { file, start: 0, end: file.text.length } };
+  });
+
+  private readonly item: Rule<Item | Import> = this.RULE('item', (): Item | Import =>
+    this.OR<Item | Import>({
+      DEF: [
+        { ALT: () => this.SUBRULE(this.importItem) },
+        { ALT: () => this.SUBRULE(this.modelItem) },
+        { ALT: () => this.SUBRULE(this.layerItem) },
+        { ALT: () => this.SUBRULE(this.functionItem) },
+        { ALT: () => this.SUBRULE(this.optimizerItem) },
+        { ALT: () => this.SUBRULE(this.dataBlock) },
+        { ALT: () => this.SUBRULE(this.trainBlock) },
+        { ALT: () => this.SUBRULE(this.constant) },
+      ],
+      ERR_MSG: '`model`, `layer`, `fn`, `optimizer`, `data`, `train`, `import` or a constant `name = …`',
+    }));
+
+  private readonly importItem: Rule<Import> = this.RULE('importItem', (): Import => {
+    const first = this.CONSUME(t.Import);
+    const path = this.CONSUME(t.Text);
+    return { kind: 'import', path: stringValue(path.image), pathSpan: this.at(path), span: this.from(first) };
+  });
+
+  private readonly modelItem: Rule<Item> = this.RULE('modelItem', (): Item => {
+    const first = this.CONSUME(t.Model);
+    const name = this.name(this.CONSUME(t.Name));
+    let parameters: Parameter[] = [];
+    this.OPTION(() => parameters = this.SUBRULE(this.parameters));
+    this.ACTION(() => this.inModel = true);
+    const body = this.SUBRULE(this.block);
+    this.ACTION(() => this.inModel = false);
+    return { kind: 'model', name, doc: this.doc(first), parameters, body, span: this.from(first) };
+  });
+
+  private readonly layerItem: Rule<Item> = this.RULE('layerItem', (): Item => {
+    const first = this.CONSUME(t.Layer);
+    const name = this.name(this.CONSUME(t.Name));
+    const parameters = this.SUBRULE(this.parameters);
+    const inputs = this.SUBRULE(this.inputs);
+    const result = this.SUBRULE(this.resultType);
+    const where = this.SUBRULE(this.conditions);
+    const body = this.SUBRULE(this.block);
+    return { kind: 'layer', name, doc: this.doc(first), parameters, inputs, result, where, body, span: this.from(first) };
+  });
+
+  private readonly functionItem: Rule<Item> = this.RULE('functionItem', (): Item => {
+    const first = this.CONSUME(t.Fn);
+    const name = this.name(this.CONSUME(t.Name));
+    const parameters = this.SUBRULE(this.parameters);
+    const result = this.SUBRULE(this.resultType);
+    const where = this.SUBRULE(this.conditions);
+    let short = false;
+    const body = this.OR<Statement[]>({
+      DEF: [
+        { ALT: () => {
+          this.CONSUME(t.Assign);
+          short = true;
+          const value = this.value();
+          return this.ACTION(() => [{ kind: 'return' as const, value, span: value.span }]);
+        } },
+        { ALT: () => this.SUBRULE(this.block) },
+      ],
+      ERR_MSG: '`= expression` or a block `{ … }`',
+    });
+    return { kind: 'fn', name, doc: this.doc(first), parameters, result, where, body, short, span: this.from(first) };
+  });
+
+  private readonly optimizerItem: Rule<Item> = this.RULE('optimizerItem', (): Item => {
+    const first = this.CONSUME(t.Optimizer);
+    const name = this.name(this.CONSUME(t.Name));
+    const parameters = this.SUBRULE(this.parameters);
+    const inputs: Name[] = [];
+    this.CONSUME(t.OpenParen);
+    this.AT_LEAST_ONE_SEP({ SEP: t.Comma, DEF: () => inputs.push(this.name(this.CONSUME2(t.Name))), ERR_MSG: 'the names of the parameter and its gradient, `(p, g)`' });
+    this.CONSUME(t.CloseParen);
+    const body = this.SUBRULE(this.block);
+    return { kind: 'optimizer', name, doc: this.doc(first), parameters, inputs, body, span: this.from(first) };
+  });
+
+  private readonly constant: Rule<Item> = this.RULE('constant', (): Item => {
+    const first = this.CONSUME(t.Name);
+    this.CONSUME(t.Assign);
+    const value = this.value();
+    return { kind: 'constant', name: this.name(first), doc: this.doc(first), value, span: this.from(first) };
+  });
+
+  private readonly dataBlock: Rule<Item> = this.RULE('dataBlock', (): Item => {
+    const first = this.CONSUME(t.Data);
+    const settings = this.SUBRULE(this.settings);
+    return { kind: 'data', settings, span: this.from(first) };
+  });
+
+  private readonly trainBlock: Rule<Item> = this.RULE('trainBlock', (): Item => {
+    const first = this.CONSUME(t.Train);
+    let name: Name | null = null;
+    this.OPTION(() => name = this.name(this.CONSUME(t.Name)));
+    const settings = this.SUBRULE(this.settings);
+    return { kind: 'train', name, settings, span: this.from(first) };
+  });
+
+  // ---- headers ----
+
+  private readonly parameters: Rule<Parameter[]> = this.RULE('parameters', (): Parameter[] => {
+    const result: Parameter[] = [];
+    this.CONSUME(t.OpenParen);
+    this.separated(t.CloseParen, () => {
+      const parameter = this.attempt(() => this.SUBRULE(this.parameter), [t.Comma], () => null);
+      this.ACTION(() => parameter !== null && result.push(parameter));
+    });
+    this.CONSUME(t.CloseParen);
+    return result;
+  });
+
+  /** The second list of a layer. */
+  private readonly inputs: Rule<Parameter[]> = this.RULE('inputs', (): Parameter[] => this.SUBRULE(this.parameters));
+
+  private readonly parameter: Rule<Parameter> = this.RULE('parameter', (): Parameter => {
+    const name = this.CONSUME(t.Name);
+    let type: TypeExpression | null = null;
+    let value: Expression | null = null;
+    this.OPTION(() => {
+      this.CONSUME(t.Colon);
+      type = this.SUBRULE(this.type);
+    });
+    this.OPTION2(() => {
+      this.CONSUME(t.Assign);
+      value = this.SUBRULE(this.expression);
+    });
+    return { name: this.name(name), type, default: value, span: this.from(name) };
+  });
+
+  private readonly resultType: Rule<TypeExpression | null> = this.RULE('resultType', (): TypeExpression | null => {
+    let type: TypeExpression | null = null;
+    this.OPTION(() => {
+      this.CONSUME(t.Arrow);
+      type = this.attempt(() => this.SUBRULE(this.type), [t.OpenBrace, t.Where, t.Assign, t.Newline], () => null);
+    });
+    return type;
+  });
+
+  private readonly conditions: Rule<Expression[]> = this.RULE('conditions', (): Expression[] => {
+    const result: Expression[] = [];
+    this.OPTION(() => {
+      this.CONSUME(t.Where);
+      this.AT_LEAST_ONE_SEP({ SEP: t.Comma, DEF: () => {
+        const condition = this.attempt(() => this.SUBRULE(this.expression), [t.Comma, t.OpenBrace, t.Assign, t.Newline], span => this.missing(span));
+        this.ACTION(() => result.push(condition));
+      } });
+    });
+    return result;
+  });
+
+  private readonly type: Rule<TypeExpression> = this.RULE('type', (): TypeExpression => {
+    const name = this.CONSUME(t.Name);
+    const dims: DimExpression[] = [];
+    this.ACTION(() => {
+      if (this.LA(1).tokenType === t.OpenParen) this.fail(`expected a dimension list such as \`[B, 784]\` after \`${name.image}\``);
+    });
+    this.OPTION(() => {
+      this.CONSUME(t.OpenSquare);
+      this.separated(t.CloseSquare, () => {
+        const dim = this.OR<DimExpression>([
+          { ALT: () => {
+            const token = this.CONSUME(t.Ellipsis);
+            return { kind: 'ellipsis' as const, span: this.at(token) };
+          } },
+          { ALT: () => this.SUBRULE(this.expression) },
+        ]);
+        this.ACTION(() => dims.push(dim));
+      });
+      this.CONSUME(t.CloseSquare);
+    });
+    return this.ACTION(() => ({ kind: 'type', dtype: this.dtype(name), dims, span: this.from(name) }));
+  });
+
+  // ---- statements ----
+
+  private readonly block: Rule<Statement[]> = this.RULE('block', (): Statement[] => {
+    const result: Statement[] = [];
+    this.CONSUME(t.OpenBrace);
+    this.repeat(() => this.LA(1).tokenType === t.CloseBrace, () => {
+      const statement = this.attempt(() => this.SUBRULE(this.statement), [t.Newline, t.Semicolon], () => null);
+      this.ACTION(() => statement !== null && result.push(statement));
+      this.endOfStatement();
+    });
+    this.CONSUME(t.CloseBrace);
+    return result;
+  });
+
+  private readonly statement: Rule<Statement> = this.RULE('statement', (): Statement =>
+    this.OR<Statement>({
+      DEF: [
+        { ALT: () => this.SUBRULE(this.paramStatement) },
+        { ALT: () => this.SUBRULE(this.stateStatement) },
+        { ALT: () => this.SUBRULE(this.inputStatement) },
+        { ALT: () => this.SUBRULE(this.namedResult) },
+        { GATE: () => this.inModel, ALT: () => this.SUBRULE(this.loss) },
+        { ALT: () => this.SUBRULE(this.update) },
+        { ALT: () => this.SUBRULE(this.bind) },
+        { ALT: () => this.SUBRULE(this.forStatement) },
+        { ALT: () => this.SUBRULE(this.ifStatement) },
+        { ALT: () => this.SUBRULE(this.whereStatement) },
+        { ALT: () => this.SUBRULE(this.returnStatement) },
+      ],
+      ERR_MSG: 'a statement such as `name = expression`',
+      IGNORE_AMBIGUITIES: true,
+    }));
+
+  private readonly paramStatement: Rule<Statement> = this.RULE('paramStatement', (): Statement => {
+    const first = this.CONSUME(t.Param);
+    const name = this.name(this.CONSUME(t.Name));
+    this.CONSUME(t.Colon);
+    const type = this.SUBRULE(this.type);
+    let value: Expression | null = null;
+    this.OPTION(() => {
+      this.CONSUME(t.Assign);
+      value = this.value();
+    });
+    return { kind: 'param', name, type, value, span: this.from(first) };
+  });
+
+  private readonly stateStatement: Rule<Statement> = this.RULE('stateStatement', (): Statement => {
+    const first = this.CONSUME(t.State);
+    const name = this.name(this.CONSUME(t.Name));
+    let type: TypeExpression | null = null;
+    this.OPTION(() => {
+      this.CONSUME(t.Colon);
+      type = this.SUBRULE(this.type);
+    });
+    this.CONSUME(t.Assign);
+    const value = this.value();
+    return { kind: 'state', name, type, value, span: this.from(first) };
+  });
+
+  private readonly inputStatement: Rule<Statement> = this.RULE('inputStatement', (): Statement => {
+    const first = this.CONSUME(t.Input);
+    const name = this.name(this.CONSUME(t.Name));
+    this.CONSUME(t.Colon);
+    const type = this.SUBRULE(this.type);
+    return { kind: 'input', name, type, span: this.from(first) };
+  });
+
+  private readonly namedResult: Rule<Statement> = this.RULE('namedResult', (): Statement => {
+    const first = this.OR([
+      { ALT: () => this.CONSUME(t.Loss) },
+      { ALT: () => this.CONSUME(t.Metric) },
+      { ALT: () => this.CONSUME(t.Output) },
+    ]);
+    const name = this.name(this.CONSUME(t.Name));
+    this.CONSUME(t.Assign);
+    const value = this.value();
+    const role = first.image as 'loss' | 'metric' | 'output';
+    return { kind: 'result', role, name, value, span: this.from(first) };
+  });
+
+  private readonly loss: Rule<Statement> = this.RULE('loss', (): Statement => {
+    const first = this.CONSUME(t.Loss);
+    this.CONSUME(t.Assign);
+    const value = this.value();
+    return { kind: 'result', role: 'loss', name: null, value, span: this.from(first) };
+  });
+
+  private readonly update: Rule<Statement> = this.RULE('update', (): Statement => {
+    const name = this.name(this.CONSUME(t.Name));
+    this.CONSUME(t.Update);
+    const value = this.value();
+    return this.ACTION(() => ({ kind: 'update', name, value, span: this.since(name.span) }));
+  });
+
+  private readonly bind: Rule<Statement> = this.RULE('bind', (): Statement => {
+    const targets: Name[] = [];
+    this.AT_LEAST_ONE_SEP({ SEP: t.Comma, DEF: () => targets.push(this.name(this.CONSUME(t.Name))) });
+    this.CONSUME(t.Assign);
+    const value = this.value();
+    return this.ACTION(() => ({ kind: 'bind', targets, value, span: this.since(targets[0]!.span) }));
+  });
+
+  private readonly forStatement: Rule<Statement> = this.RULE('forStatement', (): Statement => {
+    const first = this.CONSUME(t.For);
+    const variable = this.name(this.CONSUME(t.Name));
+    this.CONSUME(t.In);
+    const from = this.attempt(() => this.SUBRULE1(this.expression), [t.Range, t.OpenBrace, t.Newline], span => this.missing(span));
+    this.CONSUME(t.Range);
+    const to = this.attempt(() => this.SUBRULE2(this.expression), [t.OpenBrace, t.Newline], span => this.missing(span));
+    const body = this.SUBRULE(this.block);
+    return { kind: 'for', variable, from, to, body, span: this.from(first) };
+  });
+
+  private readonly ifStatement: Rule<Statement> = this.RULE('ifStatement', (): Statement => {
+    const first = this.CONSUME(t.If);
+    const condition = this.attempt(() => this.SUBRULE(this.expression), [t.OpenBrace, t.Newline], span => this.missing(span));
+    const then = this.SUBRULE(this.block);
+    let otherwise: Statement[] | null = null;
+    this.OPTION(() => {
+      this.CONSUME(t.Else);
+      otherwise = this.OR<Statement[]>([
+        { ALT: () => [this.alternative(first)] },
+        { ALT: () => this.SUBRULE2(this.block) },
+      ]);
+    });
+    return { kind: 'if', condition, then, otherwise, span: this.from(first) };
+  });
+
+  private readonly whereStatement: Rule<Statement> = this.RULE('whereStatement', (): Statement => {
+    const first = this.CONSUME(t.Where);
+    const condition = this.value();
+    return { kind: 'where', condition, span: this.from(first) };
+  });
+
+  private readonly returnStatement: Rule<Statement> = this.RULE('returnStatement', (): Statement => {
+    const first = this.CONSUME(t.Return);
+    const value = this.value();
+    return { kind: 'return', value, span: this.from(first) };
+  });
+
+  // ---- settings ----
+
+  private readonly settings: Rule<Setting[]> = this.RULE('settings', (): Setting[] => {
+    const result: Setting[] = [];
+    this.CONSUME(t.OpenBrace);
+    this.repeat(() => this.LA(1).tokenType === t.CloseBrace, () => {
+      const setting = this.attempt(() => this.SUBRULE(this.setting), [t.Newline, t.Semicolon], () => null);
+      this.ACTION(() => setting !== null && result.push(setting));
+      this.endOfSetting();
+    });
+    this.CONSUME(t.CloseBrace);
+    return result;
+  });
+
+  private readonly setting: Rule<Setting> = this.RULE('setting', (): Setting => {
+    const first = this.OR([
+      { ALT: () => this.CONSUME(t.Name) },
+      { ALT: () => this.CONSUME(t.Optimizer) },
+    ]);
+    const values: SettingValue[] = [];
+    const exceptions: SettingException[] = [];
+    let assigned = false;
+    this.OR2([
+      { ALT: () => {
+        this.CONSUME(t.Assign);
+        assigned = true;
+        const value = this.value();
+        this.ACTION(() => values.push(value));
+      } },
+      { ALT: () => {
+        this.MANY({
+          GATE: () => this.LA(1).tokenType !== t.Except,
+          DEF: () => {
+            const value = this.SUBRULE(this.settingValue);
+            this.ACTION(() => values.push(value));
+          },
+        });
+        this.MANY2(() => {
+          const exception = this.SUBRULE(this.exception);
+          this.ACTION(() => exceptions.push(exception));
+        });
+      } },
+    ]);
+    return { name: this.name(first), assigned, values, exceptions, span: this.from(first) };
+  });
+
+  private readonly settingValue: Rule<SettingValue> = this.RULE('settingValue', (): SettingValue =>
+    this.OR<SettingValue>({
+      DEF: [
+        { ALT: () => {
+          const token = this.CONSUME(t.SettingWord);
+          return { kind: 'word' as const, text: token.image, span: this.at(token) };
+        } },
+        { ALT: () => {
+          const token = this.CONSUME(t.Quantity);
+          const digits = /^[\d_.]*(?:[eE][+-]?\d+)?/.exec(token.image)?.[0] ?? '';
+          return { kind: 'quantity' as const, value: numberValue(digits), unit: token.image.slice(digits.length), span: this.at(token) };
+        } },
+        { ALT: () => {
+          const token = this.CONSUME(t.Pattern);
+          return { kind: 'pattern' as const, text: token.image, span: this.at(token) };
+        } },
+        { ALT: () => this.SUBRULE(this.expression) },
+      ],
+      IGNORE_AMBIGUITIES: true,
+    }));
+
+  private readonly exception: Rule<SettingException> = this.RULE('exception', (): SettingException => {
+    const first = this.CONSUME(t.Except);
+    const patterns: Name[] = [];
+    this.AT_LEAST_ONE_SEP({ SEP: t.Comma, DEF: () => {
+      const token = this.CONSUME(t.Text);
+      patterns.push({ text: stringValue(token.image), span: this.at(token) });
+    } });
+    this.CONSUME(t.OpenParen);
+    const values: Argument[] = [];
+    this.separated(t.CloseParen, () => {
+      const argument = this.SUBRULE(this.argument);
+      this.ACTION(() => values.push(argument));
+    });
+    this.CONSUME(t.CloseParen);
+    return { patterns, arguments: values, span: this.from(first) };
+  });
+
+  // ---- expressions ----
+
+  /** Operands and operators in a row; `operators.ts` makes the tree. */
+  private readonly expression: Rule<Expression> = this.RULE('expression', (): Expression => {
+    const first = this.LA(1);
+    const parts: Part[] = [];
+    this.ACTION(() => this.limit(this.expressions, first));
+    this.expressions++;
+    try {
+      this.SUBRULE1(this.operand, { ARGS: [parts] });
+      this.MANY(() => {
+        this.OR([
+          { ALT: () => {
+            const token = this.CONSUME(t.Infix);
+            parts.push({ kind: 'infix', operator: token.image as BinaryOperator, span: this.at(token) });
+          } },
+          { ALT: () => parts.push({ kind: 'pipe', span: this.at(this.CONSUME(t.Pipe)) }) },
+          { ALT: () => {
+            const token = this.CONSUME(t.Question);
+            const then = this.SUBRULE(this.expression);
+            this.CONSUME(t.Colon);
+            parts.push({ kind: 'choice', then, span: this.at(token) });
+          } },
+        ]);
+        this.SUBRULE2(this.operand, { ARGS: [parts] });
+      });
+      return this.ACTION(() => {
+        const { value, span } = foldOperators(parts, this.reading.report);
+        if (this.expressions > 1 || height(value) <= highest) return value;
+        this.reading.report({ code: 'syntax.size', message: `the expression is too long (more than ${highest} operators in a chain)`,
+          span: { ...span, end: Math.min(span.end, span.start + 40) }, help: 'bind parts of it to names' });
+        return this.missing(span);
+      });
+    } finally {
+      this.expressions--;
+    }
+  });
+
+  private readonly operand: ParserMethod<[Part[]], void> = this.RULE('operand', (parts: Part[]) => {
+    this.MANY(() => this.OR([
+      { ALT: () => this.prefix(parts, this.CONSUME(t.Minus), '-') },
+      { ALT: () => this.prefix(parts, this.CONSUME(t.Not), 'not') },
+    ]));
+    const first = this.LA(1);
+    let value: Expression = this.OR2<Expression>({
+      DEF: [
+        { ALT: () => {
+          const token = this.CONSUME(t.NumberLiteral);
+          return { kind: 'number' as const, value: numberValue(token.image), text: token.image, span: this.at(token) };
+        } },
+        { ALT: () => {
+          const token = this.CONSUME(t.Text);
+          return { kind: 'string' as const, value: stringValue(token.image), span: this.at(token) };
+        } },
+        { ALT: () => ({ kind: 'boolean' as const, value: true, span: this.at(this.CONSUME(t.True)) }) },
+        { ALT: () => ({ kind: 'boolean' as const, value: false, span: this.at(this.CONSUME(t.False)) }) },
+        { ALT: () => {
+          const token = this.CONSUME1(t.Name);
+          return { kind: 'name' as const, text: token.image, span: this.at(token) };
+        } },
+        { ALT: () => {
+          this.CONSUME1(t.OpenParen);
+          const inner = this.SUBRULE1(this.expression);
+          this.CONSUME1(t.CloseParen);
+          return inner;
+        } },
+        { ALT: () => {
+          const elements: Expression[] = [];
+          this.CONSUME1(t.OpenSquare);
+          this.MANY2(() => {
+            const element = this.SUBRULE2(this.expression);
+            this.ACTION(() => elements.push(element));
+            this.comma(1, t.CloseSquare);
+          });
+          this.CONSUME1(t.CloseSquare);
+          return { kind: 'list' as const, elements, span: this.from(first) };
+        } },
+      ],
+      ERR_MSG: 'an expression',
+    });
+    this.MANY3(() => {
+      value = this.OR3<Expression>([
+        { ALT: () => {
+          this.CONSUME(t.Dot);
+          const member = this.name(this.CONSUME2(t.Name));
+          return { kind: 'member' as const, object: value, member, span: this.from(first) };
+        } },
+        { ALT: () => {
+          const values: Argument[] = [];
+          this.CONSUME2(t.OpenParen);
+          this.MANY4(() => {
+            const argument = this.SUBRULE(this.argument);
+            this.ACTION(() => values.push(argument));
+            this.comma(2, t.CloseParen);
+          });
+          this.CONSUME2(t.CloseParen);
+          return { kind: 'call' as const, callee: value, arguments: values, span: this.from(first) };
+        } },
+        { ALT: () => {
+          const subscripts: Subscript[] = [];
+          this.CONSUME2(t.OpenSquare);
+          this.AT_LEAST_ONE_SEP({ SEP: t.Comma, ERR_MSG: 'an index', DEF: () => {
+            const subscript = this.SUBRULE(this.subscript);
+            this.ACTION(() => subscripts.push(subscript));
+          } });
+          this.CONSUME2(t.CloseSquare);
+          return { kind: 'subscript' as const, object: value, subscripts, span: this.from(first) };
+        } },
+      ]);
+    });
+    this.ACTION(() => parts.push({ kind: 'operand', value, span: this.from(first) }));
+  });
+
+  private readonly argument: Rule<Argument> = this.RULE('argument', (): Argument => {
+    const first = this.LA(1);
+    let name: Name | null = null;
+    this.OPTION(() => {
+      name = this.name(this.CONSUME(t.Name));
+      this.CONSUME(t.Colon);
+    });
+    const value = this.SUBRULE(this.expression);
+    return { name, value, span: this.from(first) };
+  });
+
+  private readonly subscript: Rule<Subscript> = this.RULE('subscript', (): Subscript => {
+    const first = this.LA(1);
+    let from: Expression | null = null;
+    let to: Expression | null = null;
+    let step: Expression | null = null;
+    let range = false;
+    const ellipsis = this.OR<boolean>([
+      { ALT: () => {
+        this.CONSUME(t.Ellipsis);
+        return true;
+      } },
+      { ALT: () => {
+        from = this.SUBRULE1(this.expression);
+        this.OPTION1(() => {
+          range = true;
+          this.CONSUME1(t.Colon);
+          this.OPTION2(() => to = this.SUBRULE2(this.expression));
+          this.OPTION3(() => {
+            this.CONSUME2(t.Colon);
+            this.OPTION4(() => step = this.SUBRULE3(this.expression));
+          });
+        });
+        return false;
+      } },
+      { ALT: () => {
+        range = true;
+        this.CONSUME3(t.Colon);
+        this.OPTION5(() => to = this.SUBRULE4(this.expression));
+        this.OPTION6(() => {
+          this.CONSUME4(t.Colon);
+          this.OPTION7(() => step = this.SUBRULE5(this.expression));
+        });
+        return false;
+      } },
+    ]);
+    const span = this.from(first);
+    if (ellipsis) return { kind: 'ellipsis', span };
+    return range ? { kind: 'range', from, to, step, span } : { kind: 'index', value: from!, span };
+  });
+
+  // ---- helpers ----
+
+  /** An expression up to the end of its statement; on a mistake, `missing`. */
+  private value(): Expression {
+    return this.attempt(() => this.SUBRULE(this.wholeExpression), [t.Newline, t.Semicolon], span => this.missing(span));
+  }
+
+  private readonly wholeExpression: Rule<Expression> = this.RULE('wholeExpression', (): Expression => {
+    const value = this.SUBRULE(this.expression);
+    this.ACTION(() => {
+      if (!this.atEnd()) this.fail(`expected an operator or the end of the line, found ${found(this.LA(1))}`);
+    });
+    return value;
+  });
+
+  private atEnd(): boolean {
+    const { tokenType } = this.LA(1);
+    return tokenType === t.Newline || tokenType === t.Semicolon || tokenType === t.CloseBrace || tokenType === EOF;
+  }
+
+  private endOfStatement(): void {
+    this.ACTION(() => {
+      const next = this.LA(1);
+      if (next.tokenType === t.Semicolon) {
+        this.reading.report({ code: 'syntax.semicolon', message: 'a statement ends with its line, without `;`', span: this.at(next),
+          help: 'remove the `;`, or put the next statement on a line of its own' });
+      }
+      this.endOfSetting();
+    });
+  }
+
+  private endOfSetting(): void {
+    this.ACTION(() => {
+      if (!this.atEnd()) {
+        this.reading.report(mistake(this.reading.file, `expected the end of the line, found ${found(this.LA(1))}`, this.LA(1), this.LA(0)));
+        this.skip([t.Newline, t.Semicolon], this.around());
+      }
+      while (this.LA(1).tokenType === t.Newline || this.LA(1).tokenType === t.Semicolon) this.SKIP_TOKEN();
+    });
+  }
+
+  /** Reads until `end` holds. A turn that reads nothing skips a token, so that the loop ends on any input. */
+  private repeat(end: () => boolean, turn: () => void): void {
+    if (this.RECORDING_PHASE) return turn();
+    while (!end() && this.LA(1).tokenType !== EOF) {
+      const before = this.LA(1);
+      turn();
+      if (this.LA(1) === before) this.SKIP_TOKEN();
+    }
+  }
+
+  /** Elements with commas between them; one may follow the last. */
+  private separated(close: TokenType, element: () => void): void {
+    this.many(9, () => {
+      element();
+      this.comma(9, close);
+    });
+  }
+
+  private comma(occurrence: number, close: TokenType): void {
+    if (!this.RECORDING_PHASE && this.LA(1).tokenType === close) return;
+    this.ACTION(() => {
+      if (this.LA(1).tokenType !== t.Comma) this.fail(`expected \`,\` or ${close.LABEL}, found ${found(this.LA(1))}`);
+    });
+    this.consume(occurrence, t.Comma);
+  }
+
+  /** Runs a rule; after a mistake in it, goes on at the next of `stops` or before the bracket that closes around it. */
+  private attempt<T>(rule: () => T, stops: readonly TokenType[], fallback: (span: Span) => T): T {
+    const first = this.LA(1);
+    const depth = this.around();
+    const { expressions, alternatives } = this;
+    try {
+      return rule();
+    } catch (error) {
+      if (!isRecognitionException(error as Error)) throw error;
+      this.expressions = expressions;
+      this.alternatives = alternatives;
+      this.skip(stops, depth);
+      return fallback(this.LA(1) === first ? { file: this.reading.file, start: first.startOffset, end: first.startOffset } : this.from(first));
+    }
+  }
+
+  private skip(stops: readonly TokenType[], depth: number): void {
+    for (let next = this.LA(1); next.tokenType !== EOF; next = this.SKIP_TOKEN()) {
+      if (next.payload < depth || (next.payload === depth && stops.includes(next.tokenType))) return;
+    }
+  }
+
+  /** The number of brackets around the next token. */
+  private around(): number {
+    const next = this.LA(1);
+    if (next.tokenType === EOF) return 0;
+    const closes = next.tokenType === t.CloseBrace || next.tokenType === t.CloseParen || next.tokenType === t.CloseSquare;
+    return Number(next.payload) + (closes ? 1 : 0);
+  }
+
+  private alternative(first: IToken): Statement {
+    this.ACTION(() => this.limit(this.alternatives, first));
+    this.alternatives++;
+    const statement = this.SUBRULE(this.ifStatement);
+    this.alternatives--;
+    return statement;
+  }
+
+  private limit(depth: number, at: IToken): void {
+    if (depth < deepest) return;
+    this.reading.report({ code: 'syntax.depth', message: `this is nested too deeply (the limit is ${deepest})`, span: this.at(at), help: 'bind parts of it to names' });
+    throw new MismatchedTokenException('reported', at, at);
+  }
+
+  private fail(message: string): never {
+    this.reading.report(mistake(this.reading.file, message, this.LA(1), this.LA(0)));
+    throw new MismatchedTokenException('reported', this.LA(1), this.LA(0));
+  }
+
+  private prefix(parts: Part[], token: IToken, operator: '-' | 'not'): void {
+    this.ACTION(() => parts.push({ kind: 'prefix', operator, span: this.at(token) }));
+  }
+
+  private dtype(token: IToken): DType {
+    const known = dtypes.find(dtype => dtype === token.image);
+    if (known !== undefined) return known;
+    const near = foreignTypes[token.image] ?? suggest(token.image, dtypes);
+    this.reading.report({ code: 'syntax.type', message: `\`${token.image}\` is not a type`, span: this.at(token),
+      help: near === null ? `the types are ${dtypes.map(dtype => `\`${dtype}\``).join(', ')}` : `did you mean \`${near}\`?` });
+    return 'f32';
+  }
+
+  private name = (token: IToken): Name => ({ text: token.image, span: this.at(token) });
+
+  private at = (token: IToken): Span => this.ACTION(() => tokenSpan(this.reading.file, token));
+
+  /** From a token to the last one read. */
+  private from(first: IToken): Span {
+    return this.ACTION(() => ({ file: this.reading.file, start: first.startOffset, end: tokenEnd(this.LA(0)) }));
+  }
+
+  private since = (span: Span): Span => cover(span, this.at(this.LA(0)));
+
+  private missing = (span: Span): Expression => ({ kind: 'missing', span });
+
+  /** The `///` lines directly above a definition. */
+  private doc(first: IToken): string {
+    return this.ACTION(() => {
+      const { comments, file } = this.reading;
+      let low = 0;
+      for (let high = comments.length; low < high;) {
+        const middle = (low + high) >> 1;
+        if (comments[middle]!.startOffset < first.startOffset) low = middle + 1;
+        else high = middle;
+      }
+      const lines: string[] = [];
+      for (let line = first.startLine! - 1, i = low - 1; i >= 0; i--, line--) {
+        const comment = comments[i]!;
+        const before = file.text.slice(comment.startOffset - comment.startColumn! + 1, comment.startOffset);
+        if (comment.startLine !== line || !comment.image.startsWith('///') || before.trim() !== '') break;
+        lines.unshift(comment.image.slice(3).replace(/^ /, '').trimEnd());
+      }
+      return lines.join('\n');
+    });
+  }
+}
+
+const foreignTypes: Readonly<Record<string, DType | undefined>> = {
+  float: 'f32', float32: 'f32', f64: 'f32', float16: 'f16', half: 'f16', bfloat16: 'bf16',
+  int: 'i32', int32: 'i32', i64: 'i32', byte: 'u8', uint8: 'u8', boolean: 'bool',
+};
+
+const numberValue = (text: string): number => Number(text.replaceAll('_', ''));
+
+/** The characters that a literal stands for; an unterminated one has no closing quote. */
+function stringValue(literal: string): string {
+  const inner = literal.slice(1, literal.length > 1 && literal.endsWith('"') ? -1 : undefined);
+  return inner.replace(/\\(.)/g, (_, escaped: string) => (escaped === 'n' ? '\n' : escaped));
+}

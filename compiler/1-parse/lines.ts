@@ -1,0 +1,43 @@
+/**
+ * Decides which line ends end a statement. Takes balanced tokens and gives them without the line ends that continue a statement:
+ * those inside parentheses, after an operator, before `|>`; of several in a row one stays. At the top level no line can begin with
+ * `(`, `->` or `where`, so a header may be broken there.
+ */
+import { tokenMatcher } from 'chevrotain';
+import type { IToken, TokenType } from 'chevrotain';
+import * as t from './tokens.ts';
+
+const continuesAfter = new Set<TokenType>([
+  t.Assign, t.Update, t.Colon, t.Comma, t.Arrow, t.Question, t.Pipe, t.Not, t.In, t.Range, t.Dot, t.OpenBrace,
+]);
+const continuesBefore = new Set<TokenType>([t.Pipe, t.Dot, t.Arrow, t.OpenBrace, t.Else]);
+const continuesHeader = new Set<TokenType>([t.OpenParen, t.Where]);
+
+/** Leaves only the line ends that end a statement. */
+export function joinLines(tokens: readonly IToken[]): IToken[] {
+  const result: IToken[] = [];
+  let braces = 0;
+  let groups = 0;
+  for (let index = 0; index < tokens.length; index++) {
+    const token = tokens[index]!;
+    const type = token.tokenType;
+    if (type === t.OpenBrace) braces++;
+    else if (type === t.CloseBrace) braces--;
+    else if (type === t.OpenParen || type === t.OpenSquare) groups++;
+    else if (type === t.CloseParen || type === t.CloseSquare) groups--;
+    else if (type === t.Newline) {
+      while (tokens[index + 1]?.tokenType === t.Newline) index++;
+      if (groups > 0 || continues(result.at(-1), tokens[index + 1], tokens[index + 2], braces === 0)) continue;
+    }
+    result.push(token);
+  }
+  return result;
+}
+
+function continues(previous: IToken | undefined, next: IToken | undefined, afterNext: IToken | undefined, topLevel: boolean): boolean {
+  if (previous === undefined || next === undefined) return true;
+  return continuesAfter.has(previous.tokenType) || tokenMatcher(previous, t.Infix)
+    || continuesBefore.has(next.tokenType)
+    || (topLevel && continuesHeader.has(next.tokenType))
+    || (next.tokenType === t.Except && afterNext?.tokenType === t.Text);
+}

@@ -1,0 +1,59 @@
+/** The wording of syntax errors: what chevrotain expected and found, said in the words of the language. */
+import { EOF, tokenLabel } from 'chevrotain';
+import type { IParserErrorMessageProvider, IToken, TokenType } from 'chevrotain';
+import type { Diagnostic } from '../source/diagnostic.ts';
+import type { SourceFile } from '../source/text.ts';
+import { tokenEnd } from './lex.ts';
+import * as t from './tokens.ts';
+
+/** Makes the texts of chevrotain's exceptions. */
+export const errorMessages: IParserErrorMessageProvider = {
+  buildMismatchTokenMessage: ({ expected, actual, ruleName }) => `expected ${inRule(ruleName, expected)}, found ${found(actual)}`,
+  buildNotAllInputParsedMessage: ({ firstRedundant }) => `expected the end of the file, found ${found(firstRedundant)}`,
+  buildNoViableAltMessage: ({ expectedPathsPerAlt, actual, customUserDescription }) =>
+    `expected ${customUserDescription ?? either(expectedPathsPerAlt.flat())}, found ${found(actual[0]!)}`,
+  buildEarlyExitMessage: ({ expectedIterationPaths, actual, customUserDescription }) =>
+    `expected ${customUserDescription ?? either(expectedIterationPaths)}, found ${found(actual[0]!)}`,
+};
+
+/** The diagnostic of a mistake at a token. What is missing at the end of a line is shown there, not on the next. */
+export function mistake(file: SourceFile, message: string, actual: IToken, previous: IToken | undefined): Diagnostic {
+  const missing = actual.tokenType === EOF || actual.tokenType === t.Newline || actual.image === '';
+  const end = previous === undefined || previous.tokenType === EOF ? 0 : tokenEnd(previous);
+  const span = missing ? { file, start: end, end } : { file, start: actual.startOffset, end: tokenEnd(actual) };
+  return { code: 'syntax.expected', message, span };
+}
+
+/** What stands at a token, for people. */
+export function found(token: IToken): string {
+  if (token.tokenType === EOF) return 'the end of the file';
+  if (token.tokenType === t.Newline) return 'the end of the line';
+  if (token.image === '') return 'the end of the brackets';
+  const image = token.image.length > 40 ? `${token.image.slice(0, 40)}…` : token.image;
+  return token.tokenType === t.Text ? `the string \`${image}\`` : `\`${image}\``;
+}
+
+/** What a token means where a rule asks for it. */
+const meanings: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  importItem: { String: 'a path in double quotes, as in `import "layers/attention.model"`' },
+  modelItem: { Name: 'the name of the model', 'symbol {': 'the body of the model, `{ … }`' },
+  layerItem: { Name: 'the name of the layer' },
+  functionItem: { Name: 'the name of the function' },
+  optimizerItem: { Name: 'the name of the optimizer', 'symbol (': 'the names of the parameter and its gradient, `(p, g)`' },
+  inputs: { 'symbol (': 'the inputs of the layer, as in `layer name(hyperparameters) (x: f32[B, D])`' },
+  parameters: { 'symbol (': 'a parameter list `( … )`' },
+  parameter: { Name: 'the name of a parameter' },
+  block: { 'symbol {': 'a block `{ … }`' },
+  settings: { 'symbol {': 'a block of settings `{ … }`' },
+  type: { Name: 'a type such as `f32[B, 784]`' },
+  paramStatement: { 'symbol :': '`:` and a type, as in `param weight: f32[out, In]`' },
+  exception: { String: 'a pattern in double quotes such as `"*.bias"`', 'symbol (': 'the changed settings, as in `(weight_decay: 0)`' },
+  forStatement: { 'symbol ..': '`..` and the end of the range, as in `for i in 0..layers`' },
+};
+
+const inRule = (rule: string, expected: TokenType): string => meanings[rule]?.[expected.name] ?? tokenLabel(expected);
+
+function either(paths: readonly (readonly TokenType[])[]): string {
+  const labels = [...new Set(paths.map(path => tokenLabel(path[0]!)))];
+  return labels.length === 1 ? labels[0]! : `${labels.slice(0, -1).join(', ')} or ${labels.at(-1)}`;
+}
