@@ -130,9 +130,9 @@ export const convolution: Op<readonly ['x', 'weight'], typeof convolutionAttrs> 
   },
   samples: [
     { operands: ['[2, 3, 9]', '[4, 3, 5]'], attrs: { stride: [1], padding: [0], dilation: [1], groups: 1 } },
-    { operands: ['[1, 2, 8, 7]', '[3, 2, 4, 2]'], attrs: { stride: [2, 1], padding: [1, 0], dilation: [1, 3], groups: 1 } },
+    { operands: ['[1, 2, 8, 9]', '[5, 2, 4, 3]'], attrs: { stride: [2, 1], padding: [1, 0], dilation: [1, 3], groups: 1 } },
     { operands: ['[2, 6, 7]', '[4, 3, 2]'], attrs: { stride: [3], padding: [2], dilation: [2], groups: 2 } },
-    { operands: ['[1, 2, 3, 4, 5]', '[2, 2, 2, 3, 2]'], attrs: { stride: [1, 2, 3], padding: [1], dilation: [1], groups: 1 } },
+    { operands: ['[1, 2, 3, 4, 5]', '[1, 2, 3, 1, 4]'], attrs: { stride: [1, 2, 3], padding: [1], dilation: [1], groups: 1 } },
   ],
   rejects: {
     C1: { operands: ['[2, 3, 9]', '[4, 3, 5]'], attrs: { stride: [1, 1], padding: [0], dilation: [1], groups: 1 } },

@@ -74,7 +74,7 @@ function solve(operand: TensorType, at: readonly Affine[], given: readonly Dim[]
     if (choices.length > 0) {
       const { axis, times } = choices.reduce((best, next) => (preference(next.axis, next.times) > preference(best.axis, best.times) ? next : best));
       add(axis, solution(index, rank + axis, times, d));
-    } else if (operand.dims[d]!.extent > 1 || index.terms.length > 0) {
+    } else if (operand.dims[d]!.extent > 1 || index.terms.length > 0 || index.offset !== 0) {
       axes.push(dim(1));
       add(axes.length - 1, solution(index, rank + axes.length - 1, index.divisor, d));
     }
