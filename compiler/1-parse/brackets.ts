@@ -7,7 +7,7 @@ import { createTokenInstance } from 'chevrotain';
 import type { IToken, TokenType } from 'chevrotain';
 import type { Report } from '../source/diagnostic.ts';
 import type { SourceFile } from '../source/text.ts';
-import { tokenEnd, tokenSpan } from './lex.ts';
+import { retyped, tokenEnd, tokenSpan } from './lex.ts';
 import * as t from './tokens.ts';
 
 /** Brackets within brackets beyond this depth are refused: the phases recurse over the tree. */
@@ -71,6 +71,14 @@ export function balanceBrackets(file: SourceFile, tokens: readonly IToken[], rep
       const wanted = openers.get(type)!;
       if (!matchesInReach(open, wanted)) {
         const inner = open.at(-1);
+        if (inner !== undefined && inner.tokenType !== t.OpenBrace && type !== t.CloseBrace) {
+          const closer = closerText.get(inner.tokenType)!;
+          report({ code: 'syntax.bracket', message: `\`${inner.image}\` is closed by \`${token.image}\``, span: tokenSpan(file, token), label: `expected \`${closer}\``,
+            secondary: [{ span: tokenSpan(file, inner), text: 'opened here' }], help: `write \`${closer}\` here, or another bracket there` });
+          open.pop();
+          push(retyped(token, closers.get(inner.tokenType)!, closer));
+          continue;
+        }
         report({
           code: 'syntax.bracket', message: `\`${token.image}\` closes nothing`, span: tokenSpan(file, token),
           ...(inner === undefined ? {} : { secondary: [{ span: tokenSpan(file, inner), text: `\`${inner.image}\` is open here` }] }),

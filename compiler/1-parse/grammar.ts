@@ -35,6 +35,9 @@ export interface Reading {
 
 const nothing: Reading = { file: { path: '', text: '', library: false }, comments: [], report: () => {} };
 
+/** What may follow a parameter list. */
+const afterHeader: readonly TokenType[] = [t.OpenParen, t.Arrow, t.Where, t.Assign, t.OpenBrace, t.Newline];
+
 interface GrammarError {
   readonly message: string;
   readonly token: IToken;
@@ -111,7 +114,7 @@ export class Grammar extends EmbeddedActionsParser {
     const first = this.CONSUME(t.Model);
     const name = this.name(this.CONSUME(t.Name));
     let parameters: Parameter[] = [];
-    this.OPTION(() => parameters = this.SUBRULE(this.parameters));
+    this.OPTION(() => parameters = this.header());
     this.ACTION(() => this.inModel = true);
     const body = this.SUBRULE(this.block);
     this.ACTION(() => this.inModel = false);
@@ -121,8 +124,8 @@ export class Grammar extends EmbeddedActionsParser {
   private readonly layerItem: Rule<Item> = this.RULE('layerItem', (): Item => {
     const first = this.CONSUME(t.Layer);
     const name = this.name(this.CONSUME(t.Name));
-    const parameters = this.SUBRULE(this.parameters);
-    const inputs = this.SUBRULE(this.inputs);
+    const parameters = this.header();
+    const inputs = this.attempt(() => this.SUBRULE(this.inputs), afterHeader, () => []);
     const result = this.SUBRULE(this.resultType);
     const where = this.SUBRULE(this.conditions);
     const body = this.SUBRULE(this.block);
@@ -132,7 +135,7 @@ export class Grammar extends EmbeddedActionsParser {
   private readonly functionItem: Rule<Item> = this.RULE('functionItem', (): Item => {
     const first = this.CONSUME(t.Fn);
     const name = this.name(this.CONSUME(t.Name));
-    const parameters = this.SUBRULE(this.parameters);
+    const parameters = this.header();
     const result = this.SUBRULE(this.resultType);
     const where = this.SUBRULE(this.conditions);
     let short = false;
@@ -154,7 +157,7 @@ export class Grammar extends EmbeddedActionsParser {
   private readonly optimizerItem: Rule<Item> = this.RULE('optimizerItem', (): Item => {
     const first = this.CONSUME(t.Optimizer);
     const name = this.name(this.CONSUME(t.Name));
-    const parameters = this.SUBRULE(this.parameters);
+    const parameters = this.header();
     const inputs: Name[] = [];
     this.CONSUME(t.OpenParen);
     this.AT_LEAST_ONE_SEP({ SEP: t.Comma, DEF: () => inputs.push(this.name(this.CONSUME2(t.Name))), ERR_MSG: 'the names of the parameter and its gradient, `(p, g)`' });
@@ -186,10 +189,14 @@ export class Grammar extends EmbeddedActionsParser {
 
   // ---- headers ----
 
+  private header(): Parameter[] {
+    return this.attempt(() => this.SUBRULE(this.parameters), afterHeader, () => []);
+  }
+
   private readonly parameters: Rule<Parameter[]> = this.RULE('parameters', (): Parameter[] => {
     const result: Parameter[] = [];
     this.CONSUME(t.OpenParen);
-    this.separated(t.CloseParen, () => {
+    this.separated(t.CloseParen, 'the name of a parameter', () => {
       const parameter = this.attempt(() => this.SUBRULE(this.parameter), [t.Comma], () => null);
       this.ACTION(() => parameter !== null && result.push(parameter));
     });
@@ -198,7 +205,14 @@ export class Grammar extends EmbeddedActionsParser {
   });
 
   /** The second list of a layer. */
-  private readonly inputs: Rule<Parameter[]> = this.RULE('inputs', (): Parameter[] => this.SUBRULE(this.parameters));
+  private readonly inputs: Rule<Parameter[]> = this.RULE('inputs', (): Parameter[] => {
+    this.ACTION(() => {
+      if (this.LA(1).tokenType !== t.OpenParen) {
+        this.fail(`expected the inputs of the layer, as in \`layer name(hyperparameters) (x: f32[B, D])\`, found ${found(this.LA(1), this.LA(0))}`);
+      }
+    });
+    return this.SUBRULE(this.parameters);
+  });
 
   private readonly parameter: Rule<Parameter> = this.RULE('parameter', (): Parameter => {
     const name = this.CONSUME(t.Name);
@@ -244,7 +258,7 @@ export class Grammar extends EmbeddedActionsParser {
     });
     this.OPTION(() => {
       this.CONSUME(t.OpenSquare);
-      this.separated(t.CloseSquare, () => {
+      this.separated(t.CloseSquare, 'a dimension', () => {
         const dim = this.OR<DimExpression>([
           { ALT: () => {
             const token = this.CONSUME(t.Ellipsis);
@@ -374,7 +388,7 @@ export class Grammar extends EmbeddedActionsParser {
 
   private readonly ifStatement: Rule<Statement> = this.RULE('ifStatement', (): Statement => {
     const first = this.CONSUME(t.If);
-    const condition = this.attempt(() => this.SUBRULE(this.expression), [t.OpenBrace, t.Newline], span => this.missing(span));
+    const condition = this.attempt(() => this.SUBRULE(this.condition), [t.OpenBrace, t.Newline], span => this.missing(span));
     const then = this.SUBRULE(this.block);
     let otherwise: Statement[] | null = null;
     this.OPTION(() => {
@@ -385,6 +399,14 @@ export class Grammar extends EmbeddedActionsParser {
       ]);
     });
     return { kind: 'if', condition, then, otherwise, span: this.from(first) };
+  });
+
+  private readonly condition: Rule<Expression> = this.RULE('condition', (): Expression => {
+    const value = this.SUBRULE(this.expression);
+    this.ACTION(() => {
+      if (this.LA(1).tokenType === t.Assign) this.fail('`=` does not compare');
+    });
+    return value;
   });
 
   private readonly whereStatement: Rule<Statement> = this.RULE('whereStatement', (): Statement => {
@@ -475,7 +497,7 @@ export class Grammar extends EmbeddedActionsParser {
     } });
     this.CONSUME(t.OpenParen);
     const values: Argument[] = [];
-    this.separated(t.CloseParen, () => {
+    this.separated(t.CloseParen, 'an argument', () => {
       const argument = this.SUBRULE(this.argument);
       this.ACTION(() => values.push(argument));
     });
@@ -557,6 +579,7 @@ export class Grammar extends EmbeddedActionsParser {
             this.ACTION(() => elements.push(element));
             this.comma(1, t.CloseSquare);
           });
+          this.closes(t.CloseSquare, 'an expression');
           this.CONSUME1(t.CloseSquare);
           return { kind: 'list' as const, elements, span: this.from(first) };
         } },
@@ -578,6 +601,7 @@ export class Grammar extends EmbeddedActionsParser {
             this.ACTION(() => values.push(argument));
             this.comma(2, t.CloseParen);
           });
+          this.closes(t.CloseParen, 'an argument');
           this.CONSUME2(t.CloseParen);
           return { kind: 'call' as const, callee: value, arguments: values, span: this.from(first) };
         } },
@@ -600,8 +624,12 @@ export class Grammar extends EmbeddedActionsParser {
     const first = this.LA(1);
     let name: Name | null = null;
     this.OPTION(() => {
-      name = this.name(this.CONSUME(t.Name));
-      this.CONSUME(t.Colon);
+      const token = this.CONSUME(t.Name);
+      name = this.name(token);
+      this.OR([
+        { ALT: () => this.CONSUME(t.Colon) },
+        { ALT: () => this.namedWithEquals(token, this.CONSUME(t.Assign)) },
+      ]);
     });
     const value = this.SUBRULE(this.expression);
     return { name, value, span: this.from(first) };
@@ -657,7 +685,7 @@ export class Grammar extends EmbeddedActionsParser {
   private readonly wholeExpression: Rule<Expression> = this.RULE('wholeExpression', (): Expression => {
     const value = this.SUBRULE(this.expression);
     this.ACTION(() => {
-      if (!this.atEnd()) this.fail(`expected an operator or the end of the line, found ${found(this.LA(1))}`);
+      if (!this.atEnd()) this.fail(`expected an operator or the end of the line, found ${found(this.LA(1), this.LA(0))}`);
     });
     return value;
   });
@@ -681,7 +709,7 @@ export class Grammar extends EmbeddedActionsParser {
   private endOfSetting(): void {
     this.ACTION(() => {
       if (!this.atEnd()) {
-        this.reading.report(mistake(this.reading.file, `expected the end of the line, found ${found(this.LA(1))}`, this.LA(1), this.LA(0)));
+        this.reading.report(mistake(this.reading.file, `expected the end of the line, found ${found(this.LA(1), this.LA(0))}`, this.LA(1), this.LA(0)));
         this.skip([t.Newline, t.Semicolon], this.around());
       }
       while (this.LA(1).tokenType === t.Newline || this.LA(1).tokenType === t.Semicolon) this.SKIP_TOKEN();
@@ -699,17 +727,24 @@ export class Grammar extends EmbeddedActionsParser {
   }
 
   /** Elements with commas between them; one may follow the last. */
-  private separated(close: TokenType, element: () => void): void {
+  private separated(close: TokenType, what: string, element: () => void): void {
     this.many(9, () => {
       element();
       this.comma(9, close);
+    });
+    this.closes(close, what);
+  }
+
+  private closes(close: TokenType, what: string): void {
+    this.ACTION(() => {
+      if (this.LA(1).tokenType !== close) this.fail(`expected ${what} or ${close.LABEL}, found ${found(this.LA(1), this.LA(0))}`);
     });
   }
 
   private comma(occurrence: number, close: TokenType): void {
     if (!this.RECORDING_PHASE && this.LA(1).tokenType === close) return;
     this.ACTION(() => {
-      if (this.LA(1).tokenType !== t.Comma) this.fail(`expected \`,\` or ${close.LABEL}, found ${found(this.LA(1))}`);
+      if (this.LA(1).tokenType !== t.Comma) this.fail(`expected \`,\` or ${close.LABEL}, found ${found(this.LA(1), this.LA(0))}`);
     });
     this.consume(occurrence, t.Comma);
   }
@@ -744,6 +779,10 @@ export class Grammar extends EmbeddedActionsParser {
     return Number(next.payload) + (closes ? 1 : 0);
   }
 
+  private namedWithEquals(name: IToken, equals: IToken): void {
+    this.ACTION(() => this.reading.report({ code: 'syntax.assignment', message: `named arguments are written \`${name.image}: …\``, span: this.at(equals), help: 'write `:` for `=`' }));
+  }
+
   private alternative(first: IToken): Statement {
     this.ACTION(() => this.limit(this.alternatives, first));
     this.alternatives++;
@@ -759,7 +798,9 @@ export class Grammar extends EmbeddedActionsParser {
   }
 
   private fail(message: string): never {
-    this.reading.report(mistake(this.reading.file, message, this.LA(1), this.LA(0)));
+    const diagnostic = mistake(this.reading.file, message, this.LA(1), this.LA(0));
+    if (this.LA(1).tokenType !== t.Assign) this.reading.report(diagnostic);
+    else this.reading.report({ ...diagnostic, code: 'syntax.assignment', help: '`=` binds a name at the beginning of a line; `==` compares' });
     throw new MismatchedTokenException('reported', this.LA(1), this.LA(0));
   }
 

@@ -1,7 +1,8 @@
 /**
  * Decides which line ends end a statement. Takes balanced tokens and gives them without the line ends that continue a statement:
  * those inside parentheses, after an operator, before `|>`; of several in a row one stays. At the top level no line can begin with
- * `(`, `->` or `where`, so a header may be broken there.
+ * `(`, `->` or `where`, so a header may be broken there. A line `name = …` always begins a statement, also after a line that was left
+ * unfinished.
  */
 import { tokenMatcher } from 'chevrotain';
 import type { IToken, TokenType } from 'chevrotain';
@@ -36,6 +37,7 @@ export function joinLines(tokens: readonly IToken[]): IToken[] {
 
 function continues(previous: IToken | undefined, next: IToken | undefined, afterNext: IToken | undefined, topLevel: boolean): boolean {
   if (previous === undefined || next === undefined) return true;
+  if (next.tokenType === t.Name && (afterNext?.tokenType === t.Assign || afterNext?.tokenType === t.Update)) return previous.tokenType === t.OpenBrace;
   return continuesAfter.has(previous.tokenType) || tokenMatcher(previous, t.Infix)
     || continuesBefore.has(next.tokenType)
     || (topLevel && continuesHeader.has(next.tokenType))

@@ -8,29 +8,39 @@ import * as t from './tokens.ts';
 
 /** Makes the texts of chevrotain's exceptions. */
 export const errorMessages: IParserErrorMessageProvider = {
-  buildMismatchTokenMessage: ({ expected, actual, ruleName }) => `expected ${inRule(ruleName, expected)}, found ${found(actual)}`,
-  buildNotAllInputParsedMessage: ({ firstRedundant }) => `expected the end of the file, found ${found(firstRedundant)}`,
-  buildNoViableAltMessage: ({ expectedPathsPerAlt, actual, customUserDescription }) =>
-    `expected ${customUserDescription ?? either(expectedPathsPerAlt.flat())}, found ${found(actual[0]!)}`,
-  buildEarlyExitMessage: ({ expectedIterationPaths, actual, customUserDescription }) =>
-    `expected ${customUserDescription ?? either(expectedIterationPaths)}, found ${found(actual[0]!)}`,
+  buildMismatchTokenMessage: ({ expected, actual, previous, ruleName }) => `expected ${inRule(ruleName, expected)}, found ${found(actual, previous)}`,
+  buildNotAllInputParsedMessage: ({ firstRedundant }) => `expected the end of the file, found ${found(firstRedundant, undefined)}`,
+  buildNoViableAltMessage: ({ expectedPathsPerAlt, actual, previous, customUserDescription }) =>
+    `expected ${customUserDescription ?? either(expectedPathsPerAlt.flat())}, found ${found(actual[0]!, previous)}`,
+  buildEarlyExitMessage: ({ expectedIterationPaths, actual, previous, customUserDescription }) =>
+    `expected ${customUserDescription ?? either(expectedIterationPaths)}, found ${found(actual[0]!, previous)}`,
 };
 
 /** The diagnostic of a mistake at a token. What is missing at the end of a line is shown there, not on the next. */
 export function mistake(file: SourceFile, message: string, actual: IToken, previous: IToken | undefined): Diagnostic {
-  const missing = actual.tokenType === EOF || actual.tokenType === t.Newline || actual.image === '';
   const end = previous === undefined || previous.tokenType === EOF ? 0 : tokenEnd(previous);
-  const span = missing ? { file, start: end, end } : { file, start: actual.startOffset, end: tokenEnd(actual) };
-  return { code: 'syntax.expected', message, span };
+  const span = isMissing(actual, previous) ? { file, start: end, end } : { file, start: actual.startOffset, end: tokenEnd(actual) };
+  switch (actual.tokenType) {
+    case t.Quantity:
+      return { code: 'syntax.number', message: `\`${actual.image}\` is not a number`, span, help: 'a number with a unit is a value of a setting, as in `memory 512MB`' };
+    case t.Update:
+      return { code: 'syntax.expected', message, span, help: '`<-` updates a state; to compare with a negative number, write `< -`' };
+    default: return { code: 'syntax.expected', message, span };
+  }
 }
 
 /** What stands at a token, for people. */
-export function found(token: IToken): string {
+export function found(token: IToken, previous: IToken | undefined): string {
   if (token.tokenType === EOF) return 'the end of the file';
-  if (token.tokenType === t.Newline) return 'the end of the line';
-  if (token.image === '') return 'the end of the brackets';
+  if (isMissing(token, previous)) return token.image === '' ? 'the end of the brackets' : 'the end of the line';
   const image = token.image.length > 40 ? `${token.image.slice(0, 40)}…` : token.image;
   return token.tokenType === t.Text ? `the string \`${image}\`` : `\`${image}\``;
+}
+
+/** Whether nothing stands where something was expected: the next token is a line end, or on another line. */
+function isMissing(actual: IToken, previous: IToken | undefined): boolean {
+  return actual.tokenType === EOF || actual.tokenType === t.Newline || actual.image === ''
+    || (previous !== undefined && previous.tokenType !== EOF && previous.tokenType !== t.Newline && actual.startLine! > previous.endLine!);
 }
 
 /** What a token means where a rule asks for it. */

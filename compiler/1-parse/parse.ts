@@ -10,6 +10,7 @@ import { balanceBrackets } from './brackets.ts';
 import { Grammar } from './grammar.ts';
 import { lex } from './lex.ts';
 import { joinLines } from './lines.ts';
+import { mendSlips } from './slips.ts';
 
 const grammar = new Grammar();
 
@@ -30,7 +31,7 @@ export function parse(file: SourceFile): Parsed {
 
   const balanced = balanceBrackets(file, tokens, report);
   if (balanced === null) return { file: empty, diagnostics: onePerLine(file, diagnostics), tokens: [], comments };
-  const lines = joinLines(balanced);
+  const lines = mendSlips(file, joinLines(balanced), report);
   const tree = grammar.read({ file, comments, report }, lines);
   return { file: tree, diagnostics: onePerLine(file, diagnostics), tokens: lines, comments };
 }

@@ -17,9 +17,13 @@ export interface Span {
 
 /** One-based line and column of an offset. */
 export function position(file: SourceFile, offset: number): { readonly line: number; readonly column: number } {
-  const before = file.text.slice(0, offset);
-  const line = before.split('\n').length;
-  return { line, column: offset - before.lastIndexOf('\n') };
+  let line = 1;
+  let lineStart = 0;
+  for (let next = file.text.indexOf('\n'); next >= 0 && next < offset; next = file.text.indexOf('\n', lineStart)) {
+    line++;
+    lineStart = next + 1;
+  }
+  return { line, column: offset - lineStart + 1 };
 }
 
 /** `path:line`, the form in which kernels, pictures and profiles name a place. */
