@@ -13,6 +13,7 @@ import { isFloat, shapeOf, size } from '../compiler/ir/type.ts';
 import { ConstraintViolation, isPrimitive, type AnyOp, type Attributes, type Sample, type Tensor } from '../compiler/ops/define.ts';
 import { sum } from '../compiler/ops/sum.ts';
 import { add, mul } from '../compiler/ops/elementwise.ts';
+import { fullLike } from '../compiler/ops/full.ts';
 import { opTable } from '../compiler/ops/index.ts';
 import { difference, draw, generator, readType } from './support/tensors.ts';
 
@@ -79,6 +80,28 @@ describe.each([...opTable.keys()])('%s', name => {
         expectGradient(op, sample, 2);
       });
     }
+  });
+});
+
+/** Where finite differences say nothing: at kinks, at ties, and where a partial derivative does not exist. Gradients of the sum. */
+const atKinks: readonly (readonly [name: string, operands: readonly (readonly number[])[], attrs: object, gradients: readonly (readonly number[])[]])[] = [
+  ['abs', [[-1, 0, 1]], {}, [[-1, 0, 1]]],
+  ['pow', [[0, 0, 0, -2, 2], [0, 1, 2, 3, 3]], {}, [[0, 1, 0, 12, 12], [0, 0, 0, 0, 8 * Math.log(2)]]],
+  ['maximum', [[-1, 0, 1], [0, 0, 0]], {}, [[0, 0, 1], [1, 1, 0]]],
+  ['minimum', [[-1, 0, 1], [0, 0, 0]], {}, [[1, 0, 0], [0, 1, 1]]],
+  ['max', [[1, 3, 3, 2]], { axes: 'all', keep: false }, [[0, 1, 0, 0]]],
+  ['min', [[2, 1, 3, 1]], { axes: 'all', keep: false }, [[0, 1, 0, 0]]],
+  ['prod', [[2, 0, 3]], { axes: 'all', keep: false }, [[0, 6, 0]]],
+];
+
+test.each(atKinks)('%s at its kinks: %j', (name, operands, attrs, expected) => {
+  const inputs = operands.map((data, i) => leaf('input', String(i), readType(`[${data.length}]`)));
+  const feeds = new Map(inputs.map((input, i) => [input, { dtype: 'f32', shape: shapeOf(input.type), data: Float64Array.from(operands[i]!) } satisfies Tensor]));
+  const out = opTable.get(name)!.build(inputs, { ...attrs });
+  const found = gradients(out, fullLike(out, 1), inputs);
+  found.forEach((gradient, i) => {
+    const want = { dtype: 'f32', shape: [expected[i]!.length], data: Float64Array.from(expected[i]!) } satisfies Tensor;
+    expect(difference(evaluateGraph([gradient!], feeds).get(gradient!)!, want, 1e-12), `operand ${i}`).toBeNull();
   });
 });
 

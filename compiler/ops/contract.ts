@@ -72,6 +72,8 @@ export const contract: Op<readonly ['...factors'], typeof contractAttrs> = defin
     // A weighted trace, and a sum of every third element: nothing but the gradient can guard these.
     { operands: ['[4, 3]', '[3]'], attrs: { dims: [], reduce: [dim(3)], maps: [[axisAt(0), axisAt(0)], [axisAt(0)]] } },
     { operands: ['[8]'], attrs: { dims: [dim(2)], reduce: [dim(3)], maps: [[affine([{ axis: 1, times: 3 }], 1)]] } },
+    // A factor longer than the axis, which cannot guard it: out = Σ_i x[2i] w[i].
+    { operands: ['[9]', '[5]'], attrs: { dims: [], reduce: [dim(3)], maps: [[affine([{ axis: 0, times: 2 }])], [axisAt(0)]] } },
     // Indices that share axes: out[i] = Σ_uv x[2i + u, 3i + v, 1].
     {
       operands: ['[5, 8, 2]'],

@@ -53,6 +53,7 @@ export const prod: Op<readonly ['x'], typeof reduceAttrs> = definePrimitive({
     { operands: ['[2, 3, 4]'], attrs: { axes: [0, 2], keep: false } },
     { operands: ['[2, 3]'], attrs: { axes: [1], keep: true } },
     { operands: ['[5]'], attrs: { axes: 'all', keep: false } },
+    { operands: ['[2]'], attrs: { axes: 'all', keep: false }, domain: [0, 0] },
   ],
   rejects,
 });
