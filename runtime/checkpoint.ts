@@ -1,0 +1,50 @@
+/** Checkpoints: everything that a run needs to go on as if it had never stopped, in one safetensors file. Uses node: modules. */
+import { existsSync, renameSync, rmSync } from 'node:fs';
+import { DataError } from './data-error.ts';
+import { openBytes, wholeFileLimit } from './files.ts';
+import type { History } from './history.ts';
+import type { CompiledProgram } from './program.ts';
+import { readSafetensors } from './safetensors.ts';
+import { loadTensors, tensorsAt, writeSafetensors } from './weights.ts';
+
+/** Where a run stands. The tensors hold the rest. */
+export interface Progress {
+  /** Steps done. */
+  step: number;
+  /** Steps planned. */
+  steps: number;
+  seed: number;
+  /** Data rows seen; it gives the epoch and the place in it. */
+  position: number;
+  /** The lowest loss of an evaluation, null before the first, and how many evaluations have passed since. */
+  best: number | null;
+  sinceBest: number;
+  smoothed: number | null;
+  history: History;
+}
+
+export const checkpointPath = (program: CompiledProgram): string => `${program.name}.checkpoint.safetensors`;
+
+/** Writes the checkpoint; `keep` - 1 older ones move to `…checkpoint.1.safetensors` and so on, 1 being the newest of them. */
+export function saveCheckpoint(program: CompiledProgram, progress: Progress, keep: number): void {
+  const path = checkpointPath(program);
+  const older = (age: number): string => (age === 0 ? path : path.replace(/safetensors$/, `${age}.safetensors`));
+  if (keep > 1) rmSync(older(keep - 1), { force: true });
+  for (let age = keep - 2; age >= 0; age--) if (existsSync(older(age))) renameSync(older(age), older(age + 1));
+  const tensors = tensorsAt(program.memory, [...program.parameters, ...program.states]);
+  writeSafetensors(path, tensors, { model: program.name, source: program.source, progress: JSON.stringify(progress) });
+}
+
+/** Restores tensors and progress. */
+export function loadCheckpoint(program: CompiledProgram): Progress {
+  const path = checkpointPath(program);
+  if (!existsSync(path)) throw new DataError(`there is no checkpoint \`${path}\` here to resume from: start without \`--resume\``);
+  const file = readSafetensors(openBytes(path, path, wholeFileLimit));
+  loadTensors(file, path, [...program.parameters, ...program.states], program.memory);
+  const { progress } = file.metadata;
+  if (progress === undefined) throw new DataError(`\`${path}\` is a weights file, not a checkpoint: use it with \`--init\``);
+  if (file.metadata.source !== program.source) {
+    throw new DataError(`\`${path}\` is of another version of the model \`${program.name}\`: rebuild that one, or start from its weights with \`--init\``);
+  }
+  return JSON.parse(progress) as Progress;
+}

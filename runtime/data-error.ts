@@ -1,0 +1,31 @@
+/** The error of data, weights and settings that do not fit the program: its message is for the user, without a stack trace. */
+
+export class DataError extends Error {
+  override readonly name: string = 'DataError';
+}
+
+/** ``, did you mean `x`?`` when a candidate is within two edits (a third of a short name), else ``. */
+export function didYouMean(name: string, candidates: readonly string[]): string {
+  let best = '';
+  let least = Math.min(2, Math.ceil(name.length / 3)) + 1;
+  for (const candidate of candidates) {
+    const distance = editDistance(name.toLowerCase(), candidate.toLowerCase());
+    if (distance < least) [best, least] = [candidate, distance];
+  }
+  return best === '' ? '' : `, did you mean \`${best}\`?`;
+}
+
+/** Insertions, deletions and replacements between two words (Levenshtein). */
+export function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      next.push(Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)));
+    }
+    row = next;
+  }
+  return row[b.length]!;
+}
+
+export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

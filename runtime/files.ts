@@ -1,0 +1,95 @@
+/** Files of the platform: data read from inside one folder only, results written whole or not at all. Uses node: modules. */
+import { closeSync, existsSync, fstatSync, fsyncSync, openSync, readFileSync, readSync, realpathSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
+import { gunzipSync } from 'node:zlib';
+import type { ByteSource } from './bytes.ts';
+import { memoryBytes, truncated } from './bytes.ts';
+import { DataError, messageOf } from './data-error.ts';
+
+/** Files up to this size are read whole; larger ones piece by piece. */
+export const wholeFileLimit = 2 ** 30;
+
+/** The path of a file of the data folder; its `.gz` when only that is there. Nothing outside of the folder is reached. */
+export function dataPath(folder: string, file: string): string {
+  const path = resolve(folder, file);
+  if (isAbsolute(file) || !isInside(resolve(folder), path)) {
+    throw new DataError(`the data file \`${file}\` lies outside of the data folder: use a path inside \`${folder}\``);
+  }
+  const found = existsSync(path) ? path : `${path}.gz`;
+  if (!existsSync(found)) {
+    throw new DataError(`the data file \`${file}\` is missing in \`${resolve(folder)}\`: put it there, or give the folder with \`--data DIR\``);
+  }
+  if (!isInside(realpathSync(folder), realpathSync(found))) {
+    throw new DataError(`the data file \`${file}\` is a link that leads outside of the data folder \`${folder}\`: copy the file itself`);
+  }
+  return found;
+}
+
+export function isInside(folder: string, path: string): boolean {
+  const way = relative(folder, path);
+  return way !== '' && way !== '..' && !way.startsWith(`..${sep}`) && !isAbsolute(way);
+}
+
+/** Opens a file; what ends in `.gz` is unpacked in memory. `place` is its name in messages. */
+export function openBytes(path: string, place: string, limit: number): ByteSource {
+  const file = openFile(path, place);
+  const stat = fstatSync(file);
+  if (!stat.isFile()) throw new DataError(`\`${place}\` is not a file: give a file's path`);
+  if (stat.size === 0) throw new DataError(`\`${place}\` is empty: copy or download it again`);
+  if (path.endsWith('.gz') || stat.size <= limit) {
+    closeSync(file);
+    const bytes = readFileSync(path);
+    return memoryBytes(place, path.endsWith('.gz') ? unpack(bytes, place) : bytes);
+  }
+  return {
+    place,
+    size: stat.size,
+    memory: null,
+    read: (offset, target) => {
+      for (let done = 0; done < target.length;) {
+        const count = readSync(file, target, done, target.length - done, offset + done);
+        if (count === 0) throw truncated(place, offset + target.length, offset + done);
+        done += count;
+      }
+    },
+  };
+}
+
+export function openFile(path: string, place: string): number {
+  try {
+    return openSync(path, 'r');
+  } catch (error) {
+    throw new DataError(`\`${place}\` cannot be opened: ${messageOf(error)}`);
+  }
+}
+
+export function unpack(bytes: Uint8Array, place: string): Uint8Array {
+  try {
+    return gunzipSync(bytes);
+  } catch (error) {
+    throw new DataError(`\`${place}\` cannot be unpacked (${messageOf(error)}): copy or download it again`);
+  }
+}
+
+/** Replaces a file by these pieces: under another name first, on the disk before it gets the name, so that a crash leaves the old one. */
+export function writeWhole(path: string, pieces: readonly (Uint8Array | string)[]): void {
+  const folder = dirname(resolve(path));
+  const temporary = join(folder, `.${basename(path)}.${process.pid}.tmp`);
+  try {
+    const file = openSync(temporary, 'w');
+    try {
+      for (const piece of pieces) writeAll(file, typeof piece === 'string' ? Buffer.from(piece) : piece);
+      fsyncSync(file);
+    } finally {
+      closeSync(file);
+    }
+    renameSync(temporary, path);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw new DataError(`\`${path}\` cannot be written: ${messageOf(error)}`);
+  }
+}
+
+export function writeAll(file: number, bytes: Uint8Array): void {
+  for (let done = 0; done < bytes.length;) done += writeSync(file, bytes, done, bytes.length - done);
+}

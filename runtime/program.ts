@@ -1,0 +1,106 @@
+/**
+ * What a compiled program is to the runtime: one memory with named places in it, functions that run over that memory, and the
+ * settings of the model's file. Everything else here works on any such program.
+ */
+
+export type DType = 'f32' | 'f16' | 'bf16' | 'i32' | 'u8' | 'bool';
+
+/** A named tensor in memory, row-major. Half-precision values are held as 4-byte floats, rounded; u8 and bool take one byte. */
+export interface TensorPlace {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  /** Bytes from the start of the memory. */
+  readonly offset: number;
+}
+
+export interface InputPlace extends TensorPlace {
+  /** Whole numbers must be below this: the input is an index of a table or of classes. */
+  readonly below: number | null;
+}
+
+export interface Entry {
+  readonly run: () => void;
+  /** Names of the inputs that it reads. */
+  readonly inputs: readonly string[];
+  /** `train`: loss, metrics, lr, grad_norm; `evaluate`: loss, metrics; `predict`: the outputs. */
+  readonly results: readonly TensorPlace[];
+  /** Data rows that one run takes. */
+  readonly rows: number;
+}
+
+export interface CompiledProgram {
+  readonly name: string;
+  /** Hash of the model's file. */
+  readonly source: string;
+  readonly memory: ArrayBuffer;
+  /** The first dimension of the inputs is the batch; otherwise every input is fed whole. */
+  readonly batched: boolean;
+  readonly inputs: readonly InputPlace[];
+  readonly parameters: readonly TensorPlace[];
+  /** Of layers, such as running means, and the optimiser's, whose names start with `optimizer.`. */
+  readonly states: readonly TensorPlace[];
+  /** Valid after `train.run()`. */
+  readonly gradients: readonly TensorPlace[];
+  /** Byte offsets of the whole numbers that the training loop writes. `step` counts from 1. */
+  readonly scalars: { readonly seed: number; readonly step: number; readonly steps: number };
+  /** Fills parameters and states from the seed. */
+  readonly initialise: () => void;
+  readonly train: Entry | null;
+  readonly evaluate: Entry | null;
+  /** `evaluate` and `predict` for one row: for what is left of the data after whole batches. */
+  readonly evaluateRow: Entry | null;
+  readonly predict: Entry | null;
+  readonly predictRow: Entry | null;
+  readonly settings: TrainSettings;
+  readonly data: DataSettings | null;
+  readonly flopsPerStep: number;
+}
+
+export interface TrainSettings {
+  readonly epochs: number | null;
+  readonly steps: number | null;
+  readonly seed: number;
+  readonly evaluateEvery: Interval | null;
+  readonly checkpointEvery: Interval | null;
+  /** How many older checkpoints are kept beside the newest; the newest alone when 1. */
+  readonly checkpointKeep: number;
+  /** Evaluations without improvement of the loss after which training stops. */
+  readonly earlyStop: number | null;
+}
+
+export interface Interval {
+  readonly count: number;
+  readonly unit: 'steps' | 'epochs';
+}
+
+export interface DataSettings {
+  readonly sources: readonly DataSource[];
+  readonly shuffle: boolean;
+  /** Share of the training rows kept for training when there is no test source; null for no split. */
+  readonly split: number | null;
+  /** The number of last rows held out as test rows instead; null for none. */
+  readonly holdOut: number | null;
+}
+
+export interface DataSource {
+  /** `train` or `test`. */
+  readonly name: string;
+  readonly format: 'idx' | 'csv' | 'npy' | 'npz' | 'safetensors';
+  readonly fields: readonly DataField[];
+  readonly separator: string;
+  readonly header: boolean;
+}
+
+export interface DataField {
+  readonly input: string;
+  readonly dtype: DType;
+  /** Of one row, without the batch dimension. */
+  readonly shape: readonly number[];
+  readonly file: string;
+  /** csv: names (or zero-based positions) of the columns. npz and safetensors: the one tensor's name. Empty otherwise. */
+  readonly columns: readonly string[];
+  /** csv: text values are classes, numbered in the order in which they sort. */
+  readonly categorical: boolean;
+  readonly below: number | null;
+}

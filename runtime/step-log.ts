@@ -1,0 +1,43 @@
+/** The log of a run: one line of JSON for each step, collected and written now and then. Uses node: modules. */
+import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
+import { DataError, messageOf } from './data-error.ts';
+import { writeAll, writeWhole } from './files.ts';
+
+export interface StepLog {
+  readonly write: (line: string) => void;
+  readonly close: () => void;
+}
+
+/** Starts a log, or continues one after step `resumed`: what an interrupted run wrote beyond its checkpoint is dropped. */
+export function openStepLog(path: string, resumed: number): StepLog {
+  if (resumed > 0 && existsSync(path)) {
+    const lines = readFileSync(path, 'utf8').split('\n').filter(line => line.endsWith('}'));
+    writeWhole(path, lines.filter(line => (JSON.parse(line) as { step: number }).step <= resumed).map(line => `${line}\n`));
+  }
+  const file = openLog(path, resumed > 0 ? 'a' : 'w');
+  let waiting = '';
+  let written = performance.now();
+  const flush = (): void => {
+    writeAll(file, Buffer.from(waiting));
+    waiting = '';
+    written = performance.now();
+  };
+  return {
+    write: line => {
+      waiting += line;
+      if (waiting.length > 65536 || performance.now() - written > 1000) flush();
+    },
+    close: () => {
+      flush();
+      closeSync(file);
+    },
+  };
+}
+
+export function openLog(path: string, mode: 'a' | 'w'): number {
+  try {
+    return openSync(path, mode);
+  } catch (error) {
+    throw new DataError(`the log \`${path}\` cannot be opened: ${messageOf(error)}`);
+  }
+}

@@ -1,0 +1,210 @@
+/**
+ * The training loop: loads batches, runs the program's step, evaluates, saves checkpoints, the weights and the loss curve. Resumed
+ * runs end in the same bytes as uninterrupted ones. Allocates nothing per step. Uses node: modules.
+ */
+import type { Progress } from './checkpoint.ts';
+import { loadCheckpoint, saveCheckpoint } from './checkpoint.ts';
+import { DataError } from './data-error.ts';
+import type { Results } from './evaluate.ts';
+import { evaluator } from './evaluate.ts';
+import { writeWhole } from './files.ts';
+import { newHistory, recordLoss } from './history.ts';
+import { lossCurve } from './loss-curve.ts';
+import { openData } from './open-data.ts';
+import type { CompiledProgram, Entry, Interval } from './program.ts';
+import type { ProgramData } from './row-set.ts';
+import { rowLoader, trainingOrder } from './row-set.ts';
+import type { StepLog } from './step-log.ts';
+import { openStepLog } from './step-log.ts';
+import { viewOf } from './tensor.ts';
+import { loadWeights, saveWeights, tensorsAt, writeSafetensors } from './weights.ts';
+
+export interface TrainOptions {
+  readonly steps?: number;
+  readonly seed?: number;
+  /** The data folder, or rows that are in memory already. */
+  readonly data?: string | ProgramData;
+  /** A weights file to start from. */
+  readonly init?: string;
+  /** Where the weights go, `<name>.safetensors` unless given. */
+  readonly save?: string;
+  /** A file that gets one line of JSON for each step. */
+  readonly log?: string;
+  /** A file for the gradients of the last step. */
+  readonly saveGradients?: string;
+  readonly resume?: boolean;
+  readonly reporter?: Reporter;
+  /** True when the run shall stop after the current step and leave a checkpoint. */
+  readonly interrupted?: () => boolean;
+}
+
+/** Where a run tells how it goes. */
+export interface Reporter {
+  readonly start: (plan: TrainPlan, progress: Progress) => void;
+  /** Called after every step; `results` is written anew by each. */
+  readonly step: (plan: TrainPlan, progress: Progress, results: Results) => void;
+  readonly evaluation: (plan: TrainPlan, progress: Progress, results: Results) => void;
+  readonly note: (text: string) => void;
+}
+
+export interface TrainPlan {
+  readonly name: string;
+  /** Rows of the training data; 0 when the model takes none. */
+  readonly rows: number;
+  readonly batch: number;
+  readonly stepsPerEpoch: number;
+  readonly metrics: readonly string[];
+}
+
+export interface TrainReport {
+  readonly outcome: 'finished' | 'stopped early' | 'interrupted';
+  readonly step: number;
+  readonly loss: number;
+  /** Of the last evaluation; null without test data. */
+  readonly test: Results | null;
+  readonly files: readonly string[];
+}
+
+export const silentReporter: Reporter = { start: () => undefined, step: () => undefined, evaluation: () => undefined, note: () => undefined };
+
+export async function trainProgram(program: CompiledProgram, options: TrainOptions = {}): Promise<TrainReport> {
+  const { train } = program;
+  if (train === null) throw new DataError(`the model \`${program.name}\` cannot be trained: add a \`loss\` and a \`train\` block to it`);
+  const reporter = options.reporter ?? silentReporter;
+  const data = typeof options.data === 'object' ? options.data : openData(program, options.data ?? '.');
+  const plan = planOf(program, train, data);
+  const progress = startProgress(program, plan, options);
+  const step = stepper(program, train, data, progress);
+  const evaluate = data.test === null || program.evaluate === null ? null : evaluator(program, data.test);
+  const { evaluateEvery, checkpointEvery, checkpointKeep, earlyStop } = program.settings;
+  if (earlyStop !== null && evaluate === null) {
+    throw new DataError('`early_stop` needs test rows: add a `test` source, `split` or `hold_out` to the `data` block');
+  }
+  const evaluateAt = intervalSteps(evaluateEvery ?? { count: 1, unit: 'epochs' }, plan);
+  const checkpointAt = checkpointEvery === null ? Infinity : intervalSteps(checkpointEvery, plan);
+  const log = options.log === undefined ? null : openStepLog(options.log, options.resume === true ? progress.step : 0);
+  const results: Results = {};
+  const views = train.results.map(result => viewOf(program.memory, result));
+  let outcome: TrainReport['outcome'] = 'finished';
+  let lastPause = performance.now();
+  reporter.start(plan, progress);
+  try {
+    while (progress.step < progress.steps && outcome === 'finished') {
+      const started = performance.now();
+      step();
+      for (let i = 0; i < views.length; i++) results[train.results[i]!.name] = views[i]![0]!;
+      const loss = results.loss!;
+      if (log !== null) writeStep(log, progress.step, results, performance.now() - started);
+      if (!Number.isFinite(loss)) throw notFinite(plan, progress, loss);
+      progress.smoothed = progress.smoothed === null ? loss : 0.98 * progress.smoothed + 0.02 * loss;
+      recordLoss(progress.history, progress.step, loss);
+      reporter.step(plan, progress, results);
+      const last = progress.step === progress.steps;
+      if (evaluate !== null && (last || progress.step % evaluateAt === 0)) {
+        const better = takeEvaluation(progress, evaluate());
+        reporter.evaluation(plan, progress, progress.history.evaluations.at(-1)!.results);
+        if (!better && earlyStop !== null && progress.sinceBest >= earlyStop) outcome = 'stopped early';
+      }
+      if (progress.step % checkpointAt === 0) saveCheckpoint(program, progress, checkpointKeep);
+      // Signals and timers only get their turn between two steps, when the loop lets go.
+      if (started - lastPause > 50) {
+        await new Promise(resolve => setImmediate(resolve));
+        lastPause = performance.now();
+      }
+      if (options.interrupted?.() === true && !last) outcome = 'interrupted';
+    }
+  } finally {
+    log?.close();
+  }
+  if (options.saveGradients !== undefined) writeSafetensors(options.saveGradients, tensorsAt(program.memory, program.gradients), {});
+  if (outcome === 'interrupted') saveCheckpoint(program, progress, checkpointKeep);
+  const files = outcome === 'interrupted' ? [] : saveResults(program, plan, progress, options.save ?? `${program.name}.safetensors`);
+  const test = progress.history.evaluations.at(-1)?.results ?? null;
+  return { outcome, step: progress.step, loss: progress.smoothed ?? NaN, test, files };
+}
+
+export function planOf(program: CompiledProgram, train: Entry, data: ProgramData): TrainPlan {
+  if (train.inputs.length > 0 && data.train === null) {
+    throw new DataError(`the model \`${program.name}\` has inputs, but no training data: add a \`train\` source to its \`data\` block`);
+  }
+  const rows = train.inputs.length === 0 ? 0 : data.train!.count;
+  const metrics = train.results.map(result => result.name).filter(name => name !== 'loss' && name !== 'lr' && name !== 'grad_norm');
+  return { name: program.name, rows, batch: train.rows, stepsPerEpoch: rows / train.rows, metrics };
+}
+
+/** Steps between two events; epochs that are no whole number of steps are rounded up. */
+export const intervalSteps = (interval: Interval, plan: TrainPlan): number =>
+  interval.unit === 'steps' ? interval.count : Math.max(1, Math.ceil(interval.count * plan.stepsPerEpoch));
+
+/** Parameters and states as the run finds them, and where it stands: at its start, or at the checkpoint. */
+export function startProgress(program: CompiledProgram, plan: TrainPlan, options: TrainOptions): Progress {
+  const { settings } = program;
+  const seed = options.seed ?? settings.seed;
+  setScalars(program, seed, 0, 0);
+  program.initialise();
+  if (options.resume === true) {
+    const progress = loadCheckpoint(program);
+    if (options.seed !== undefined && options.seed !== progress.seed) {
+      throw new DataError(`the checkpoint was trained with \`--seed ${progress.seed}\`: resume without \`--seed\``);
+    }
+    if (options.steps !== undefined) progress.steps = options.steps;
+    setScalars(program, progress.seed, progress.step, progress.steps);
+    return progress;
+  }
+  if (options.init !== undefined) loadWeights(program, options.init);
+  const steps = options.steps ?? settings.steps ?? Math.ceil((settings.epochs ?? 1) * plan.stepsPerEpoch);
+  if (!(steps > 0)) throw new DataError('the number of steps is not known without data: give `steps` in the `train` block, or `--steps N`');
+  setScalars(program, seed, 0, steps);
+  return { step: 0, steps, seed, position: 0, best: null, sinceBest: 0, smoothed: null, history: newHistory() };
+}
+
+export function setScalars(program: CompiledProgram, seed: number, step: number, steps: number): void {
+  const { memory, scalars } = program;
+  new Int32Array(memory, scalars.seed, 1)[0] = seed;
+  new Int32Array(memory, scalars.step, 1)[0] = step;
+  new Int32Array(memory, scalars.steps, 1)[0] = steps;
+}
+
+/** One step: the next rows into memory, then the program. */
+export function stepper(program: CompiledProgram, train: Entry, data: ProgramData, progress: Progress): () => void {
+  const stepScalar = new Int32Array(program.memory, program.scalars.step, 1);
+  const set = train.inputs.length === 0 ? null : data.train;
+  const load = set === null ? null : rowLoader(program, set, train.inputs);
+  const order = set === null ? null : trainingOrder(set.count, progress.seed, program.data?.shuffle ?? true);
+  return () => {
+    if (load !== null) for (let slot = 0; slot < train.rows; slot++) load(order!(progress.position + slot), slot);
+    progress.step++;
+    progress.position += train.rows;
+    stepScalar[0] = progress.step;
+    train.run();
+  };
+}
+
+/** Adds an evaluation to the history; true when its loss is the lowest so far. */
+export function takeEvaluation(progress: Progress, results: Results): boolean {
+  progress.history.evaluations.push({ step: progress.step, results });
+  const loss = results.loss!;
+  const better = progress.best === null || loss < progress.best;
+  if (better) progress.best = loss;
+  progress.sinceBest = better ? 0 : progress.sinceBest + 1;
+  return better;
+}
+
+export function saveResults(program: CompiledProgram, plan: TrainPlan, progress: Progress, path: string): string[] {
+  saveWeights(program, path);
+  const curve = `${program.name}.svg`;
+  writeWhole(curve, [lossCurve(plan.name, progress.history)]);
+  return [path, curve];
+}
+
+export function writeStep(log: StepLog, step: number, results: Results, milliseconds: number): void {
+  const { loss, lr, grad_norm: gradNorm, ...metrics } = results;
+  log.write(`${JSON.stringify({ step, loss, metrics, lr, grad_norm: gradNorm, ms: Math.round(milliseconds * 1000) / 1000 })}\n`);
+}
+
+export function notFinite(plan: TrainPlan, progress: Progress, loss: number): DataError {
+  const first = progress.position - plan.batch;
+  const epoch = plan.rows === 0 ? '' : ` (batch ${Math.floor((first % plan.rows) / plan.batch) + 1} of epoch ${Math.floor(first / plan.rows) + 1})`;
+  return new DataError(`the loss is ${loss} at step ${progress.step}${epoch}; no weights were saved and the last checkpoint is as it was: `
+    + 'lower the learning rate, or rebuild with `--debug-nan` to see where it comes from');
+}

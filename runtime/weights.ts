@@ -1,0 +1,43 @@
+/** Weights files: the parameters and layers' states of a program in one safetensors file, by their paths. Uses node: modules. */
+import { DataError } from './data-error.ts';
+import { openBytes, wholeFileLimit, writeWhole } from './files.ts';
+import type { CompiledProgram, TensorPlace } from './program.ts';
+import type { NamedTensor, Safetensors } from './safetensors.ts';
+import { readSafetensors, safetensorsPieces } from './safetensors.ts';
+import { isFloatKind, readTensor } from './stored-tensor.ts';
+import { sameShape, showShape, viewOf } from './tensor.ts';
+
+/** Parameters and what layers keep, without the optimiser's states. */
+export const weightPlaces = (program: CompiledProgram): readonly TensorPlace[] =>
+  [...program.parameters, ...program.states.filter(state => !state.name.startsWith('optimizer.'))];
+
+export const tensorsAt = (memory: ArrayBuffer, places: readonly TensorPlace[]): NamedTensor[] =>
+  places.map(place => ({ name: place.name, dtype: place.dtype, shape: place.shape, values: viewOf(memory, place) }));
+
+/** Writes tensors and text to a safetensors file, whole or not at all. */
+export function writeSafetensors(path: string, tensors: readonly NamedTensor[], metadata: Readonly<Record<string, string>>): void {
+  writeWhole(path, safetensorsPieces(tensors, metadata));
+}
+
+export function saveWeights(program: CompiledProgram, path: string): void {
+  writeSafetensors(path, tensorsAt(program.memory, weightPlaces(program)), { format: 'pt', model: program.name, source: program.source });
+}
+
+/** Reads a weights file into the program; every missing, extra and misshapen tensor is named. */
+export function loadWeights(program: CompiledProgram, path: string): void {
+  loadTensors(readSafetensors(openBytes(path, path, wholeFileLimit)), path, weightPlaces(program), program.memory);
+}
+
+export function loadTensors(file: Safetensors, path: string, places: readonly TensorPlace[], memory: ArrayBuffer): void {
+  const problems: string[] = [];
+  const known = new Set(places.map(place => place.name));
+  for (const { name, dtype, shape } of places) {
+    const stored = file.tensors.get(name);
+    if (stored === undefined) problems.push(`\`${name}\` ${showShape(shape)} is missing`);
+    else if (!sameShape(stored.shape, shape)) problems.push(`\`${name}\` has the shape ${showShape(stored.shape)}, the model has ${showShape(shape)}`);
+    else if (isFloatKind(stored.kind) !== isFloatKind(dtype)) problems.push(`\`${name}\` holds ${stored.kind} values, the model has ${dtype}`);
+  }
+  for (const [name, stored] of file.tensors) if (!known.has(name)) problems.push(`\`${name}\` ${showShape(stored.shape)} is not in the model`);
+  if (problems.length > 0) throw new DataError(`\`${path}\` does not fit the model:${problems.map(problem => `\n  ${problem}`).join('')}`);
+  for (const place of places) readTensor(file.tensors.get(place.name)!, viewOf(memory, place), place.dtype);
+}

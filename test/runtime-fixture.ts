@@ -1,0 +1,97 @@
+/** A small compiled program written by hand for tests of the runtime: linear regression by gradient descent with momentum. */
+import type { CompiledProgram, DataSettings, Entry, TensorPlace, TrainSettings } from '../runtime/program.ts';
+import { random } from '../runtime/random.ts';
+import { viewOf } from '../runtime/tensor.ts';
+
+export const defaultSettings: TrainSettings = {
+  epochs: null, steps: 40, seed: 7, evaluateEvery: { count: 10, unit: 'steps' }, checkpointEvery: null, checkpointKeep: 1, earlyStop: null,
+};
+
+const npyField = (input: string, shape: readonly number[]): DataSettings['sources'][number]['fields'][number] =>
+  ({ input, dtype: 'f32', shape, file: `${input}.npy`, columns: [], categorical: false, below: null });
+
+export const npyData: DataSettings = {
+  sources: [{ name: 'train', format: 'npy', fields: [npyField('x', [3]), npyField('y', [])], separator: ',', header: true }],
+  shuffle: true, split: null, holdOut: 5,
+};
+
+/** loss = mean (x · w + b - y)², metric error = mean |x · w + b - y|; batch 4. From step `poison` on the loss is NaN. */
+export function linearProgram(
+  settings: Partial<TrainSettings> = {}, data: DataSettings | null = npyData, poison = Infinity, slow = 0,
+): CompiledProgram {
+  const memory = new ArrayBuffer(4096);
+  let offset = 0;
+  const place = (name: string, shape: readonly number[], dtype: TensorPlace['dtype'] = 'f32'): TensorPlace => {
+    const result = { name, dtype, shape, offset };
+    offset += Math.ceil((shape.reduce((a, b) => a * b, 1) * 4) / 64) * 64;
+    return result;
+  };
+  const batch = 4;
+  const inputs = [{ ...place('x', [batch, 3]), below: null }, { ...place('y', [batch]), below: null }];
+  const [w, b, mw, mb, gw, gb] = [place('w', [3]), place('b', []), place('optimizer.m.w', [3]), place('optimizer.m.b', []), place('w', [3]), place('b', [])];
+  const [loss, error, lr, gradNorm, outputs, rowOutput] = [place('loss', []), place('error', []), place('lr', []), place('grad_norm', []),
+    place('prediction', [batch]), place('prediction', [1])];
+  const scalars = { seed: offset, step: offset + 4, steps: offset + 8 };
+  const words = new Int32Array(memory);
+  const f = (at: TensorPlace): Float32Array => viewOf(memory, at) as Float32Array;
+  const [x, y, W, B, MW, MB, GW, GB] = [inputs[0]!, inputs[1]!, w, b, mw, mb, gw, gb].map(f) as
+    [Float32Array, Float32Array, Float32Array, Float32Array, Float32Array, Float32Array, Float32Array, Float32Array];
+  const guess = (row: number): number => x[3 * row]! * W[0]! + x[3 * row + 1]! * W[1]! + x[3 * row + 2]! * W[2]! + B[0]!;
+  const forward = (rows: number): void => {
+    let squares = 0;
+    let absolute = 0;
+    for (let row = 0; row < rows; row++) {
+      const difference = guess(row) - y[row]!;
+      squares += difference * difference;
+      absolute += Math.abs(difference);
+    }
+    f(loss)[0] = squares / rows;
+    f(error)[0] = absolute / rows;
+  };
+  const update = (): void => {
+    const [step, steps] = [words[scalars.step / 4]!, words[scalars.steps / 4]!];
+    if (slow > 0) for (const until = performance.now() + slow; performance.now() < until;);
+    forward(batch);
+    GW.fill(0);
+    GB.fill(0);
+    for (let row = 0; row < batch; row++) {
+      const difference = (2 * (guess(row) - y[row]!)) / batch;
+      for (let i = 0; i < 3; i++) GW[i]! += difference * x[3 * row + i]!;
+      GB[0]! += difference;
+    }
+    f(lr)[0] = 0.05 * (1 - (step - 1) / steps);
+    f(gradNorm)[0] = Math.hypot(...GW, ...GB);
+    for (const [p, m, g] of [[W, MW, GW], [B, MB, GB]] as const) {
+      for (let i = 0; i < p.length; i++) p[i]! -= f(lr)[0]! * (m[i] = 0.9 * m[i]! + g[i]!);
+    }
+    if (step >= poison) {
+      f(loss)[0] = NaN;
+      W.fill(NaN);
+    }
+  };
+  const predictInto = (at: TensorPlace): void => {
+    for (let row = 0; row < at.shape[0]!; row++) f(at)[row] = guess(row);
+  };
+  const entry = (run: () => void, names: readonly string[], results: readonly TensorPlace[], rows: number): Entry => ({ run, inputs: names, results, rows });
+  return {
+    name: 'Linear', source: 'abc123', memory, batched: true, inputs,
+    parameters: [w, b], states: [mw, mb], gradients: [gw, gb], scalars,
+    initialise: () => {
+      for (let i = 0; i < 3; i++) W[i] = random(words[scalars.seed / 4]!, 0, 0, i) - 0.5;
+      for (const values of [B, MW, MB]) values.fill(0);
+    },
+    train: entry(update, ['x', 'y'], [loss, error, lr, gradNorm], batch),
+    evaluate: entry(() => forward(batch), ['x', 'y'], [loss, error], batch),
+    evaluateRow: entry(() => forward(1), ['x', 'y'], [loss, error], 1),
+    predict: entry(() => predictInto(outputs), ['x'], [outputs], batch),
+    predictRow: entry(() => predictInto(rowOutput), ['x'], [rowOutput], 1),
+    settings: { ...defaultSettings, ...settings }, data, flopsPerStep: 100,
+  };
+}
+
+/** Rows of x and y = 2 x₀ - x₁ + x₂ / 2 + 1. */
+export function linearRows(rows: number): { x: Float32Array; y: Float32Array } {
+  const x = Float32Array.from({ length: 3 * rows }, (_, i) => random(1, 99, 0, i) * 2 - 1);
+  const y = Float32Array.from({ length: rows }, (_, i) => 2 * x[3 * i]! - x[3 * i + 1]! + x[3 * i + 2]! / 2 + 1);
+  return { x, y };
+}
