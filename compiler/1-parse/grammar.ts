@@ -9,7 +9,6 @@ import { dtypes } from '../ir/type.ts';
 import type { DType } from '../ir/type.ts';
 import type { Report } from '../source/diagnostic.ts';
 import { suggest } from '../source/suggest.ts';
-import { cover } from '../source/text.ts';
 import type { SourceFile, Span } from '../source/text.ts';
 import type {
   Argument, BinaryOperator, DimExpression, Expression, File, Import, Item, Name, Parameter, Setting, SettingException, SettingValue,
@@ -53,7 +52,7 @@ export class Grammar extends EmbeddedActionsParser {
   private inModel = false;
 
   constructor() {
-    super([...t.vocabulary], { recoveryEnabled: false, maxLookahead: 3, errorMessageProvider: errorMessages, skipValidations: true });
+    super([...t.vocabulary], { recoveryEnabled: false, maxLookahead: 2, errorMessageProvider: errorMessages, skipValidations: true });
     this.performSelfAnalysis();
   }
 
@@ -294,9 +293,7 @@ export class Grammar extends EmbeddedActionsParser {
         { ALT: () => this.SUBRULE(this.stateStatement) },
         { ALT: () => this.SUBRULE(this.inputStatement) },
         { ALT: () => this.SUBRULE(this.namedResult) },
-        { GATE: () => this.inModel, ALT: () => this.SUBRULE(this.loss) },
-        { ALT: () => this.SUBRULE(this.update) },
-        { ALT: () => this.SUBRULE(this.bind) },
+        { ALT: () => this.SUBRULE(this.binding) },
         { ALT: () => this.SUBRULE(this.forStatement) },
         { ALT: () => this.SUBRULE(this.ifStatement) },
         { ALT: () => this.SUBRULE(this.whereStatement) },
@@ -353,26 +350,25 @@ export class Grammar extends EmbeddedActionsParser {
     return { kind: 'result', role, name, value, span: this.from(first) };
   });
 
-  private readonly loss: Rule<Statement> = this.RULE('loss', (): Statement => {
-    const first = this.CONSUME(t.Loss);
-    this.CONSUME(t.Assign);
-    const value = this.value();
-    return { kind: 'result', role: 'loss', name: null, value, span: this.from(first) };
-  });
-
-  private readonly update: Rule<Statement> = this.RULE('update', (): Statement => {
-    const name = this.name(this.CONSUME(t.Name));
-    this.CONSUME(t.Update);
-    const value = this.value();
-    return this.ACTION(() => ({ kind: 'update', name, value, span: this.since(name.span) }));
-  });
-
-  private readonly bind: Rule<Statement> = this.RULE('bind', (): Statement => {
+  /** `x = …`, `a, b = …`, `mean <- …`, and in a model `loss = …`. */
+  private readonly binding: Rule<Statement> = this.RULE('binding', (): Statement => {
+    const first = this.LA(1);
     const targets: Name[] = [];
     this.AT_LEAST_ONE_SEP({ SEP: t.Comma, DEF: () => targets.push(this.name(this.CONSUME(t.Name))) });
-    this.CONSUME(t.Assign);
+    const operator = this.OR({
+      DEF: [{ ALT: () => this.CONSUME(t.Assign) }, { ALT: () => this.CONSUME(t.Update) }],
+      ERR_MSG: '`=` and an expression',
+    });
     const value = this.value();
-    return this.ACTION(() => ({ kind: 'bind', targets, value, span: this.since(targets[0]!.span) }));
+    const span = this.from(first);
+    return this.ACTION((): Statement => {
+      if (this.inModel && first.tokenType === t.Loss && targets.length === 1 && operator.tokenType === t.Assign) {
+        return { kind: 'result', role: 'loss', name: null, value, span };
+      }
+      if (operator.tokenType === t.Assign) return { kind: 'bind', targets, value, span };
+      if (targets.length > 1) this.reading.report({ code: 'syntax.expected', message: '`<-` updates one state at a time', span: this.at(operator) });
+      return { kind: 'update', name: targets[0]!, value, span };
+    });
   });
 
   private readonly forStatement: Rule<Statement> = this.RULE('forStatement', (): Statement => {
@@ -825,8 +821,6 @@ export class Grammar extends EmbeddedActionsParser {
   private from(first: IToken): Span {
     return this.ACTION(() => ({ file: this.reading.file, start: first.startOffset, end: tokenEnd(this.LA(0)) }));
   }
-
-  private since = (span: Span): Span => cover(span, this.at(this.LA(0)));
 
   private missing = (span: Span): Expression => ({ kind: 'missing', span });
 
