@@ -1,0 +1,148 @@
+/**
+ * The operators, on constants at compile time and on tensors by ops of the table. Constants adapt to the tensors they meet;
+ * `!=`, `>` and `>=` are spelled with the comparisons that the table has.
+ */
+import type { BinaryOperator } from '../1-parse/ast.ts';
+import type { Value } from '../ir/graph.ts';
+import { isFloat } from '../ir/type.ts';
+import { fail, Reported, type Context } from './context.ts';
+import { boolean, describe, number, tensorItem, type Item } from './item.ts';
+import { broadcastTogether, build, cast, coerce, full, toTensor } from './tensors.ts';
+
+export function binary(context: Context, operator: BinaryOperator, left: Item, right: Item): Item {
+  if (left.kind === 'poison' || right.kind === 'poison') throw new Reported();
+  if (left.kind !== 'tensor' && right.kind !== 'tensor') return constant(context, operator, left, right);
+  return tensorItem(onTensors(context, operator, left, right));
+}
+
+function constant(context: Context, operator: BinaryOperator, left: Item, right: Item): Item {
+  if (operator === '==') return boolean(equalConstants(left, right));
+  if (operator === '!=') return boolean(!equalConstants(left, right));
+  if ((operator === 'and' || operator === 'or') && left.kind === 'boolean' && right.kind === 'boolean') {
+    return boolean(operator === 'and' ? left.value && right.value : left.value || right.value);
+  }
+  if (left.kind !== 'number' || right.kind !== 'number') {
+    const wrong = left.kind === 'number' ? right : left;
+    return fail(context, {
+      code: 'type.operator', message: `\`${operator}\` is not defined on ${describe(left)} and ${describe(right)}`,
+      help: wrong.kind === 'instance' ? 'apply the layer to its input first' : wrong.kind === 'layer' ? 'construct the layer and apply it to its input' : null,
+    });
+  }
+  const a = left.value;
+  const b = right.value;
+  switch (operator) {
+    case '+': return number(a + b);
+    case '-': return number(a - b);
+    case '*': return number(a * b);
+    case '/': case '%':
+      if (b === 0) fail(context, { code: 'type.zero', message: 'division by zero in a constant' });
+      return number(operator === '/' ? a / b : a - b * Math.floor(a / b));
+    case '**': {
+      const power = a ** b;
+      if (!Number.isFinite(power)) fail(context, { code: 'type.number', message: `\`${a} ** ${b}\` is not a finite number` });
+      return number(power);
+    }
+    case '<': return boolean(a < b);
+    case '<=': return boolean(a <= b);
+    case '>': return boolean(a > b);
+    case '>=': return boolean(a >= b);
+    case 'and': case 'or': case '@':
+      return fail(context, { code: 'type.operator', message: `\`${operator}\` is not defined on numbers`, help: operator === '@' ? '`@` is the matrix product; numbers are multiplied with `*`' : null });
+    default: return operator satisfies never;
+  }
+}
+
+export function equalConstants(a: Item, b: Item): boolean {
+  if (a.kind === 'list' && b.kind === 'list') return a.elements.length === b.elements.length && a.elements.every((element, i) => equalConstants(element, b.elements[i]!));
+  if (a.kind === 'dtype' && b.kind === 'dtype') return a.dtype === b.dtype;
+  if (a.kind === 'none' || b.kind === 'none') return a.kind === b.kind;
+  return 'value' in a && 'value' in b && a.kind === b.kind && a.value === b.value;
+}
+
+function onTensors(context: Context, operator: BinaryOperator, left: Item, right: Item): Value {
+  const apply = (name: string, mode: Parameters<typeof coerce>[2], items: readonly Item[]): Value => build(context, name, coerce(context, items, mode));
+  for (const item of [left, right]) {
+    if (item.kind === 'none') fail(context, { code: 'type.operator', message: `\`${operator}\` is not defined on a tensor and \`none\`` });
+  }
+  switch (operator) {
+    case '+': return apply('add', 'arithmetic', [left, right]);
+    case '-': return apply('sub', 'arithmetic', [left, right]);
+    case '*': return apply('mul', 'arithmetic', [left, right]);
+    case '/': return apply('div', 'division', [left, right]);
+    case '%': return apply('mod', 'arithmetic', [left, right]);
+    case '**': return power(context, left, right);
+    case '@': return matmul(context, left, right);
+    case '==': return equal(context, left, right);
+    case '!=': return build(context, 'logical_not', [equal(context, left, right)]);
+    case '<': return apply('less', 'arithmetic', [left, right]);
+    case '<=': return apply('less_equal', 'arithmetic', [left, right]);
+    case '>': return apply('less', 'arithmetic', [right, left]);
+    case '>=': return apply('less_equal', 'arithmetic', [right, left]);
+    case 'and': return apply('logical_and', 'logical', [left, right]);
+    case 'or': return apply('logical_or', 'logical', [left, right]);
+    default: return operator satisfies never;
+  }
+}
+
+const equal = (context: Context, left: Item, right: Item): Value => build(context, 'equal', coerce(context, [left, right], 'arithmetic'));
+
+function matmul(context: Context, left: Item, right: Item): Value {
+  const values = [left, right].map(item => toTensor(context, item, 'a matrix'));
+  return build(context, 'matmul', values.map(value => (isFloat(value.type.dtype) ? value : cast(context, value, 'f32'))));
+}
+
+/** x² = x·x, x^½ = √x, x⁻¹ = 1/x and x^−½ = 1/√x are exact and cheaper than a power. */
+function power(context: Context, left: Item, right: Item): Value {
+  if (left.kind === 'tensor' && right.kind === 'number') {
+    const base = left.value;
+    const float = (): Value => (isFloat(base.type.dtype) ? base : cast(context, base, 'f32'));
+    const inverse = (value: Value): Value => build(context, 'div', coerce(context, [number(1), tensorItem(value)], 'division'));
+    switch (right.value) {
+      case 1: return base;
+      case 2: case 3: {
+        const [x] = coerce(context, [left], 'arithmetic') as [Value];
+        const square = build(context, 'mul', [x, x]);
+        return right.value === 2 ? square : build(context, 'mul', [square, x]);
+      }
+      case 0.5: return build(context, 'sqrt', [float()]);
+      case -0.5: return inverse(build(context, 'sqrt', [float()]));
+      case -1: return inverse(float());
+      default:
+    }
+  }
+  return build(context, 'pow', coerce(context, [left, right], 'division'));
+}
+
+export function negate(context: Context, item: Item): Item {
+  if (item.kind === 'number') return number(-item.value);
+  if (item.kind !== 'tensor') {
+    if (item.kind === 'poison') throw new Reported();
+    return fail(context, { code: 'type.operator', message: `\`-\` is not defined on ${describe(item)}` });
+  }
+  return tensorItem(build(context, 'neg', coerce(context, [item], 'arithmetic')));
+}
+
+export function not(context: Context, item: Item): Item {
+  if (item.kind === 'boolean') return boolean(!item.value);
+  if (item.kind === 'poison') throw new Reported();
+  if (item.kind !== 'tensor') return fail(context, { code: 'type.logical', message: `\`not\` takes a boolean, found ${describe(item)}` });
+  return tensorItem(build(context, 'logical_not', coerce(context, [item], 'logical')));
+}
+
+/** `c ? a : b` of a tensor condition: both are computed, and chosen element by element. */
+export function select(context: Context, condition: Item, then: Item, otherwise: Item): Item {
+  const test = toTensor(context, condition, 'a condition');
+  if (test.type.dtype !== 'bool') fail(context, { code: 'type.logical', message: `a condition is a boolean, found ${describe(condition)}`, help: 'compare it first, as in `x != 0`' });
+  const constants = then.kind !== 'tensor' && otherwise.kind !== 'tensor';
+  const branches = constants
+    ? [then, otherwise].map(item => (item.kind === 'number' ? tensorItem(full(context, item.value, 'f32')) : item))
+    : [then, otherwise];
+  const [a, b] = coerce(context, branches, 'choice') as [Value, Value];
+  const [c, x] = broadcastPair(context, test, a);
+  const [, y] = broadcastPair(context, c, b);
+  return tensorItem(build(context, 'select', [c, x, y]));
+}
+
+function broadcastPair(context: Context, a: Value, b: Value): readonly [Value, Value] {
+  return broadcastTogether(context, [a, b]) as [Value, Value];
+}

@@ -1,0 +1,131 @@
+/** Statements: names bound in order, loops unrolled, branches chosen, until a `return`. An error in one leaves its names poisoned and goes on. */
+import type { Statement } from '../1-parse/ast.ts';
+import { isFloat, printType } from '../ir/type.ts';
+import { attempt, fail, limits, within, type Context } from './context.ts';
+import { evaluate, labelled, need } from './expression.ts';
+import { describe, number, poison, tensorItem, type Item } from './item.ts';
+import { declareParameter, declareState, fitted, initialValue, updateState } from './layer.ts';
+import { declareInput } from './input.ts';
+import type { Scope } from './scope.ts';
+import { cast, toTensor } from './tensors.ts';
+import { checkWhere } from './where.ts';
+import { leaf } from '../ir/graph.ts';
+
+/** What the body returns, or null when it comes to its end. */
+export function execute(context: Context, statements: readonly Statement[], scope: Scope): Item | null {
+  for (const statement of statements) {
+    const returned = within(context, statement.span, () => attempt(() => step(context, statement, scope)));
+    if (returned !== null) return returned;
+  }
+  return null;
+}
+
+function step(context: Context, statement: Statement, scope: Scope): Item | null {
+  switch (statement.kind) {
+    case 'bind': bind(context, statement, scope); return null;
+    case 'param': declare(statement.name.text, () => declareParameter(context, statement, scope)); return null;
+    case 'state':
+      declare(statement.name.text, () => (scope.body.kind === 'optimizer' ? optimizerState(context, statement, scope) : declareState(context, statement, scope)));
+      return null;
+    case 'update': update(context, statement, scope); return null;
+    case 'input': declare(statement.name.text, () => declareInput(context, statement, scope)); return null;
+    case 'result': result(context, statement, scope); return null;
+    case 'for': return loop(context, statement, scope);
+    case 'if': {
+      const condition = need(context, statement.condition, scope);
+      if (condition.kind !== 'boolean') {
+        return fail(context, {
+          code: 'type.condition', message: `the condition of an \`if\` must be known at compile time, found ${describe(condition)}`, span: statement.condition.span,
+          help: condition.kind === 'tensor' ? 'choose between tensors with `condition ? a : b`' : null,
+        });
+      }
+      return execute(context, condition.value ? statement.then : (statement.otherwise ?? []), scope);
+    }
+    case 'where': checkWhere(context, statement.condition, scope); return null;
+    case 'return': return evaluate(context, statement.value, scope);
+    default: return statement satisfies never;
+  }
+
+  /** Declares, leaving the name poisoned when that fails. */
+  function declare(name: string, action: () => void): void {
+    scope.names.set(name, poison);
+    action();
+  }
+}
+
+function bind(context: Context, statement: Extract<Statement, { kind: 'bind' }>, scope: Scope): void {
+  const item = evaluate(context, statement.value, scope);
+  const { targets } = statement;
+  if (targets.length === 1) {
+    const name = targets[0]!.text;
+    scope.names.set(name, labelled(item, name, statement.span.file.library));
+    if (item.kind === 'instance' && scope.body.kind === 'layer') scope.body.instance.members.set(name, item);
+    return;
+  }
+  targets.forEach((target, i) => scope.names.set(target.text, item.kind === 'list' ? (item.elements[i] ?? poison) : poison));
+  if (item.kind === 'poison') return;
+  if (item.kind !== 'list') fail(context, { code: 'type.split', message: `${targets.length} names are bound, but the value is ${describe(item)}`, span: statement.value.span });
+  if (item.elements.length !== targets.length) fail(context, { code: 'type.split', message: `${targets.length} names are bound to ${item.elements.length} values` });
+}
+
+function loop(context: Context, statement: Extract<Statement, { kind: 'for' }>, scope: Scope): Item | null {
+  const [from, to] = [statement.from, statement.to].map(expression => {
+    const item = need(context, expression, scope);
+    if (item.kind === 'number' && Number.isInteger(item.value)) return item.value;
+    return fail(context, { code: 'type.range', message: `the bounds of a \`for\` are whole numbers known at compile time, found ${describe(item)}`, span: expression.span });
+  }) as [number, number];
+  if (to - from > limits.turns) fail(context, { code: 'type.size', message: `the loop has ${to - from} turns; at most ${limits.turns.toLocaleString('en')} are unrolled` });
+  for (let i = from; i < to; i++) {
+    scope.names.set(statement.variable.text, number(i));
+    const returned = execute(context, statement.body, scope);
+    if (returned !== null) return returned;
+  }
+  return null;
+}
+
+/** `state m = 0` of an optimizer: of the parameter's shape. */
+function optimizerState(context: Context, statement: Extract<Statement, { kind: 'state' }>, scope: Scope): void {
+  const { body } = scope;
+  if (body.kind !== 'optimizer') throw new Error('no optimizer');
+  const { type } = body.parameter;
+  const name = statement.name.text;
+  const own = leaf('state', name, type, { span: context.at, scope: [], phase: 'update' });
+  const initial = initialValue(context, statement.value, type, name, scope);
+  body.states.set(name, { leaf: own, initial, updated: own });
+  scope.names.set(name, tensorItem(own));
+}
+
+function update(context: Context, statement: Extract<Statement, { kind: 'update' }>, scope: Scope): void {
+  const { body } = scope;
+  const name = statement.name.text;
+  if (body.kind === 'layer') return updateState(context, statement, body, scope);
+  const state = body.kind === 'optimizer' ? body.states.get(name) : undefined;
+  if (state === undefined) return fail(context, { code: 'layer.update', message: `\`${name}\` is no state of this body`, span: statement.name.span });
+  state.updated = fitted(context, need(context, statement.value, scope), state.leaf.type, `the update of \`${name}\``);
+  scope.names.set(name, tensorItem(state.updated));
+}
+
+/** `loss = …`, `metric accuracy = …`, `output probabilities = …`: also bound as names. */
+function result(context: Context, statement: Extract<Statement, { kind: 'result' }>, scope: Scope): void {
+  const { role } = statement;
+  const name = statement.name?.text ?? role;
+  scope.names.set(name, poison);
+  const model = scope.body.kind === 'layer' ? scope.body.model : null;
+  if (model === null) return fail(context, { code: 'model.place', message: `\`${role}\` stands only in a model` });
+  const item = need(context, statement.value, scope);
+  const value = within(context, statement.value.span, () => toTensor(context, item, `a tensor for the ${role}`));
+  scope.names.set(name, tensorItem(value));
+  const place = statement.value.span;
+  if (role !== 'output' && value.type.dims.length > 0) {
+    fail(context, { code: 'model.scalar', message: `a ${role} is one number, but this is ${printType(value.type)}`, span: place, help: 'take its `mean`' });
+  }
+  if (role === 'loss' && !isFloat(value.type.dtype)) fail(context, { code: 'model.scalar', message: `the loss is a floating-point number, but this is ${printType(value.type)}`, span: place });
+  const earlier = model.results.find(other => (role === 'loss' ? other.role === 'loss' : other.name === name));
+  if (earlier) {
+    fail(context, {
+      code: 'model.twice', message: role === 'loss' ? 'a model has one loss in this version of nabla' : `\`${name}\` is declared twice`,
+      secondary: [{ span: earlier.span, text: 'declared first here' }], help: role === 'loss' ? 'add the terms up in one `loss = …`' : null,
+    });
+  }
+  model.results.push({ role, name, value: role === 'output' ? value : cast(context, value, 'f32'), span: statement.span });
+}

@@ -1,0 +1,145 @@
+/**
+ * The state of one elaboration: where it is, what it has reported and made. Everything that must stay the same between the
+ * training, the evaluation and the single-row elaboration of a model (leaves, paths of layers) lives in `Registry`.
+ */
+import type { Statement } from '../1-parse/ast.ts';
+import { leaf, type Phase, type Update, type Value } from '../ir/graph.ts';
+import { tensor, type TensorType } from '../ir/type.ts';
+import type { AnyOp } from '../ops/define.ts';
+import type { Diagnostic, Label } from '../source/diagnostic.ts';
+import type { Span } from '../source/text.ts';
+import type { Site } from './scope.ts';
+
+export interface Context {
+  readonly ops: ReadonlyMap<string, AnyOp>;
+  readonly diagnostics: Diagnostic[];
+  readonly registry: Registry;
+  /** The innermost expression in a file of the user's, and the library expression inside it, if that is where we are. */
+  at: Span;
+  libraryAt: Span | null;
+  /** The path of layer instances. */
+  path: readonly string[];
+  phase: Phase;
+  training: boolean;
+  /** The batch dimension's extent in this elaboration. */
+  batch: number;
+  batchName: string | null;
+  /** Set while the initial value of a parameter is elaborated. */
+  initialiser: { readonly type: TensorType; readonly path: string; draws: number } | null;
+  /** The present value of states, by path; an update shows in what is read after it. */
+  readonly current: Map<string, Value>;
+  readonly updates: Map<string, Update>;
+  /** Random numbers drawn so far, by path of instances. */
+  readonly draws: Map<string, number>;
+  /** Whether a shape was looked at: an optimizer that does so is not elaborated flat. */
+  shapeRead: boolean;
+  /** Calls of functions and layers that are open. */
+  depth: number;
+  /** Expressions evaluated and values made so far, for the limits. */
+  work: number;
+  values: number;
+}
+
+export interface Registry {
+  readonly parameters: Map<string, RegisteredLeaf>;
+  readonly states: Map<string, RegisteredLeaf>;
+  readonly scalars: { readonly seed: Value; readonly step: Value; readonly steps: Value };
+  /** Names given to construction sites inside an instance, by the instance's path. */
+  readonly names: Map<string, NameTable>;
+  readonly sites: Map<readonly Statement[], ReadonlyMap<number, Site>>;
+}
+
+export interface RegisteredLeaf {
+  readonly leaf: Value;
+  readonly initial: Value;
+  readonly span: Span;
+  /** The user's expression that first applied the layer. */
+  readonly appliedAt: Span;
+}
+
+export interface NameTable {
+  /** By site and how many times it was reached before in the same application. */
+  readonly given: Map<string, string>;
+  /** Numbers given to a name so far. */
+  readonly numbers: Map<string, number>;
+}
+
+/** Limits that keep a wrong or hostile file from hanging the compiler; far above what a model needs. */
+export const limits = { turns: 10_000, values: 200_000, elements: 2 ** 31, depth: 64, work: 3_000_000 };
+
+/** Thrown after a diagnostic was reported, or when an operand is poison; `evaluate` turns it into a poison item. */
+export class Reported extends Error {}
+
+export function newRegistry(): Registry {
+  const scalar = tensor('i32', []);
+  return {
+    parameters: new Map(), states: new Map(), names: new Map(), sites: new Map(),
+    scalars: { seed: leaf('seed', 'seed', scalar), step: leaf('step', 'step', scalar), steps: leaf('steps', 'steps', scalar) },
+  };
+}
+
+export function newContext(ops: ReadonlyMap<string, AnyOp>, registry: Registry, diagnostics: Diagnostic[], at: Span): Context {
+  return {
+    ops, registry, diagnostics, at, libraryAt: null, path: [], phase: 'forward', training: true, batch: 1, batchName: null, initialiser: null,
+    current: new Map(), updates: new Map(), draws: new Map(), shapeRead: false, depth: 0, work: 0, values: 0,
+  };
+}
+
+export interface Problem {
+  readonly code: string;
+  readonly message: string;
+  /** Where it is, when that is narrower than the expression being evaluated. Library places become secondary. */
+  readonly span?: Span;
+  readonly label?: string;
+  readonly secondary?: readonly Label[];
+  readonly notes?: readonly string[];
+  readonly help?: string | null;
+}
+
+/** Adds a diagnostic. The body of a model is elaborated several times: what was said at a place with a code is not said again. */
+export function report(context: Context, problem: Problem): void {
+  const own = problem.span ?? context.libraryAt ?? context.at;
+  const span = own.file.library ? context.at : own;
+  if (context.diagnostics.some(d => d.code === problem.code && d.span?.file === span.file && d.span.start === span.start && d.span.end === span.end)) return;
+  const inside: Label[] = own.file.library ? [{ span: own, text: 'in the library' }] : [];
+  const secondary = [...(problem.secondary ?? []), ...inside];
+  context.diagnostics.push({
+    code: problem.code, message: problem.message, span,
+    ...(problem.label === undefined || own.file.library ? {} : { label: problem.label }),
+    ...(secondary.length === 0 ? {} : { secondary }),
+    ...(problem.notes === undefined ? {} : { notes: problem.notes }),
+    ...(problem.help == null ? {} : { help: problem.help }),
+  });
+}
+
+/** Reports and gives up on the present expression. */
+export function fail(context: Context, problem: Problem): never {
+  report(context, problem);
+  throw new Reported();
+}
+
+/** Runs `action` with the present place moved to `span`. */
+export function within<T>(context: Context, span: Span, action: () => T): T {
+  const { at, libraryAt } = context;
+  if (span.file.library) context.libraryAt = span;
+  else {
+    context.at = span;
+    context.libraryAt = null;
+  }
+  try {
+    return action();
+  } finally {
+    context.at = at;
+    context.libraryAt = libraryAt;
+  }
+}
+
+/** Runs `action`; null when it gave up on something reported. */
+export function attempt<T>(action: () => T): T | null {
+  try {
+    return action();
+  } catch (error) {
+    if (error instanceof Reported) return null;
+    throw error;
+  }
+}

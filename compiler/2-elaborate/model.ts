@@ -1,0 +1,44 @@
+/** One elaboration of a model's body, and what all elaborations of it made together: parameters and states. */
+import type { LayerItem, ModelItem } from '../1-parse/ast.ts';
+import type { Forward, Parameter, State } from '../ir/model.ts';
+import { execute } from './body.ts';
+import { newContext, report, type Context } from './context.ts';
+import type { Item } from './item.ts';
+import { layerBody, rootInstance } from './layer.ts';
+import { matchesPattern, unmatchedPattern, type Pattern } from './pattern.ts';
+import { newScope, type Module, type ModelBody } from './scope.ts';
+
+export interface Elaboration {
+  readonly forward: Forward;
+  readonly batchName: string | null;
+}
+
+export function elaborateForward(outer: Context, definition: ModelItem, module: Module, hyperparameters: ReadonlyMap<string, Item>, changes: Partial<Context>): Elaboration {
+  const context: Context = { ...newContext(outer.ops, outer.registry, outer.diagnostics, definition.span), ...changes };
+  const asLayer: LayerItem = { ...definition, kind: 'layer', inputs: [], result: null, where: [] };
+  const model: ModelBody = { inputs: new Map(), results: [] };
+  const root = rootInstance(asLayer, module, definition.span);
+  const scope = newScope(module, layerBody(context, root, definition.body, [...hyperparameters.keys()], model));
+  for (const [name, item] of hyperparameters) scope.names.set(name, item);
+  if (execute(context, definition.body, scope) !== null) report(context, { code: 'model.return', message: 'a model returns nothing', help: 'write `output name = …`' });
+  const named = (role: 'metric' | 'output') => model.results.flatMap(result => (result.role === role ? [{ name: result.name, value: result.value }] : []));
+  return {
+    batchName: context.batchName,
+    forward: {
+      inputs: [...model.inputs.values()],
+      loss: model.results.find(result => result.role === 'loss')?.value ?? null,
+      metrics: named('metric'), outputs: named('output'),
+      updates: [...context.updates.values()],
+    },
+  };
+}
+
+/** The parameters in the order in which they were made; what a `freeze` pattern names is not trainable. */
+export function parametersOf(context: Context, frozen: readonly Pattern[]): readonly Parameter[] {
+  const { parameters } = context.registry;
+  for (const pattern of frozen) if (![...parameters.keys()].some(path => matchesPattern(path, pattern.text))) unmatchedPattern(context, pattern, [...parameters.keys()]);
+  return [...parameters].map(([path, { leaf, initial, span }]) =>
+    ({ leaf, initial, span, trainable: !frozen.some(pattern => matchesPattern(path, pattern.text)) }));
+}
+
+export const statesOf = (context: Context): readonly State[] => [...context.registry.states.values()].map(({ leaf, initial }) => ({ leaf, initial }));

@@ -1,0 +1,79 @@
+/**
+ * The places in a body that construct layers or declare parameters and states, with the names they give. A construction that is
+ * the whole right side of a binding has the binding's name, any other its layer's; names that occur inside a `for` or at more
+ * than one place are numbered.
+ */
+import type { Expression, Statement } from '../1-parse/ast.ts';
+import { findDefinition, type Module, type Site } from './scope.ts';
+
+interface Found {
+  readonly start: number;
+  readonly name: string;
+  readonly looped: boolean;
+}
+
+export function sitesOf(body: readonly Statement[], module: Module, parameters: readonly string[]): ReadonlyMap<number, Site> {
+  const found: Found[] = [];
+  const bound = new Set(parameters);
+  statements(body, false);
+  const counts = new Map<string, number>();
+  for (const { name } of found) counts.set(name, (counts.get(name) ?? 0) + 1);
+  return new Map(found.map(({ start, name, looped }) => [start, { name, numbered: looped || counts.get(name)! > 1 }]));
+
+  function statements(list: readonly Statement[], looped: boolean): void {
+    for (const statement of list) {
+      switch (statement.kind) {
+        case 'bind': {
+          const [target] = statement.targets;
+          expression(statement.value, looped, statement.targets.length === 1 ? target!.text : null);
+          statement.targets.forEach(name => bound.add(name.text));
+          break;
+        }
+        case 'param': case 'state':
+          found.push({ start: statement.span.start, name: statement.name.text, looped });
+          bound.add(statement.name.text);
+          break;
+        case 'result': case 'update': case 'return': expression(statement.value, looped); break;
+        case 'for':
+          bound.add(statement.variable.text);
+          statements(statement.body, true);
+          break;
+        case 'if':
+          statements(statement.then, looped);
+          statements(statement.otherwise ?? [], looped);
+          break;
+        case 'input': bound.add(statement.name.text); break;
+        case 'where': break;
+        default: statement satisfies never;
+      }
+    }
+  }
+
+  function expression(root: Expression, looped: boolean, binding: string | null = null): void {
+    const pending: { readonly at: Expression; readonly binding: string | null; readonly piped: boolean }[] = [{ at: root, binding, piped: false }];
+    while (pending.length > 0) {
+      const { at, binding: own, piped } = pending.pop()!;
+      const inside = parts(at);
+      const callee = at.kind === 'call' ? at.callee : piped ? at : null;
+      if (callee?.kind === 'name' && !bound.has(callee.text) && findDefinition(module, callee.text)?.definition.kind === 'layer') {
+        found.push({ start: at.span.start, name: own ?? callee.text, looped });
+      }
+      pending.push(...inside.map(part => ({ at: part, binding: null, piped: at.kind === 'pipe' && part === at.target })).reverse());
+    }
+  }
+}
+
+function parts(expression: Expression): readonly Expression[] {
+  switch (expression.kind) {
+    case 'list': return expression.elements;
+    case 'member': return [expression.object];
+    case 'call': return [expression.callee, ...expression.arguments.map(argument => argument.value)];
+    case 'subscript': return [expression.object];
+    case 'unary': return [expression.operand];
+    case 'binary': return [expression.left, expression.right];
+    case 'conditional': return [expression.condition, expression.then, expression.otherwise];
+    case 'pipe': return [expression.input, expression.target];
+    case 'number': case 'string': case 'boolean': case 'name': case 'missing': return [];
+    default: return expression satisfies never;
+  }
+}

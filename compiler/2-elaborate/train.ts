@@ -1,0 +1,171 @@
+/** The settings of a train block, checked: every name known, every value of its kind, nothing given twice. */
+import type { Expression, Setting, SettingValue, TrainBlock } from '../1-parse/ast.ts';
+import type { Interval, TrainSettings } from '../ir/model.ts';
+import { spanText, type Span } from '../source/text.ts';
+import { suggest } from '../source/suggest.ts';
+import { attempt, fail, report, within, type Context } from './context.ts';
+import { need } from './expression.ts';
+import { describe } from './item.ts';
+import type { OptimizerSetting } from './optimizer.ts';
+import type { Pattern } from './pattern.ts';
+import type { Scope } from './scope.ts';
+
+/** Rows of a batch where no train block says otherwise. */
+export const defaultBatch = 32;
+
+export interface Training {
+  readonly settings: TrainSettings;
+  readonly batch: number | null;
+  readonly batchSpan: Span | null;
+  readonly optimizer: OptimizerSetting | null;
+  readonly frozen: readonly Pattern[];
+}
+
+type Draft = { -readonly [K in keyof TrainSettings]: TrainSettings[K] } & { batch: number | null; optimizer: OptimizerSetting | null; frozen: Pattern[] };
+type Read = (context: Context, setting: Setting, scope: Scope, draft: Draft) => void;
+
+const defaults: TrainSettings = {
+  epochs: null, steps: null, seed: 0, clipNorm: null, accumulate: 1, ema: null, precision: 'f32', memory: null,
+  evaluateEvery: null, checkpointEvery: null, checkpointKeep: 1, earlyStop: null,
+};
+
+const readers = {
+  batch: (context, setting, scope, draft) => (draft.batch = whole(context, setting, scope, 1)),
+  epochs: (context, setting, scope, draft) => (draft.epochs = positive(context, setting, scope)),
+  steps: (context, setting, scope, draft) => (draft.steps = whole(context, setting, scope, 1)),
+  seed: (context, setting, scope, draft) => (draft.seed = whole(context, setting, scope, 0)),
+  clip_norm: (context, setting, scope, draft) => (draft.clipNorm = positive(context, setting, scope)),
+  early_stop: (context, setting, scope, draft) => (draft.earlyStop = whole(context, withoutWord(setting, 'patience'), scope, 1)),
+  evaluate: (context, setting, scope, draft) => (draft.evaluateEvery = intervals(context, setting, scope, []).every),
+  checkpoint: (context, setting, scope, draft) => {
+    const { every, keep } = intervals(context, setting, scope, ['keep']);
+    draft.checkpointEvery = every;
+    draft.checkpointKeep = keep ?? 1;
+  },
+  optimizer: (context, setting, _, draft) => {
+    const [value, ...more] = setting.values;
+    if (value === undefined || !isExpression(value) || more.length > 0) fail(context, { code: 'train.value', message: '`optimizer` takes one optimizer, as in `optimizer adam(lr: 1e-3)`' });
+    draft.optimizer = {
+      expression: value,
+      exceptions: setting.exceptions.map(exception => ({ patterns: exception.patterns, arguments: exception.arguments, span: exception.span })),
+    };
+  },
+  freeze: (context, setting, _, draft) => {
+    if (setting.values.length === 0) fail(context, { code: 'train.value', message: '`freeze` takes patterns of parameter paths, as in `freeze encoder.*`' });
+    for (const value of setting.values) draft.frozen.push(patternOf(context, value));
+  },
+  precision: (context, setting) => {
+    const [value] = setting.values;
+    const text = value === undefined ? '' : value.kind === 'string' ? value.value : spanText(value.span);
+    if (!['f32', 'f16', 'bf16'].includes(text)) fail(context, { code: 'train.value', message: `\`precision\` is one of f32, f16 and bf16, not \`${text}\`` });
+    if (text !== 'f32') later(context, `precision ${text}`);
+  },
+  accumulate: (context, setting, scope) => {
+    if (whole(context, setting, scope, 1) !== 1) later(context, 'accumulate');
+  },
+  ema: (context, setting, scope) => {
+    const decay = positive(context, setting, scope);
+    if (decay >= 1) fail(context, { code: 'train.value', message: `\`ema\` is a decay between 0 and 1, not ${decay}` });
+    later(context, 'ema');
+  },
+  memory: (context, setting) => {
+    const [value] = setting.values;
+    if (value?.kind !== 'quantity' || !['B', 'KB', 'MB', 'GB', 'KiB', 'MiB', 'GiB'].includes(value.unit)) fail(context, { code: 'train.value', message: '`memory` is an amount such as `512MB`' });
+    later(context, 'memory');
+  },
+  minimize: context => later(context, 'minimize'),
+} satisfies Record<string, Read>;
+
+/** The settings of a block; the defaults without one. */
+export function elaborateSettings(context: Context, block: TrainBlock | null, scope: Scope): Training {
+  const draft: Draft = { ...defaults, batch: null, optimizer: null, frozen: [] };
+  const seen = new Map<string, Span>();
+  for (const setting of block?.settings ?? []) {
+    const name = setting.name.text;
+    const read: Read | undefined = Object.hasOwn(readers, name) ? readers[name as keyof typeof readers] : undefined;
+    const earlier = seen.get(name);
+    if (read === undefined) {
+      const near = suggest(name, Object.keys(readers));
+      report(context, { code: 'train.unknown', message: `a train block has no setting \`${name}\``, span: setting.name.span, help: near === null ? `settings are ${Object.keys(readers).map(one => `\`${one}\``).join(', ')}` : `did you mean \`${near}\`?` });
+    } else if (setting.assigned) {
+      report(context, { code: 'train.value', message: `a setting is written without \`=\`: \`${name} …\``, span: setting.span });
+    } else if (earlier && name !== 'freeze') {
+      report(context, { code: 'train.twice', message: `\`${name}\` is set twice`, span: setting.name.span, secondary: [{ span: earlier, text: 'set first here' }] });
+    } else within(context, setting.span, () => attempt(() => read(context, setting, scope, draft)));
+    if (setting.exceptions.length > 0 && name !== 'optimizer' && read !== undefined) {
+      report(context, { code: 'train.value', message: '`except` stands only after an optimizer', span: setting.exceptions[0]!.span });
+    }
+    seen.set(name, setting.name.span);
+  }
+  if (block !== null && !seen.has('optimizer') && !seen.has('minimize')) {
+    report(context, { code: 'train.optimizer', message: 'the train block names no optimizer', span: block.span, help: 'write one, as in `optimizer adam(lr: 1e-3)`' });
+  }
+  const { batch, optimizer, frozen, ...settings } = draft;
+  return { settings, batch, batchSpan: batch === null ? null : (seen.get('batch') ?? null), optimizer, frozen };
+}
+
+const later = (context: Context, what: string): never => fail(context, { code: 'train.later', message: `\`${what}\` is not part of this version of nabla`, help: 'remove the line' });
+
+const isExpression = (value: SettingValue): value is Expression => value.kind !== 'word' && value.kind !== 'quantity' && value.kind !== 'pattern';
+
+function numberOf(context: Context, setting: Setting, scope: Scope): number {
+  const [value, ...more] = setting.values;
+  const name = setting.name.text;
+  if (value === undefined) return fail(context, { code: 'train.value', message: `\`${name}\` needs a number`, span: setting.span });
+  if (more.length > 0) return fail(context, { code: 'train.value', message: `\`${name}\` takes one number`, span: more[0]!.span });
+  if (!isExpression(value)) return fail(context, { code: 'train.value', message: `\`${name}\` takes a number, not \`${spanText(value.span)}\``, span: value.span });
+  const item = need(context, value, scope);
+  return item.kind === 'number' ? item.value : fail(context, { code: 'train.value', message: `\`${name}\` takes a number, found ${describe(item)}`, span: value.span });
+}
+
+function whole(context: Context, setting: Setting, scope: Scope, least: number): number {
+  const value = numberOf(context, setting, scope);
+  if (Number.isInteger(value) && value >= least && value < 2 ** 31) return value;
+  return fail(context, { code: 'train.value', message: `\`${setting.name.text}\` is a whole number of at least ${least}, not ${value}`, span: setting.values[0]!.span });
+}
+
+function positive(context: Context, setting: Setting, scope: Scope): number {
+  const value = numberOf(context, setting, scope);
+  return value > 0 ? value : fail(context, { code: 'train.value', message: `\`${setting.name.text}\` is a number above 0, not ${value}`, span: setting.values[0]!.span });
+}
+
+/** `early_stop patience 5` is `early_stop 5`. */
+function withoutWord(setting: Setting, word: string): Setting {
+  const [first, ...rest] = setting.values;
+  return first?.kind === 'word' && first.text === word ? { ...setting, values: rest } : setting;
+}
+
+/** `every 500`, `every 2 epochs`, `every 100 steps keep 3`. */
+function intervals(context: Context, setting: Setting, scope: Scope, allowed: readonly string[]): { readonly every: Interval; readonly keep: number | null } {
+  let every: Interval | null = null;
+  let keep: number | null = null;
+  const { values } = setting;
+  const wrong = (span: Span): never => {
+    const form = `\`${setting.name.text} every 500\` or \`${setting.name.text} every 2 epochs\`${allowed.includes('keep') ? ', with `keep 3` after it' : ''}`;
+    return fail(context, { code: 'train.value', message: `\`${setting.name.text}\` is written ${form}`, span });
+  };
+  for (let i = 0; i < values.length; i++) {
+    const word = values[i]!;
+    const value = values[i + 1];
+    const text = word.kind === 'word' ? word.text : word.kind === 'name' ? word.text : '';
+    if (text !== 'every' && !allowed.includes(text)) wrong(word.span);
+    if (value === undefined || !isExpression(value)) return wrong(value?.span ?? setting.span);
+    const count = whole(context, { ...setting, values: [value] }, scope, 1);
+    i++;
+    if (text === 'keep') keep = count;
+    else {
+      const unit = values[i + 1];
+      const unitText = unit?.kind === 'word' || unit?.kind === 'name' ? unit.text : null;
+      if (unitText === 'steps' || unitText === 'epochs') i++;
+      every = { count, unit: unitText === 'epochs' ? 'epochs' : 'steps' };
+    }
+  }
+  return every === null ? wrong(setting.span) : { every, keep };
+}
+
+function patternOf(context: Context, value: SettingValue): Pattern {
+  if (value.kind === 'pattern') return { text: value.text, span: value.span };
+  if (value.kind === 'string') return { text: value.value, span: value.span };
+  if (value.kind === 'name' || value.kind === 'member') return { text: spanText(value.span), span: value.span };
+  return fail(context, { code: 'train.value', message: '`freeze` takes patterns of parameter paths, as in `freeze encoder.*`', span: value.span });
+}
