@@ -11,7 +11,7 @@ import { retyped, tokenEnd, tokenSpan } from './lex.ts';
 import * as t from './tokens.ts';
 
 /** Brackets within brackets beyond this depth are refused: the phases recurse over the tree. */
-const deepest = 200;
+const deepest = 128;
 
 const closers = new Map<TokenType, TokenType>([[t.OpenParen, t.CloseParen], [t.OpenSquare, t.CloseSquare], [t.OpenBrace, t.CloseBrace]]);
 const openers = new Map<TokenType, TokenType>([...closers].map(([open, close]) => [close, open]));

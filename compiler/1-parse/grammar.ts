@@ -20,8 +20,8 @@ import { foldOperators, height } from './operators.ts';
 import type { Part } from './operators.ts';
 import * as t from './tokens.ts';
 
-/** Expressions within expressions, and `else if` after `else if`. */
-const deepest = 200;
+/** Blocks and expressions inside each other, and `else if` after `else if`: uses less than half of the default stack. */
+const deepest = 128;
 /** Nodes on one path through an expression, chains included: later phases recurse over it. */
 const highest = 1000;
 
@@ -49,6 +49,7 @@ export class Grammar extends EmbeddedActionsParser {
   private reading: Reading = nothing;
   private expressions = 0;
   private alternatives = 0;
+  private blocks = 0;
   private inModel = false;
 
   constructor() {
@@ -60,7 +61,7 @@ export class Grammar extends EmbeddedActionsParser {
   read(reading: Reading, tokens: IToken[]): File {
     this.input = tokens;
     this.reading = reading;
-    this.expressions = this.alternatives = 0;
+    this.expressions = this.alternatives = this.blocks = 0;
     this.inModel = false;
     const tree = this.wholeFile();
     for (const { message, token, previousToken } of this.errors as readonly GrammarError[]) {
@@ -276,12 +277,15 @@ export class Grammar extends EmbeddedActionsParser {
 
   private readonly block: Rule<Statement[]> = this.RULE('block', (): Statement[] => {
     const result: Statement[] = [];
-    this.CONSUME(t.OpenBrace);
+    const open = this.CONSUME(t.OpenBrace);
+    this.ACTION(() => this.limit(open));
+    this.blocks++;
     this.repeat(() => this.LA(1).tokenType === t.CloseBrace, () => {
       const statement = this.attempt(() => this.SUBRULE(this.statement), [t.Newline, t.Semicolon], () => null);
       this.ACTION(() => statement !== null && result.push(statement));
       this.endOfStatement();
     });
+    this.blocks--;
     this.CONSUME(t.CloseBrace);
     return result;
   });
@@ -507,7 +511,7 @@ export class Grammar extends EmbeddedActionsParser {
   private readonly expression: Rule<Expression> = this.RULE('expression', (): Expression => {
     const first = this.LA(1);
     const parts: Part[] = [];
-    this.ACTION(() => this.limit(this.expressions, first));
+    this.ACTION(() => this.limit(first));
     this.expressions++;
     try {
       this.SUBRULE1(this.operand, { ARGS: [parts] });
@@ -749,13 +753,14 @@ export class Grammar extends EmbeddedActionsParser {
   private attempt<T>(rule: () => T, stops: readonly TokenType[], fallback: (span: Span) => T): T {
     const first = this.LA(1);
     const depth = this.around();
-    const { expressions, alternatives } = this;
+    const { expressions, alternatives, blocks } = this;
     try {
       return rule();
     } catch (error) {
       if (!isRecognitionException(error as Error)) throw error;
       this.expressions = expressions;
       this.alternatives = alternatives;
+      this.blocks = blocks;
       this.skip(stops, depth);
       return fallback(this.LA(1) === first ? { file: this.reading.file, start: first.startOffset, end: first.startOffset } : this.from(first));
     }
@@ -780,15 +785,16 @@ export class Grammar extends EmbeddedActionsParser {
   }
 
   private alternative(first: IToken): Statement {
-    this.ACTION(() => this.limit(this.alternatives, first));
+    this.ACTION(() => this.limit(first));
     this.alternatives++;
     const statement = this.SUBRULE(this.ifStatement);
     this.alternatives--;
     return statement;
   }
 
-  private limit(depth: number, at: IToken): void {
-    if (depth < deepest) return;
+  /** Blocks, `else if` and expressions count together: what matters is the depth of the stack. */
+  private limit(at: IToken): void {
+    if (this.expressions + this.alternatives + this.blocks <= deepest) return;
     this.reading.report({ code: 'syntax.depth', message: `this is nested too deeply (the limit is ${deepest})`, span: this.at(at), help: 'bind parts of it to names' });
     throw new MismatchedTokenException('reported', at, at);
   }

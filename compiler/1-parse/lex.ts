@@ -29,7 +29,11 @@ export function lex(file: SourceFile): Lexed {
   const result = lexer.tokenize(file.text);
   const report: Report = diagnostic => diagnostics.push(diagnostic);
   for (const { offset, length } of result.errors) report(unknownCharacters({ file, start: offset, end: offset + length }));
-  const tokens = result.tokens.flatMap(token => translate(token, file, report));
+  const tokens: IToken[] = [];
+  for (const token of result.tokens) {
+    const translated = translate(token, file, report);
+    if (translated !== null) tokens.push(translated);
+  }
   return { tokens, comments: result.groups['comments'] ?? [], diagnostics };
 }
 
@@ -65,7 +69,7 @@ const foreign: Readonly<Record<string, { readonly type: TokenType | null; readon
 
 const foreignNames: Readonly<Record<string, TokenType | null>> = { True, False, None: null };
 
-function translate(token: IToken, file: SourceFile, report: Report): IToken | IToken[] {
+function translate(token: IToken, file: SourceFile, report: Report): IToken | null {
   const span = tokenSpan(file, token);
   switch (token.tokenType) {
     case OpenText:
@@ -81,7 +85,7 @@ function translate(token: IToken, file: SourceFile, report: Report): IToken | IT
       return token;
     case ForeignComment:
       report({ code: 'syntax.token', message: `\`${token.image.startsWith('#') ? '#' : '/*'}\` does not begin a comment`, span, help: 'comments begin with `//`' });
-      return [];
+      return null;
     case Foreign: {
       if (token.image.startsWith("'")) {
         report({ code: 'syntax.string', message: 'strings are written in double quotes', span, help: `write \`"${token.image.slice(1, -1)}"\`` });

@@ -52,11 +52,11 @@ ends a statement, unless the line ends in an operator, or is inside parentheses,
   },
   'syntax.depth': {
     title: 'Nested too deeply',
-    explanation: `Brackets, conditional expressions and "else if" may be nested 200 levels deep. Bind parts of a longer expression to
+    explanation: `Brackets, conditional expressions and "else if" may be nested 128 levels deep. Bind parts of a longer expression to
 names of their own.
 
-  wrong:  y = f(f(f(… two hundred times … x)))
-  right:  for i in 0..200 { x = f(x) }`,
+  wrong:  y = f(f(f(… a hundred and thirty times … x)))
+  right:  for i in 0..130 { x = f(x) }`,
   },
   'syntax.size': {
     title: 'Too large to compile',
