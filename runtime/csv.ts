@@ -3,9 +3,9 @@
  * all at once when the file is in memory. A missing value or text where a number belongs is an error with line and column.
  */
 import type { ByteSource } from './bytes.ts';
-import { DataError, didYouMean } from './data-error.ts';
+import { DataError, suggestion } from './data-error.ts';
 import type { Column, RowType } from './stored-tensor.ts';
-import { checkValue, converter, isFloatKind } from './stored-tensor.ts';
+import { converter, valueProblem } from './stored-tensor.ts';
 import { elementCount, newTensorArray } from './tensor.ts';
 
 export interface CsvTable {
@@ -145,9 +145,8 @@ export function csvPositions(table: CsvTable, names: readonly string[]): number[
     const byName = table.names === null ? -1 : table.names.indexOf(name);
     if (byName >= 0) return byName;
     if (/^\d+$/.test(name) && Number(name) < table.width) return Number(name);
-    const known = table.names ?? [];
-    const columns = table.names === null ? `0 to ${table.width - 1}, it has no header` : known.slice(0, 20).map(other => `\`${other}\``).join(', ');
-    throw new DataError(`\`${table.place}\` has no column \`${name}\`${didYouMean(name, known)} its columns are ${columns}`);
+    const known = table.names ?? Array.from({ length: table.width }, (_, i) => String(i));
+    throw new DataError(`\`${table.place}\` has no column \`${name}\`${suggestion(name, known, 'its columns are')}`);
   });
 }
 
@@ -169,7 +168,6 @@ export function csvColumn(table: CsvTable, type: RowType, positions: readonly nu
   }
   const inMemory = table.bytes.memory !== null;
   const convert = converter(type.dtype);
-  const whole = !isFloatKind(type.dtype);
   const numbers = classes?.map(texts => new Map(texts.map((text, i) => [text, i]))) ?? null;
   const parse = (row: number, target: { [index: number]: number }, at: number): void => {
     const cells = table.cells(row);
@@ -177,7 +175,8 @@ export function csvColumn(table: CsvTable, type: RowType, positions: readonly nu
       const text = cells[positions[i]!]!.trim();
       const value = numbers === null ? Number(text) : numbers[i]!.get(text) ?? NaN;
       if (text === '' || Number.isNaN(value)) throw badCell(table, row, positions[i]!, text, numbers !== null);
-      checkValue(value, type, `${table.place}\`, line ${table.line(row)}, column \`${columnName(table, positions[i]!)}`, row, whole);
+      const problem = valueProblem(value, type);
+      if (problem !== null) throw new DataError(`${cellPlace(table, row, positions[i]!)}: ${problem}`);
       target[at + i] = convert(value);
     }
   };
@@ -194,10 +193,11 @@ export function csvColumn(table: CsvTable, type: RowType, positions: readonly nu
   };
 }
 
-export const columnName = (table: CsvTable, position: number): string => table.names?.[position] ?? String(position);
+export const cellPlace = (table: CsvTable, row: number, position: number): string =>
+  `\`${table.place}\`, line ${table.line(row)}, column \`${table.names?.[position] ?? position}\``;
 
 export function badCell(table: CsvTable, row: number, position: number, text: string, categorical: boolean): DataError {
-  const where = `\`${table.place}\`, line ${table.line(row)}, column \`${columnName(table, position)}\``;
+  const where = cellPlace(table, row, position);
   if (text === '') return new DataError(`${where}: the value is missing; fill it in or drop the row`);
   return new DataError(categorical
     ? `${where}: the class \`${text}\` does not occur in the training data`

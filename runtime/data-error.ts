@@ -4,15 +4,17 @@ export class DataError extends Error {
   override readonly name: string = 'DataError';
 }
 
-/** ``, did you mean `x`?`` when a candidate is within two edits (a third of a short name), else ``. */
-export function didYouMean(name: string, candidates: readonly string[]): string {
-  let best = '';
+/** `, did you mean …?` when one of the names is near, else `; ` and what there is: `; its columns are …`. */
+export function suggestion(name: string, candidates: readonly string[], introduction: string): string {
+  let best: string | null = null;
   let least = Math.min(2, Math.ceil(name.length / 3)) + 1;
   for (const candidate of candidates) {
     const distance = editDistance(name.toLowerCase(), candidate.toLowerCase());
     if (distance < least) [best, least] = [candidate, distance];
   }
-  return best === '' ? '' : `, did you mean \`${best}\`?`;
+  if (best !== null) return `, did you mean \`${best}\`?`;
+  const more = candidates.length > 20 ? ', …' : '';
+  return `; ${introduction} ${candidates.slice(0, 20).map(candidate => `\`${candidate}\``).join(', ')}${more}`;
 }
 
 /** Insertions, deletions and replacements between two words (Levenshtein). */

@@ -7,6 +7,9 @@ import { viewOf } from './tensor.ts';
 
 export type Results = Record<string, number>;
 
+/** The mean of every result over the rows of `set`; null for a model without inputs. */
+export const evaluateProgram = (program: CompiledProgram, set: RowSet | null): Results => evaluator(program, set)();
+
 /** A function that evaluates all rows of `set`: whole batches, then the remaining rows one by one, each result weighted by its rows. */
 export function evaluator(program: CompiledProgram, set: RowSet | null): () => Results {
   const { evaluate, evaluateRow } = program;

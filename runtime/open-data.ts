@@ -3,7 +3,7 @@ import { inflateRawSync } from 'node:zlib';
 import type { ByteSource } from './bytes.ts';
 import type { Classes, CsvTable } from './csv.ts';
 import { csvClasses, csvColumn, csvPositions, readCsv } from './csv.ts';
-import { DataError, didYouMean } from './data-error.ts';
+import { DataError, suggestion } from './data-error.ts';
 import { dataPath, openBytes, wholeFileLimit } from './files.ts';
 import { readIdx } from './idx.ts';
 import { readNpy } from './npy.ts';
@@ -71,7 +71,7 @@ export function npzTensor(bytes: ByteSource, name: string): StoredTensor {
   const member = members.find(other => other.name === `${name}.npy`);
   if (member !== undefined) return readNpy(zipMemberBytes(bytes, member, inflateRawSync));
   const names = members.map(other => other.name.replace(/\.npy$/, ''));
-  throw new DataError(`\`${bytes.place}\` has no array \`${name}\`${didYouMean(name, names)} it has ${names.map(other => `\`${other}\``).join(', ')}`);
+  throw new DataError(`\`${bytes.place}\` has no array \`${name}\`${suggestion(name, names, 'it has')}`);
 }
 
 /**

@@ -61,6 +61,13 @@ export interface TrainSettings {
   readonly epochs: number | null;
   readonly steps: number | null;
   readonly seed: number;
+  readonly clipNorm: number | null;
+  /** Batches whose gradients one step adds up. */
+  readonly accumulate: number;
+  readonly ema: number | null;
+  readonly precision: DType;
+  /** Bytes; null for no limit. */
+  readonly memory: number | null;
   readonly evaluateEvery: Interval | null;
   readonly checkpointEvery: Interval | null;
   /** How many older checkpoints are kept beside the newest; the newest alone when 1. */

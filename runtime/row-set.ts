@@ -1,5 +1,5 @@
 /** Rows of data for a program's inputs: which rows there are, in which order training sees them, and how they get into memory. */
-import { DataError } from './data-error.ts';
+import { DataError, suggestion } from './data-error.ts';
 import type { CompiledProgram, InputPlace } from './program.ts';
 import { permute, shuffleStream } from './random.ts';
 import type { Column } from './stored-tensor.ts';
@@ -91,7 +91,8 @@ export function arrayRows(program: CompiledProgram, arrays: Readonly<Record<stri
   const columns = Object.entries(arrays).map(([name, values]): Column => {
     const input = program.inputs.find(other => other.name === name);
     if (input === undefined) {
-      throw new DataError(`there is no input \`${name}\`; the inputs are ${program.inputs.map(other => `\`${other.name}\``).join(', ')}`);
+      const names = program.inputs.map(other => other.name);
+      throw new DataError(`there is no input \`${name}\`${suggestion(name, names, 'the inputs are')}`);
     }
     return arrayColumn(input, values, program.batched);
   });

@@ -4,7 +4,7 @@
  */
 import type { ByteSource } from './bytes.ts';
 import { dataViewOf, readBytes } from './bytes.ts';
-import { DataError, didYouMean } from './data-error.ts';
+import { DataError, suggestion } from './data-error.ts';
 import type { DType } from './program.ts';
 import { halfToBits } from './rounding.ts';
 import type { ElementKind, StoredTensor } from './stored-tensor.ts';
@@ -83,7 +83,7 @@ export function safetensorOf(file: Safetensors, place: string, name: string): St
   const tensor = file.tensors.get(name);
   if (tensor !== undefined) return tensor;
   const names = [...file.tensors.keys()];
-  throw new DataError(`\`${place}\` has no tensor \`${name}\`${didYouMean(name, names)} it has ${names.slice(0, 12).map(other => `\`${other}\``).join(', ')}`);
+  throw new DataError(`\`${place}\` has no tensor \`${name}\`${suggestion(name, names, 'it has')}`);
 }
 
 /**

@@ -86,7 +86,6 @@ export function tensorColumn(stored: StoredTensor, type: RowType, whole: boolean
   }
   const elementAt = elementReader(kind, piece);
   const convert = converter(type.dtype);
-  const wholeNumbers = type.dtype === 'i32' || type.dtype === 'u8' || type.dtype === 'bool';
   return {
     ...common,
     unchecked: checks,
@@ -94,7 +93,8 @@ export function tensorColumn(stored: StoredTensor, type: RowType, whole: boolean
       const from = load(row);
       for (let i = 0; i < count; i++) {
         const value = elementAt(from + i);
-        if (checks) checkValue(value, type, place, row, wholeNumbers);
+        const problem = checks ? valueProblem(value, type) : null;
+        if (problem !== null) throw new DataError(`\`${place}\`, row ${row}: ${problem}`);
         target[at + i] = convert(value);
       }
     },
@@ -137,18 +137,18 @@ export function isAlwaysFitting(kind: ElementKind, dtype: DType): boolean {
   return kind === 'bool' || (kind === 'u8' && dtype === 'u8');
 }
 
-/** Throws unless the value is below the limit of its input, in the range of its dtype, and exact in it when it is a whole number. */
-export function checkValue(value: number, type: RowType, place: string, row: number, whole: boolean): void {
-  if (type.below !== null && !(value >= 0 && value < type.below)) {
-    throw new DataError(`\`${place}\`, row ${row}: \`${type.input}\` is ${value}, but must be at least 0 and below ${type.below}`);
+/** What is wrong with a value: not below the limit of its input, out of the range of its dtype, or not exact in it; else null. */
+export function valueProblem(value: number, type: RowType): string | null {
+  const { input, dtype, below } = type;
+  if (below !== null && !(value >= 0 && value < below)) return `\`${input}\` is ${value}, but must be at least 0 and below ${below}`;
+  if (isFloatKind(dtype)) {
+    const exact = !Number.isInteger(value) || Math.abs(value) <= 16777216 || Math.fround(value) === value;
+    return exact ? null : `the whole number ${value} is not exact as ${dtype} in \`${input}\``;
   }
-  const [low, high] = type.dtype === 'bool' ? [0, 1] : type.dtype === 'u8' ? [0, 255] : [-2147483648, 2147483647];
-  if (whole && !(value >= low && value <= high && Number.isInteger(value))) {
-    throw new DataError(`\`${place}\`, row ${row}: ${value} does not fit \`${type.input}\` (${type.dtype}, ${low} to ${high})`);
-  }
-  if (!whole && Number.isInteger(value) && Math.abs(value) > 16777216 && Math.fround(value) !== value) {
-    throw new DataError(`\`${place}\`, row ${row}: the whole number ${value} is not exact as ${type.dtype} in \`${type.input}\``);
-  }
+  const low = dtype === 'i32' ? -2147483648 : 0;
+  const high = dtype === 'i32' ? 2147483647 : dtype === 'u8' ? 255 : 1;
+  const fits = value >= low && value <= high && Number.isInteger(value);
+  return fits ? null : `${value} does not fit \`${input}\` (${dtype}: whole numbers from ${low} to ${high})`;
 }
 
 /** What storing a number in memory does to it. */

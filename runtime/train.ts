@@ -80,7 +80,7 @@ export async function trainProgram(program: CompiledProgram, options: TrainOptio
   if (earlyStop !== null && evaluate === null) {
     throw new DataError('`early_stop` needs test rows: add a `test` source, `split` or `hold_out` to the `data` block');
   }
-  const evaluateAt = intervalSteps(evaluateEvery ?? { count: 1, unit: 'epochs' }, plan);
+  const evaluateAt = evaluateEvery !== null ? intervalSteps(evaluateEvery, plan) : plan.stepsPerEpoch > 1 ? Math.ceil(plan.stepsPerEpoch) : Infinity;
   const checkpointAt = checkpointEvery === null ? Infinity : intervalSteps(checkpointEvery, plan);
   const log = options.log === undefined ? null : openStepLog(options.log, options.resume === true ? progress.step : 0);
   const results: Results = {};
@@ -95,7 +95,8 @@ export async function trainProgram(program: CompiledProgram, options: TrainOptio
       for (let i = 0; i < views.length; i++) results[train.results[i]!.name] = views[i]![0]!;
       const loss = results.loss!;
       if (log !== null) writeStep(log, progress.step, results, performance.now() - started);
-      if (!Number.isFinite(loss)) throw notFinite(plan, progress, loss);
+      if (!Number.isFinite(loss)) throw notFinite(plan, progress, 'loss', loss);
+      if (!Number.isFinite(results.grad_norm ?? 0)) throw notFinite(plan, progress, 'norm of the gradient', results.grad_norm!);
       progress.smoothed = progress.smoothed === null ? loss : 0.98 * progress.smoothed + 0.02 * loss;
       recordLoss(progress.history, progress.step, loss);
       reporter.step(plan, progress, results);
@@ -202,9 +203,9 @@ export function writeStep(log: StepLog, step: number, results: Results, millisec
   log.write(`${JSON.stringify({ step, loss, metrics, lr, grad_norm: gradNorm, ms: Math.round(milliseconds * 1000) / 1000 })}\n`);
 }
 
-export function notFinite(plan: TrainPlan, progress: Progress, loss: number): DataError {
+export function notFinite(plan: TrainPlan, progress: Progress, what: string, value: number): DataError {
   const first = progress.position - plan.batch;
   const epoch = plan.rows === 0 ? '' : ` (batch ${Math.floor((first % plan.rows) / plan.batch) + 1} of epoch ${Math.floor(first / plan.rows) + 1})`;
-  return new DataError(`the loss is ${loss} at step ${progress.step}${epoch}; no weights were saved and the last checkpoint is as it was: `
+  return new DataError(`the ${what} is ${value} at step ${progress.step}${epoch}; no weights were saved and the last checkpoint is as it was: `
     + 'lower the learning rate, or rebuild with `--debug-nan` to see where it comes from');
 }

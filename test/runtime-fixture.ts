@@ -4,7 +4,8 @@ import { random } from '../runtime/random.ts';
 import { viewOf } from '../runtime/tensor.ts';
 
 export const defaultSettings: TrainSettings = {
-  epochs: null, steps: 40, seed: 7, evaluateEvery: { count: 10, unit: 'steps' }, checkpointEvery: null, checkpointKeep: 1, earlyStop: null,
+  epochs: null, steps: 40, seed: 7, clipNorm: null, accumulate: 1, ema: null, precision: 'f32', memory: null,
+  evaluateEvery: { count: 10, unit: 'steps' }, checkpointEvery: null, checkpointKeep: 1, earlyStop: null,
 };
 
 const npyField = (input: string, shape: readonly number[]): DataSettings['sources'][number]['fields'][number] =>

@@ -1,0 +1,59 @@
+/** Measures training steps on made-up inputs. Uses node: modules. */
+import { DataError } from './data-error.ts';
+import type { CompiledProgram } from './program.ts';
+import { benchStream, random } from './random.ts';
+import { viewOf } from './tensor.ts';
+import { setScalars } from './train.ts';
+
+export interface BenchReport {
+  readonly model: string;
+  readonly ms_per_step: { readonly median: number; readonly min: number };
+  readonly gflops: number;
+  readonly peak_bytes: number;
+  readonly arena_bytes: number;
+  readonly steps: number;
+  readonly threads: number;
+}
+
+/** Runs a tenth as many steps (at least 3) first, so that the code is compiled and the caches are warm. */
+export function benchProgram(program: CompiledProgram, options: { readonly steps: number }): BenchReport {
+  const { train, memory, scalars, settings } = program;
+  if (train === null) throw new DataError(`the model \`${program.name}\` cannot be trained: add a \`loss\` and a \`train\` block to it`);
+  const warmUp = Math.max(3, Math.ceil(options.steps / 10));
+  setScalars(program, settings.seed, 0, warmUp + options.steps);
+  program.initialise();
+  fillInputs(program);
+  const step = new Int32Array(memory, scalars.step, 1);
+  const times = new Float64Array(options.steps);
+  for (let i = 0; i < warmUp + options.steps; i++) {
+    step[0] = i + 1;
+    const started = performance.now();
+    train.run();
+    if (i >= warmUp) times[i - warmUp] = performance.now() - started;
+  }
+  times.sort();
+  const middle = times.length >> 1;
+  const median = times.length % 2 === 1 ? times[middle]! : (times[middle - 1]! + times[middle]!) / 2;
+  const rounded = (value: number): number => Number(value.toPrecision(4));
+  return {
+    model: program.name,
+    ms_per_step: { median: rounded(median), min: rounded(times[0]!) },
+    gflops: rounded(program.flopsPerStep / median / 1e6),
+    peak_bytes: process.resourceUsage().maxRSS * 1024,
+    arena_bytes: memory.byteLength,
+    steps: options.steps,
+    threads: 1,
+  };
+}
+
+/** Whole numbers below the input's limit (256 for bytes, 2 without a limit), floats from 0 to 1. */
+export function fillInputs(program: CompiledProgram): void {
+  program.inputs.forEach((input, stream) => {
+    const view = viewOf(program.memory, input);
+    const limit = input.dtype === 'i32' ? input.below ?? 2 : input.dtype === 'u8' ? input.below ?? 256 : input.dtype === 'bool' ? 2 : null;
+    for (let i = 0; i < view.length; i++) {
+      const value = random(program.settings.seed, benchStream + stream, 0, i);
+      view[i] = limit === null ? value : Math.floor(value * limit);
+    }
+  });
+}
