@@ -6,12 +6,13 @@ import type { BinaryOperator } from '../1-parse/ast.ts';
 import type { Value } from '../ir/graph.ts';
 import { isFloat } from '../ir/type.ts';
 import { fail, Reported, type Context } from './context.ts';
-import { boolean, describe, number, tensorItem, type Item } from './item.ts';
+import { boolean, describe, list, number, tensorItem, type Item } from './item.ts';
 import { broadcastTogether, build, cast, coerce, full, toTensor } from './tensors.ts';
 
 export function binary(context: Context, operator: BinaryOperator, left: Item, right: Item): Item {
   if (left.kind === 'poison' || right.kind === 'poison') throw new Reported();
-  if (left.kind !== 'tensor' && right.kind !== 'tensor') return constant(context, operator, left, right);
+  const toNone = (operator === '==' || operator === '!=') && (left.kind === 'none' || right.kind === 'none');
+  if (toNone || (left.kind !== 'tensor' && right.kind !== 'tensor')) return constant(context, operator, left, right);
   return tensorItem(onTensors(context, operator, left, right));
 }
 
@@ -21,6 +22,7 @@ function constant(context: Context, operator: BinaryOperator, left: Item, right:
   if ((operator === 'and' || operator === 'or') && left.kind === 'boolean' && right.kind === 'boolean') {
     return boolean(operator === 'and' ? left.value && right.value : left.value || right.value);
   }
+  if (operator === '+' && left.kind === 'list' && right.kind === 'list') return list([...left.elements, ...right.elements]);
   if (left.kind !== 'number' || right.kind !== 'number') {
     const wrong = left.kind === 'number' ? right : left;
     return fail(context, {

@@ -53,6 +53,26 @@ const table: readonly (readonly [string, Builtin])[] = [
       return item.kind === 'list' ? number(item.elements.length) : fail(context, { code: 'type.argument', message: `\`length\` takes a list, found ${describe(item)}`, span });
     },
   }],
+  ['repeat', {
+    signature: 'repeat(value, count)', doc: 'A list of `count` times the value; a list that has that length already stays as it is.',
+    parameters: [required('value'), required('count')],
+    run: (context, given) => {
+      const { item, span } = given.get('value')!;
+      const count = numberOf(context, given.get('count')!);
+      if (item.kind !== 'list') return list(Array.from({ length: count }, () => item));
+      return item.elements.length === count ? item : fail(context, { code: 'type.argument', message: `expected one number or a list of ${count}, found ${describe(item)}`, span });
+    },
+  }],
+  ['other_axes', {
+    signature: 'other_axes(x, axis)', doc: 'Every axis of a tensor but one, as a list.',
+    parameters: [required('x'), required('axis')],
+    run: (context, given) => {
+      const { dims } = toTensor(context, given.get('x')!.item).type;
+      const axis = given.get('axis')!;
+      const left = resolveAxis(context, axis.item, dims, spanText(axis.span));
+      return list(dims.flatMap((_, i) => (i === left ? [] : [number(i)])));
+    },
+  }],
   ['full', {
     signature: 'full(value, dims, dtype = f32)', doc: 'A tensor with one number everywhere.',
     parameters: [required('value'), required('dims'), optional('dtype')],
