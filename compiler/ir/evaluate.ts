@@ -30,7 +30,9 @@ export function evaluateLowered(roots: readonly Value[], feeds: ReadonlyMap<Valu
 /** A way to run a nest: the oracle here, or a backend. */
 export type RunNest = (nest: Nest, operands: readonly Tensor[]) => Tensor;
 
-function evaluate(roots: readonly Value[], feeds: ReadonlyMap<Value, Tensor>, apply: (value: Value, operands: readonly Tensor[]) => Tensor): Map<Value, Tensor> {
+function evaluate(
+  roots: readonly Value[], feeds: ReadonlyMap<Value, Tensor>, apply: (value: Value, operands: readonly Tensor[]) => Tensor,
+): Map<Value, Tensor> {
   const values = new Map(feeds);
   for (const value of topological(roots)) {
     const operands = value.operands.map(operand => values.get(operand)).filter(operand => operand !== undefined);
@@ -46,8 +48,9 @@ function evaluate(roots: readonly Value[], feeds: ReadonlyMap<Value, Tensor>, ap
 export function evaluateNest(nest: Nest, operands: readonly Tensor[]): Tensor {
   const read = operands.map((operand, k) => {
     const shape = nest.reinterpret?.[k];
-    if (shape && size(shape) !== operand.data.length) throw new Error(`operand ${k} of ${operand.data.length} elements is read as ${shape.join('×')}`);
-    return shape ? { ...operand, shape } : operand;
+    if (!shape) return operand;
+    if (size(shape) !== operand.data.length) throw new Error(`operand ${k} of ${operand.data.length} elements is read as ${shape.join('×')}`);
+    return { ...operand, shape };
   });
   const bodyType = scalarType(nest.body, operands.map(operand => operand.dtype));
   const { scatter } = nest;
@@ -71,8 +74,10 @@ export function evaluateNest(nest: Nest, operands: readonly Tensor[]): Tensor {
  * Runs a fused kernel. A load's operand counts operands first, then outputs. Outputs may be given, to accumulate into or because
  * they are also operands; else they start as zeros.
  */
-export function executeKernel(kernel: Kernel, operands: readonly Tensor[], outputs: readonly Tensor[] = kernel.outputs.map(access => zeros(access.dtype, access.shape))): readonly Tensor[] {
-  const shaped = [...operands, ...outputs].map((tensor, k) => ({ ...tensor, shape: [...kernel.operands, ...kernel.outputs][k]!.shape }));
+export function executeKernel(kernel: Kernel, operands: readonly Tensor[], given?: readonly Tensor[]): readonly Tensor[] {
+  const outputs = given ?? kernel.outputs.map(access => zeros(access.dtype, access.shape));
+  const accesses = [...kernel.operands, ...kernel.outputs];
+  const shaped = [...operands, ...outputs].map((tensor, k) => ({ ...tensor, shape: accesses[k]!.shape }));
   eachPosition(kernel.space, axes => {
     const locals: number[] = [];
     for (const step of kernel.steps) {
@@ -197,7 +202,8 @@ function placeIn(tensor: Tensor, at: readonly Index[], frame: Frame): number {
   const steps = strides(shape);
   return at.reduce((offset, index, d) => {
     const where = isGathered(index) ? scalar(index.gathered, frame) : exactly(index, frame);
-    if (!Number.isInteger(where) || where < 0 || where >= shape[d]!) throw new Error(`position ${where} is outside dimension ${d} of extent ${shape[d]!}`);
+    const inside = Number.isInteger(where) && where >= 0 && where < shape[d]!;
+    if (!inside) throw new Error(`position ${where} is outside dimension ${d} of extent ${shape[d]!}`);
     return offset + where * steps[d]!;
   }, 0);
 }

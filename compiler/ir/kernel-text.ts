@@ -8,7 +8,9 @@ import type { Shape } from './type.ts';
 export function printNest(nest: Nest, names: readonly string[] = [...'abcdefghijklmnopqrstuvwxyz']): string {
   const read = names.map((name, k) => (nest.reinterpret?.[k] ? `${name} as [${nest.reinterpret[k].join(', ')}]` : name));
   const body = printScalar(nest.body, read);
-  if (nest.scatter) return `out: [${nest.scatter.shape.join(', ')}]; for ${printAxes(nest.space, 0)}: out[${printIndices(nest.scatter.at, read)}] += ${body}`;
+  if (nest.scatter) {
+    return `out: [${nest.scatter.shape.join(', ')}]; for ${printAxes(nest.space, 0)}: out[${printIndices(nest.scatter.at, read)}] += ${body}`;
+  }
   const combine = nest.combine === null ? '' : `${nest.combine}[${printAxes(nest.reduce, nest.space.length)}] `;
   return `out[${printAxes(nest.space, 0)}] = ${combine}${body}`;
 }
@@ -22,10 +24,11 @@ export function printNest(nest: Nest, names: readonly string[] = [...'abcdefghij
  * ```
  */
 export function printKernel(kernel: Kernel): string {
-  const accesses = (list: readonly Access[]): string => list.map(access => `${access.name}: ${access.dtype}[${access.shape.join(', ')}]`).join(', ');
+  const accesses = (list: readonly Access[]): string =>
+    list.map(access => `${access.name}: ${access.dtype}[${access.shape.join(', ')}]`).join(', ');
   const names = [...kernel.operands, ...kernel.outputs].map(access => access.name);
-  const head = `${kernel.name}[${printAxes(kernel.space, 0)}] (${accesses(kernel.operands)}) -> (${accesses(kernel.outputs)})${kernel.host ? ' on the host' : ''}`;
-  return [head, ...kernel.steps.map(step => `  ${printStep(step, kernel, names)}`)].join('\n');
+  const signature = `(${accesses(kernel.operands)}) -> (${accesses(kernel.outputs)})${kernel.host ? ' on the host' : ''}`;
+  return [`${kernel.name}[${printAxes(kernel.space, 0)}] ${signature}`, ...kernel.steps.map(step => `  ${printStep(step, kernel, names)}`)].join('\n');
 }
 
 function printStep(step: Step, kernel: Kernel, names: readonly string[]): string {
@@ -61,8 +64,9 @@ export function printScalar(scalar: Scalar, names: readonly string[]): string {
     }
     case 'apply': {
       const operator = infix[scalar.instruction as BinaryInstruction];
-      if (operator === undefined) return `${scalar.instruction}(${scalar.arguments.map(argument => printScalar(argument, names)).join(', ')})`;
-      return scalar.arguments.map(argument => (isInfix(argument) ? `(${printScalar(argument, names)})` : printScalar(argument, names))).join(` ${operator} `);
+      const texts = scalar.arguments.map(argument => printScalar(argument, names));
+      if (operator === undefined) return `${scalar.instruction}(${texts.join(', ')})`;
+      return texts.map((text, i) => (isInfix(scalar.arguments[i]!) ? `(${text})` : text)).join(` ${operator} `);
     }
     default: return scalar satisfies never;
   }

@@ -1,6 +1,6 @@
 /**
- * Graphs as text, one value a line, and back. What is read prints the same again; only the spans of origins are lost, of which the
- * text has path and line. Attributes stand in a notation of their own, because JSON has neither infinities nor short indices.
+ * Graphs as text, one value a line, and back. What is read prints the same again; only the spans of origins are lost, of which
+ * the text has path and line. Attributes stand in a notation of their own, because JSON has neither infinities nor short indices.
  */
 import type { AnyOp } from '../ops/define.ts';
 import { place } from '../source/text.ts';
@@ -19,7 +19,8 @@ import { dim, dtypes, printTypeLong, tensor, type Dim, type DType, type TensorTy
  * ```
  */
 export function printGraph(graph: Graph): string {
-  const values = topological([...graph.entries.flatMap(entry => [...entryRoots(entry), ...entry.updates.map(update => update.leaf)]), ...graph.placements.map(p => p.leaf)]);
+  const roots = graph.entries.flatMap(entry => [...entryRoots(entry), ...entry.updates.map(update => update.leaf)]);
+  const values = topological([...roots, ...graph.placements.map(placement => placement.leaf)]);
   const numbers = new Map(values.map((value, i) => [value, `%${i}`]));
   const ref = (value: Value): string => numbers.get(value)!;
   const lines = values.map(value => `${ref(value)}: ${printTypeLong(value.type)} = ${printDefinition(value, ref)}${printOrigin(value.origin)}`);
@@ -88,7 +89,8 @@ export function printAttribute(value: unknown): string {
   return `{${Object.entries(value!).map(([key, inner]) => `${key}: ${printAttribute(inner)}`).join(', ')}}`;
 }
 
-const axisNames = (index: Affine): readonly string[] => Array.from({ length: Math.max(-1, ...index.terms.map(term => term.axis)) + 1 }, (_, axis) => `i${axis}`);
+const axisNames = (index: Affine): readonly string[] =>
+  Array.from({ length: Math.max(-1, ...index.terms.map(term => term.axis)) + 1 }, (_, axis) => `i${axis}`);
 const isDim = (value: object): value is Dim => 'extent' in value && 'name' in value;
 const isAffine = (value: object): value is Affine => 'terms' in value && 'divisor' in value;
 const isWord = (name: string): boolean => /^[A-Za-z]\w*$/.test(name) && !constants.has(name);

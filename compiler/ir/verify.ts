@@ -18,7 +18,9 @@ export function verifyGraph(graph: Graph): string[] {
     for (const leaf of repeated(entry.updates.map(update => update.leaf))) problems.push(`entry \`${entry.name}\` updates \`${leafName(leaf)}\` twice`);
     for (const { leaf, value } of entry.updates) {
       if (leaf.leaf === null) problems.push(`entry \`${entry.name}\` updates a value that is no leaf`);
-      else if (!sameType(leaf.type, value.type)) problems.push(`entry \`${entry.name}\` updates \`${leafName(leaf)}\` of type ${printTypeLong(leaf.type)} with ${printTypeLong(value.type)}`);
+      else if (!sameType(leaf.type, value.type)) {
+        problems.push(`entry \`${entry.name}\` updates \`${leafName(leaf)}\` of type ${printTypeLong(leaf.type)} with ${printTypeLong(value.type)}`);
+      }
     }
   }
   return [...problems, ...verifyPlacements(graph.placements)];
@@ -29,9 +31,8 @@ function verifyValue(value: Value): string[] {
   const { definition } = value.op;
   if (value.leaf !== null) return [`a \`${definition.name}\` is a leaf too`];
   if (!('lower' in definition)) return [`composite \`${definition.name}\` is in the graph`];
-  const undeclared = Object.keys(value.attrs).filter(name => !(name in definition.attrs));
-  const missing = Object.keys(definition.attrs).filter(name => !(name in value.attrs));
-  if (undeclared.length + missing.length > 0) return [`\`${definition.name}\` has attributes ${Object.keys(value.attrs).join(', ')} instead of ${Object.keys(definition.attrs).join(', ')}`];
+  const [given, declared] = [Object.keys(value.attrs).sort().join(', '), Object.keys(definition.attrs).sort().join(', ')];
+  if (given !== declared) return [`\`${definition.name}\` has attributes ${given || 'none'} instead of ${declared || 'none'}`];
   const operands = value.operands.map(operand => operand.type);
   try {
     const violations: string[] = [];
@@ -54,7 +55,8 @@ export function verifyNest(nest: Nest, operands: readonly Shape[]): string[] {
   if ((nest.reduce.length > 0) !== (nest.combine !== null)) problems.push('a nest combines exactly when it has reduce axes');
   if (nest.scatter) {
     if (nest.reduce.length > 0) problems.push('a scatter has no reduce axes');
-    problems.push(...verifyAccess(nest.scatter.at, nest.scatter.shape, extents, []), ...gatheredIn(nest.scatter.at).flatMap(inner => verifyScalar(inner, shapes, extents, [])));
+    problems.push(...verifyAccess(nest.scatter.at, nest.scatter.shape, extents, []));
+    problems.push(...gatheredIn(nest.scatter.at).flatMap(inner => verifyScalar(inner, shapes, extents, [])));
   }
   return problems;
 }

@@ -1,7 +1,7 @@
 /** Tensors one after the other along an axis. */
 import { affine, axisAt } from '../ir/affine.ts';
 import { constant, guard, load } from '../ir/nest.ts';
-import { dim, isFloat, printTypeLong, shapeOf, tensor } from '../ir/type.ts';
+import { dim, isFloat, printTypeLong, shapeOf, tensor, type TensorType } from '../ir/type.ts';
 import { definePrimitive, type Op } from './define.ts';
 import { attribute, commonDims, elementAt, tabulate } from './shared.ts';
 import { view } from './view.ts';
@@ -20,10 +20,12 @@ export const concat: Op<readonly ['...xs'], typeof concatAttrs> = definePrimitiv
   shape: (xs, { axis }, require) => {
     const types = xs.map(printTypeLong).join(', ');
     require('C1', xs.length > 0 && axis >= 0 && axis < xs[0]!.dims.length, `axis ${axis} of ${types || 'no operand'}`);
-    const agree = xs.every(x => x.dtype === xs[0]!.dtype && x.dims.length === xs[0]!.dims.length && x.dims.every((d, i) => i === axis || d.extent === xs[0]!.dims[i]!.extent));
-    require('C2', agree, types);
+    const first = xs[0]!;
+    const agrees = (x: TensorType): boolean =>
+      x.dtype === first.dtype && x.dims.length === first.dims.length && x.dims.every((d, i) => i === axis || d.extent === first.dims[i]!.extent);
+    require('C2', xs.every(agrees), types);
     const total = xs.reduce((sum, x) => sum + x.dims[axis]!.extent, 0);
-    return tensor(xs[0]!.dtype, commonDims(xs).map((d, i) => (i !== axis || xs.length === 1 ? d : dim(total))));
+    return tensor(first.dtype, commonDims(xs).map((d, i) => (i !== axis || xs.length === 1 ? d : dim(total))));
   },
   gradient: ({ operands: xs, grad, attrs: { axis } }) => {
     let start = 0;

@@ -4,7 +4,7 @@
  */
 import { alwaysInside, affine, axisAt, printAffine, type Affine } from '../ir/affine.ts';
 import { apply, load, type Scalar } from '../ir/nest.ts';
-import { dim, isFloat, shapeOf, size, tensor, type Dim, type TensorType } from '../ir/type.ts';
+import { dim, isFloat, shapeOf, size, tensor, type Dim } from '../ir/type.ts';
 import { definePrimitive, internal, type Op } from './define.ts';
 import { linearGradient } from './linear.ts';
 import { axisLetters, eachPosition, elementAt, tabulate } from './shared.ts';
@@ -17,7 +17,8 @@ const contractAttrs = {
 
 export const contract: Op<readonly ['...factors'], typeof contractAttrs> = definePrimitive({
   name: 'contract',
-  doc: 'The sum over the reduce axes of the product of its operands, each read at affine indices. Operands of other types are converted; the result is f32.',
+  doc: 'The sum over the reduce axes of the product of its operands, each read at affine indices. '
+    + 'Operands of other types are converted; the result is f32.',
   operands: ['...factors'],
   attrs: contractAttrs,
   constraints: {
@@ -28,9 +29,12 @@ export const contract: Op<readonly ['...factors'], typeof contractAttrs> = defin
     require('C1', factors.length > 0 && factors.length === maps.length && factors.every((type, k) => type.dims.length === maps[k]!.length),
       `ranks ${factors.map(type => type.dims.length).join(', ')} and ${maps.map(map => map.length).join(', ')} indices`);
     const extents = [...dims, ...reduce].map(d => d.extent);
-    const outside = factors.flatMap((type, k) => maps[k]!.flatMap((index, d) => (alwaysInside(index, extents, type.dims[d]!.extent) ? [] : [{ index, extent: type.dims[d]!.extent }])));
     const names = axisLetters([...dims, ...reduce]);
-    require('C2', outside.length === 0, outside.map(({ index, extent }) => `${printAffine(index, names)} leaves 0 … ${extent - 1}`).join(' and '));
+    const outside = factors.flatMap((type, k) => maps[k]!.flatMap((index, d) => {
+      const { extent } = type.dims[d]!;
+      return alwaysInside(index, extents, extent) ? [] : [`${printAffine(index, names)} leaves 0 … ${extent - 1}`];
+    }));
+    require('C2', outside.length === 0, outside.join(' and '));
     return tensor('f32', dims);
   },
   gradient: ({ operands, grad, attrs: { dims, reduce, maps } }) => operands.map((operand, k) => {
@@ -59,16 +63,26 @@ export const contract: Op<readonly ['...factors'], typeof contractAttrs> = defin
   }),
   label: (factors, { dims, reduce, maps }) => {
     const names = axisLetters([...dims, ...reduce]);
-    const loads = factors.map((_: TensorType, k: number) => `${String.fromCharCode(65 + k)}[${maps[k]!.map((index: Affine) => printAffine(index, names)).join(', ')}]`);
+    const indices = (map: readonly Affine[]): string => map.map(index => printAffine(index, names)).join(', ');
+    const loads = factors.map((_, k) => `${String.fromCharCode(65 + k)}[${indices(maps[k]!)}]`);
     return `${reduce.length > 0 ? `Σ ${names.slice(dims.length).join(',')}  ` : ''}${loads.join(' · ')}`;
   },
   samples: [
     // A matrix product.
-    { operands: ['[2, 5]', '[5, 3]'], attrs: { dims: [dim(2), dim(3)], reduce: [dim(5)], maps: [[axisAt(0), axisAt(2)], [axisAt(2), axisAt(1)]] } },
+    {
+      operands: ['[2, 5]', '[5, 3]'],
+      attrs: { dims: [dim(2), dim(3)], reduce: [dim(5)], maps: [[axisAt(0), axisAt(2)], [axisAt(2), axisAt(1)]] },
+    },
     // A convolution with stride 2 and dilation 3: out[i] = Σ_u x[2i + 3u] w[u].
-    { operands: ['[12]', '[3]'], attrs: { dims: [dim(2)], reduce: [dim(3)], maps: [[affine([{ axis: 0, times: 2 }, { axis: 1, times: 3 }])], [axisAt(1)]] } },
+    {
+      operands: ['[12]', '[3]'],
+      attrs: { dims: [dim(2)], reduce: [dim(3)], maps: [[affine([{ axis: 0, times: 2 }, { axis: 1, times: 3 }])], [axisAt(1)]] },
+    },
     // Every second element, backwards, with weights that see the sum's axis only through a sum of axes.
-    { operands: ['[9]', '[7]'], attrs: { dims: [dim(3)], reduce: [dim(4)], maps: [[affine([{ axis: 1, times: -2 }], 8)], [affine([{ axis: 0, times: 1 }, { axis: 1, times: 1 }])]] } },
+    {
+      operands: ['[9]', '[7]'],
+      attrs: { dims: [dim(3)], reduce: [dim(4)], maps: [[affine([{ axis: 1, times: -2 }], 8)], [affine([{ axis: 0, times: 1 }, { axis: 1, times: 1 }])]] },
+    },
     // A weighted trace, and a sum of every third element: nothing but the gradient can guard these.
     { operands: ['[4, 3]', '[3]'], attrs: { dims: [], reduce: [dim(3)], maps: [[axisAt(0), axisAt(0)], [axisAt(0)]] } },
     { operands: ['[8]'], attrs: { dims: [dim(2)], reduce: [dim(3)], maps: [[affine([{ axis: 1, times: 3 }], 1)]] } },
@@ -83,9 +97,19 @@ export const contract: Op<readonly ['...factors'], typeof contractAttrs> = defin
       },
     },
     // Only some of the rows, scaled axes on both sides: out[j] = Σ_i x[2i, 3i] y[4i + j].
-    { operands: ['[6, 7]', '[11]'], attrs: { dims: [dim(2)], reduce: [dim(3)], maps: [[affine([{ axis: 1, times: 2 }]), affine([{ axis: 1, times: 3 }])], [affine([{ axis: 0, times: 1 }, { axis: 1, times: 4 }])]] } },
+    {
+      operands: ['[6, 7]', '[11]'],
+      attrs: {
+        dims: [dim(2)], reduce: [dim(3)],
+        maps: [[affine([{ axis: 1, times: 2 }]), affine([{ axis: 1, times: 3 }])], [affine([{ axis: 0, times: 1 }, { axis: 1, times: 4 }])]],
+      },
+    },
     // An outer product of three, one of them of whole numbers.
-    { operands: ['[2]', '[3]', 'u8[4]'], attrs: { dims: [dim(4), dim(2), dim(3)], reduce: [], maps: [[axisAt(1)], [axisAt(2)], [axisAt(0)]] }, domain: [0, 3] },
+    {
+      operands: ['[2]', '[3]', 'u8[4]'],
+      attrs: { dims: [dim(4), dim(2), dim(3)], reduce: [], maps: [[axisAt(1)], [axisAt(2)], [axisAt(0)]] },
+      domain: [0, 3],
+    },
   ],
   rejects: {
     C1: { operands: ['[2, 3]'], attrs: { dims: [dim(2)], reduce: [], maps: [[axisAt(0)]] } },

@@ -35,7 +35,8 @@ const windowAttrs = {
 
 export const window: Op<readonly ['x'], typeof windowAttrs> = defineComposite({
   name: 'window',
-  doc: 'All windows along the last axes of x: from [.., H, W] to [.., windows down, windows across, height, width]. Pooling reduces the last axes.',
+  doc: 'All windows along the last axes of x: from [.., H, W] to [.., windows down, windows across, height, width]. '
+    + 'Pooling reduces the last axes.',
   operands: ['x'],
   attrs: windowAttrs,
   constraints: { ...geometryConstraints, C3: 'x has an axis for each extent of the window' },
@@ -51,10 +52,11 @@ export const window: Op<readonly ['x'], typeof windowAttrs> = defineComposite({
   },
   reference: ([x], { size, fill, ...given }) => {
     const leading = x.shape.length - size.length;
-    const [stride, padding, dilation] = [given.stride, given.padding, given.dilation].map(list => size.map((_, i) => list[i % list.length]!)) as [number[], number[], number[]];
+    const { stride, padding, dilation } = eachAxis(given, size.length);
     const counts = size.map((extent, i) => countWindows(x.shape[leading + i]!, extent, stride[i]!, padding[i]!, dilation[i]!));
     return tabulate(x.dtype, [...x.shape.slice(0, leading), ...counts, ...size], position => {
-      const at = x.shape.map((_, i) => (i < leading ? position[i]! : position[i]! * stride[i - leading]! + position[i + size.length]! * dilation[i - leading]! - padding[i - leading]!));
+      const inWindow = size.map((_, i) => position[leading + i]! * stride[i]! + position[leading + size.length + i]! * dilation[i]! - padding[i]!);
+      const at = [...position.slice(0, leading), ...inWindow];
       return at.every((p, i) => p >= 0 && p < x.shape[i]!) ? elementAt(x, at) : fill;
     });
   },
@@ -69,11 +71,15 @@ export const window: Op<readonly ['x'], typeof windowAttrs> = defineComposite({
   },
 });
 
-const convolutionAttrs = { ...geometryAttrs, groups: attribute('integer', 'Channels are divided into so many groups that do not see each other.', 1) };
+const convolutionAttrs = {
+  ...geometryAttrs,
+  groups: attribute('integer', 'Channels are divided into so many groups that do not see each other.', 1),
+};
 
 export const convolution: Op<readonly ['x', 'weight'], typeof convolutionAttrs> = defineComposite({
   name: 'convolution',
-  doc: 'Cross-correlation of x: [B, C, spatial…] with weight: [O, C / groups, window…], over one to three spatial axes, laid out as PyTorch does.',
+  doc: 'Cross-correlation of x: [B, C, spatial…] with weight: [O, C / groups, window…], over one to three spatial axes, '
+    + 'laid out as PyTorch does.',
   operands: ['x', 'weight'],
   attrs: convolutionAttrs,
   constraints: {
@@ -86,8 +92,10 @@ export const convolution: Op<readonly ['x', 'weight'], typeof convolutionAttrs> 
     const [batch, channels, ...spatial] = x.type.dims;
     const [outputs, inner, ...size] = weight.type.dims;
     const rank = x.type.dims.length;
-    require('C3', rank === weight.type.dims.length && rank >= 3 && rank <= 5, `x is ${printTypeLong(x.type)}, weight is ${printTypeLong(weight.type)}`);
-    require('C4', groups >= 1 && channels!.extent % groups === 0 && outputs!.extent % groups === 0, `${printDim(channels!)} and ${printDim(outputs!)} in ${groups} groups`);
+    const types = `x is ${printTypeLong(x.type)}, weight is ${printTypeLong(weight.type)}`;
+    require('C3', rank === weight.type.dims.length && rank >= 3 && rank <= 5, types);
+    const divides = groups >= 1 && channels!.extent % groups === 0 && outputs!.extent % groups === 0;
+    require('C4', divides, `${printDim(channels!)} and ${printDim(outputs!)} in ${groups} groups`);
     require('C5', inner!.extent * groups === channels!.extent, `${printDim(inner!)}${groups > 1 ? ` · ${groups} groups` : ''} and ${printDim(channels!)}`);
     const windows = geometry(spatial, size.map(d => d.extent), given, require);
 
@@ -115,7 +123,7 @@ export const convolution: Op<readonly ['x', 'weight'], typeof convolutionAttrs> 
   },
   reference: ([x, weight], { groups, ...given }) => {
     const size = weight.shape.slice(2);
-    const [stride, padding, dilation] = [given.stride, given.padding, given.dilation].map(list => size.map((_, i) => list[i % list.length]!)) as [number[], number[], number[]];
+    const { stride, padding, dilation } = eachAxis(given, size.length);
     const counts = size.map((extent, i) => countWindows(x.shape[2 + i]!, extent, stride[i]!, padding[i]!, dilation[i]!));
     const [outputs, inner] = [weight.shape[0]!, weight.shape[1]!];
     return tabulate('f32', [x.shape[0]!, outputs, ...counts], ([b, o, ...out]) => {
@@ -123,7 +131,8 @@ export const convolution: Op<readonly ['x', 'weight'], typeof convolutionAttrs> 
       let sum = 0;
       eachPosition([inner, ...size], ([c, ...in_]) => {
         const at = in_.map((u, i) => out[i]! * stride[i]! + u * dilation[i]! - padding[i]!);
-        if (at.every((p, i) => p >= 0 && p < x.shape[2 + i]!)) sum += elementAt(x, [b!, first + c!, ...at]) * elementAt(weight, [o!, c!, ...in_]);
+        const inside = at.every((p, i) => p >= 0 && p < x.shape[2 + i]!);
+        if (inside) sum += elementAt(x, [b!, first + c!, ...at]) * elementAt(weight, [o!, c!, ...in_]);
       });
       return sum;
     });
@@ -143,9 +152,14 @@ export const convolution: Op<readonly ['x', 'weight'], typeof convolutionAttrs> 
   },
 });
 
+interface Given {
+  readonly stride: readonly number[];
+  readonly padding: readonly number[];
+  readonly dilation: readonly number[];
+}
+
 function geometry(
-  inputs: readonly Dim[], size: readonly number[],
-  given: { readonly stride: readonly number[]; readonly padding: readonly number[]; readonly dilation: readonly number[] },
+  inputs: readonly Dim[], size: readonly number[], given: Given,
   require: (label: 'C1' | 'C2', holds: boolean, detail: string) => void,
 ): readonly Geometry[] {
   const lists = [given.stride, given.padding, given.dilation];
@@ -166,6 +180,12 @@ function geometry(
 /** stride·position + dilation·inside, less the padding when x is not padded. */
 const windowIndex = (w: Geometry, position: number, inside: number, unpadded: boolean): Affine =>
   affine([{ axis: position, times: w.stride }, { axis: inside, times: w.dilation }], unpadded ? -w.padding : 0);
+
+/** For the references: what is given once, for every axis. */
+function eachAxis({ stride, padding, dilation }: Given, count: number): Given {
+  const spread = (list: readonly number[]): readonly number[] => Array.from({ length: count }, (_, i) => list[i % list.length]!);
+  return { stride: spread(stride), padding: spread(padding), dilation: spread(dilation) };
+}
 
 /** The number of windows along an axis, counted one by one. */
 function countWindows(extent: number, size: number, stride: number, padding: number, dilation: number): number {

@@ -130,6 +130,8 @@ function unary(row: UnaryRow): Unary {
 
 type Binary = Op<readonly ['a', 'b'], {}>;
 
+type Pair = readonly [Value | null, Value | null];
+
 interface BinaryRow {
   readonly name: string;
   readonly doc: string;
@@ -138,7 +140,7 @@ interface BinaryRow {
   /** Comparisons give bool; everything else gives the operands' type. */
   readonly compares?: true;
   readonly reference: (a: number, b: number) => number;
-  readonly gradient: (g: { readonly a: Value; readonly b: Value; readonly out: Value; readonly grad: Value }) => readonly [Value | null, Value | null];
+  readonly gradient: (g: { readonly a: Value; readonly b: Value; readonly out: Value; readonly grad: Value }) => Pair;
   readonly domain?: readonly [number, number] | readonly (readonly [number, number])[];
 }
 
@@ -168,13 +170,15 @@ export const div: Binary = binary({
 });
 
 export const mod: Binary = binary({
-  name: 'mod', doc: 'The remainder of a / b with the sign of b, as in Python.', kind: 'number', instruction: 'mod', domain: [[-3.9, -3.1], [1.5, 1.9]],
+  name: 'mod', doc: 'The remainder of a / b with the sign of b, as in Python.', kind: 'number', instruction: 'mod',
+  domain: [[-3.9, -3.1], [1.5, 1.9]],
   reference: (a, b) => a - Math.floor(a / b) * b,
   gradient: ({ a, b, grad }) => [grad, neg(mul(grad, floor(div(a, b))))],
 });
 
 export const pow: Binary = binary({
-  name: 'pow', doc: 'The power aᵇ; the derivative by the exponent counts as 0 where a is not positive.', kind: 'float', instruction: 'pow', domain: [0.5, 2],
+  name: 'pow', doc: 'The power aᵇ; the derivative by the exponent counts as 0 where a is not positive.', kind: 'float', instruction: 'pow',
+  domain: [0.5, 2],
   reference: (a, b) => a ** b,
   gradient: ({ a, b, out, grad }) => {
     const zero = fullLike(a, 0);
@@ -229,7 +233,8 @@ export const logical_or: Binary = binary({
   gradient: () => [null, null],
 });
 
-const toLarger = (first: Value, grad: Value): readonly [Value, Value] => [select(first, grad, fullLike(grad, 0)), select(first, fullLike(grad, 0), grad)];
+const toLarger = (first: Value, grad: Value): Pair =>
+  [select(first, grad, fullLike(grad, 0)), select(first, fullLike(grad, 0), grad)];
 
 function binary(row: BinaryRow): Binary {
   const suitable = row.kind === 'bool' ? 'bool[2, 3]' : '[2, 3]';
@@ -246,7 +251,7 @@ function binary(row: BinaryRow): Binary {
       require('C3', accepts[row.kind](a.dtype), `a is ${printTypeLong(a)}`);
       return tensor(row.compares ? 'bool' : a.dtype, commonDims([a, b]));
     },
-    gradient: ({ operands: [a, b], out, grad }): readonly [Value | null, Value | null] => (isFloat(a.type.dtype) ? row.gradient({ a, b, out, grad }) : [null, null]),
+    gradient: ({ operands: [a, b], out, grad }): Pair => (isFloat(a.type.dtype) ? row.gradient({ a, b, out, grad }) : [null, null]),
     lower: ([a, b]) => ({ ...everywhere(a), body: apply(row.instruction, here(0, a), here(1, b)) }),
     flops: ([a]) => elements(a),
     reference: ([a, b]) => tabulate(row.compares ? 'bool' : a.dtype, a.shape, (_, flat) => row.reference(a.data[flat]!, b.data[flat]!)),
@@ -310,7 +315,7 @@ const conversions = {
 
 export const cast: Op<readonly ['x'], typeof castAttrs> = definePrimitive({
   name: 'cast',
-  doc: 'Converts elements to another type: towards zero to whole numbers, to the nearest to f16 and bf16, and everything but 0 is true.',
+  doc: 'Converts elements to another type: towards zero to whole numbers, to the nearest f16 or bf16, and all but 0 is true.',
   operands: ['x'],
   attrs: castAttrs,
   constraints: {},

@@ -1,9 +1,9 @@
 /** Tensors made of nothing: one constant everywhere, the whole numbers from 0, uniform random numbers. Nothing flows back. */
-import { affine, axisAt, identity } from '../ir/affine.ts';
+import { affine, axisAt } from '../ir/affine.ts';
 import { uniform } from '../ir/arithmetic.ts';
 import type { Value } from '../ir/graph.ts';
 import { apply, constant, index, load } from '../ir/nest.ts';
-import { dim, elements, shapeOf, strides, tensor, type Dim, type DType } from '../ir/type.ts';
+import { dim, elements, printTypeLong, shapeOf, strides, tensor, type Dim, type DType } from '../ir/type.ts';
 import { definePrimitive, internal, type Op } from './define.ts';
 import { attribute, tabulate } from './shared.ts';
 
@@ -67,17 +67,18 @@ export const random: Op<readonly ['seed', 'step'], typeof randomAttrs> = defineP
   attrs: randomAttrs,
   constraints: { C1: 'seed and step are i32 scalars' },
   shape: (operands, { dims }, require) => {
-    require('C1', operands.every(type => type.dtype === 'i32' && type.dims.length === 0), operands.map(type => `${type.dtype} of rank ${type.dims.length}`).join(' and '));
+    require('C1', operands.every(type => type.dtype === 'i32' && type.dims.length === 0), operands.map(printTypeLong).join(' and '));
     return tensor('f32', dims);
   },
   gradient: 'none',
   lower: (_, { stream }, out) => {
     const shape = shapeOf(out);
-    const position = affine(identity(shape.length).map((_, axis) => ({ axis, times: strides(shape)[axis]! })));
-    return { space: shape, reduce: [], combine: null, body: apply('random', load(0, []), constant(stream, 'i32'), load(1, []), index(position)) };
+    const position = index(affine(strides(shape).map((times, axis) => ({ axis, times }))));
+    return { space: shape, reduce: [], combine: null, body: apply('random', load(0, []), constant(stream, 'i32'), load(1, []), position) };
   },
   flops: (_, __, out) => elements(out),
-  reference: ([seed, step], { dims, stream }) => tabulate('f32', dims.map(d => d.extent), (_, flat) => uniform(seed.data[0]!, stream, step.data[0]!, flat)),
+  reference: ([seed, step], { dims, stream }) =>
+    tabulate('f32', dims.map(d => d.extent), (_, flat) => uniform(seed.data[0]!, stream, step.data[0]!, flat)),
   samples: [{ operands: ['i32[]', 'i32[]'], attrs: { dims: [dim(3), dim(5)], stream: 3 }, domain: [0, 1000] }],
   rejects: { C1: { operands: ['f32[]', 'i32[]'], attrs: { dims: [dim(3)], stream: 0 } } },
 });

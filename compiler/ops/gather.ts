@@ -1,5 +1,5 @@
 /** Rows of a table by number, and its transpose, rows added into a table: each is the other's gradient. */
-import { axisAt, identity } from '../ir/affine.ts';
+import { identity } from '../ir/affine.ts';
 import type { Value } from '../ir/graph.ts';
 import { load, type Index } from '../ir/nest.ts';
 import { dim, elements, isFloat, printTypeLong, sameShape, shapeOf, tensor, type Dim, type TensorType } from '../ir/type.ts';
@@ -23,7 +23,8 @@ export const gather: Op<readonly ['table', 'index'], {}> = definePrimitive({
   flops: () => 0,
   reference: ([table, index]) => {
     const rank = index.shape.length;
-    return tabulate(table.dtype, [...index.shape, ...table.shape.slice(1)], position => elementAt(table, [elementAt(index, position.slice(0, rank)), ...position.slice(rank)]));
+    return tabulate(table.dtype, [...index.shape, ...table.shape.slice(1)], position =>
+      elementAt(table, [elementAt(index, position.slice(0, rank)), ...position.slice(rank)]));
   },
   label: () => 'table[index[…], …]',
   samples: [
@@ -51,7 +52,8 @@ export const scatter_add: Op<readonly ['index', 'updates'], typeof scatterAttrs>
   gradient: ({ operands: [index], grad }) => [null, gather(grad, index)],
   lower: ([index, updates], _, out) => {
     const rank = updates.dims.length;
-    return { space: shapeOf(updates), reduce: [], combine: null, body: load(1, identity(rank)), scatter: { shape: shapeOf(out), at: rowAt(0, index, rank) } };
+    const scatter = { shape: shapeOf(out), at: rowAt(0, index, rank) };
+    return { space: shapeOf(updates), reduce: [], combine: null, body: load(1, identity(rank)), scatter };
   },
   flops: ([, updates]) => elements(updates),
   reference: ([index, updates], { extent }) => {
@@ -74,4 +76,4 @@ export const scatter_add: Op<readonly ['index', 'updates'], typeof scatterAttrs>
 
 /** Row index[first axes], then the other axes up to `rank` as they are. */
 const rowAt = (operand: number, index: TensorType, rank: number): readonly Index[] =>
-  [{ gathered: load(operand, identity(index.dims.length)) }, ...Array.from({ length: rank - index.dims.length }, (_, i) => axisAt(index.dims.length + i))];
+  [{ gathered: load(operand, identity(index.dims.length)) }, ...identity(rank).slice(index.dims.length)];

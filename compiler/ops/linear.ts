@@ -2,7 +2,7 @@
  * The transpose of linear indexing: what a view or a contraction gives back to an operand is again a contraction, of views. Both
  * ops differentiate by this one rule, so they are closed under differentiation to any order.
  */
-import { affine, alwaysInside, fixed, identity, numeratorRange, plainAxis, type Affine } from '../ir/affine.ts';
+import { affine, alwaysInside, fixed, identity, numeratorRange, plainAxis, type Affine, type Term } from '../ir/affine.ts';
 import type { Value } from '../ir/graph.ts';
 import { dim, shapeOf, type Dim, type TensorType } from '../ir/type.ts';
 import { contract } from './contract.ts';
@@ -15,6 +15,16 @@ export interface Factor {
   readonly at: readonly Affine[];
 }
 
+/** One operand of a sum of products, with its type and indices, among the others; `grad` is that of the result. */
+export interface LinearIndexing {
+  readonly operand: TensorType;
+  readonly at: readonly Affine[];
+  readonly space: readonly Dim[];
+  readonly reduce: readonly Dim[];
+  readonly grad: Value;
+  readonly factors: readonly Factor[];
+}
+
 /**
  * Of out[space] = Σ_reduce x[at] · Π factors, the gradient by x: dx[p] = Σ grad[space] · Π factors over all axes with at = p.
  *
@@ -23,10 +33,7 @@ export interface Factor {
  * has a guard: a factor with a dimension indexed by that axis alone, read through a view that gives zero there. An equation without
  * an axis left to solve for (a constant index, a diagonal) gets a new axis z of extent 1: at_d + z = p_d.
  */
-export function linearGradient(
-  { operand, at, space, reduce, grad, factors }:
-  { readonly operand: TensorType; readonly at: readonly Affine[]; readonly space: readonly Dim[]; readonly reduce: readonly Dim[]; readonly grad: Value; readonly factors: readonly Factor[] },
-): Value {
+export function linearGradient({ operand, at, space, reduce, grad, factors }: LinearIndexing): Value {
   const rank = operand.dims.length;
   const { axes, solved } = solve(operand, at, [...space, ...reduce], space.length);
   const rest = [...axes.keys()].filter(axis => !solved.has(axis) && axes[axis]!.extent > 1);
@@ -45,18 +52,21 @@ export function linearGradient(
     : view(grad, { dims: [...space, ...spread.map(axis => axes[axis]!)], map: identity(space.length), fill: null });
   const gradAt = [...space.keys(), ...spread].map(axis => affine([{ axis, times: 1 }]));
 
-  const moved = [{ value: spreadGrad, at: gradAt }, ...factors].map(({ value, at: old }) => ({ value, at: old.map(index => compose(index, placed)) }));
+  const moved = [{ value: spreadGrad, at: gradAt }, ...factors]
+    .map(({ value, at: old }) => ({ value, at: old.map(index => compose(index, placed)) }));
   return castTo(product(operand.dims, rest.map(axis => axes[axis]!), moved, extents), operand.dtype);
 }
 
 /** Solves at = p one dimension after the other. Gives the axes, with those added, and the solutions over p and rank + axis. */
-function solve(operand: TensorType, at: readonly Affine[], given: readonly Dim[], spaceRank: number): { readonly axes: readonly Dim[]; readonly solved: ReadonlyMap<number, Affine> } {
+function solve(
+  operand: TensorType, at: readonly Affine[], given: readonly Dim[], spaceRank: number,
+): { readonly axes: readonly Dim[]; readonly solved: ReadonlyMap<number, Affine> } {
   const rank = operand.dims.length;
   const axes = [...given];
   const solved = new Map<number, Affine>();
   const current = (index: Affine): Affine =>
     compose(index, axes.map((_, axis) => solved.get(axis) ?? affine([{ axis: rank + axis, times: 1 }])));
-  const open = (index: Affine): Affine['terms'] => index.terms.filter(term => term.axis >= rank);
+  const open = (index: Affine): readonly Term[] => index.terms.filter(term => term.axis >= rank);
   const add = (axis: number, solution: Affine): void => {
     solved.set(axis, solution);
     const replaced = Array.from({ length: rank + axes.length }, (_, k) => (k === rank + axis ? solution : affine([{ axis: k, times: 1 }])));
@@ -69,10 +79,10 @@ function solve(operand: TensorType, at: readonly Affine[], given: readonly Dim[]
     pending.delete(d);
     const index = current(at[d]!);
     // The largest axis leaves the least to sum; a space axis needs no extra guard; a factor of one needs no division.
-    const preference = (axis: number, times: number): number => axes[axis]!.extent * 4 + (axis < spaceRank ? 2 : 0) + (Math.abs(times) === 1 ? 1 : 0);
+    const preference = ({ axis, times }: Term): number => axes[axis]!.extent * 4 + (axis < spaceRank ? 2 : 0) + (Math.abs(times) === 1 ? 1 : 0);
     const choices = open(index).map(term => ({ axis: term.axis - rank, times: term.times }));
     if (choices.length > 0) {
-      const { axis, times } = choices.reduce((best, next) => (preference(next.axis, next.times) > preference(best.axis, best.times) ? next : best));
+      const { axis, times } = choices.reduce((best, next) => (preference(next) > preference(best) ? next : best));
       add(axis, solution(index, rank + axis, times, d));
     } else if (operand.dims[d]!.extent > 1 || index.terms.length > 0 || index.offset !== 0) {
       axes.push(dim(1));
@@ -104,9 +114,10 @@ function compose(index: Affine, axes: readonly Affine[]): Affine {
 }
 
 /** In lowest terms. */
-function reduced(terms: Affine['terms'], offset: number, divisor: number): Affine {
+function reduced(terms: readonly Term[], offset: number, divisor: number): Affine {
   const merged = affine(terms, offset, divisor);
-  const factor = merged.terms.reduce((all, term) => greatestCommonDivisor(all, Math.abs(term.times)), greatestCommonDivisor(merged.divisor, Math.abs(merged.offset)));
+  const factor = [merged.offset, ...merged.terms.map(term => term.times)]
+    .reduce((all, part) => greatestCommonDivisor(all, Math.abs(part)), merged.divisor);
   return affine(merged.terms.map(term => ({ axis: term.axis, times: term.times / factor })), merged.offset / factor, merged.divisor / factor);
 }
 

@@ -8,7 +8,8 @@ import { broadcastIndex } from './view.ts';
 
 export const matmul: Op<readonly ['a', 'b'], {}> = defineComposite({
   name: 'matmul',
-  doc: 'The matrix product over the last axis of a and the last but one of b, leading axes broadcast; a vector is a row on the left and a column on the right.',
+  doc: 'The matrix product over the last axis of a and the last but one of b, leading axes broadcast; '
+    + 'a vector is a row on the left and a column on the right.',
   operands: ['a', 'b'],
   attrs: {},
   constraints: { C1: 'operands have at least one axis', C2: 'inner dimensions agree', C3: 'leading dimensions broadcast' },
@@ -22,7 +23,8 @@ export const matmul: Op<readonly ['a', 'b'], {}> = defineComposite({
     require('C3', batch !== null, `${printDims(left.slice(0, -2))} and ${printDims(right.slice(0, -2))}`);
     const dims = [...batch!, ...(left.length > 1 ? [left.at(-2)!] : []), ...(right.length > 1 ? [right.at(-1)!] : [])];
     const k = axisAt(dims.length);
-    const leading = (own: readonly Dim[]): readonly Affine[] => own.slice(0, -2).map((d, i) => broadcastIndex(d, batch!.length - (own.length - 2) + i));
+    const leading = (own: readonly Dim[]): readonly Affine[] =>
+      own.slice(0, -2).map((d, i) => broadcastIndex(d, batch!.length - (own.length - 2) + i));
     return contract([a, b], {
       dims,
       reduce: [named(...inner)],
@@ -44,7 +46,8 @@ export const matmul: Op<readonly ['a', 'b'], {}> = defineComposite({
     const result = tabulate('f32', [...batch, rows, columns], position => {
       let sum = 0;
       for (let k = 0; k < inner; k++) {
-        sum += elementAt(left, [...leading(left.shape, position), position[rank - 2]!, k]) * elementAt(right, [...leading(right.shape, position), k, position[rank - 1]!]);
+        const factor = elementAt(left, [...leading(left.shape, position), position[rank - 2]!, k]);
+        sum += factor * elementAt(right, [...leading(right.shape, position), k, position[rank - 1]!]);
       }
       return sum;
     });

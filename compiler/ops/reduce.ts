@@ -1,9 +1,9 @@
 /** Reductions other than sums: extremes, their positions, products. Gradients of extremes flow to the first extreme alone. */
 import { affine, axisAt, fixed, type Affine } from '../ir/affine.ts';
 import type { Value } from '../ir/graph.ts';
-import { load, type Combine } from '../ir/nest.ts';
+import { load, type Combine, type Nest } from '../ir/nest.ts';
 import { dim, elements, isFloat, printTypeLong, shapeOf, size, strides, tensor, type Dim, type DType, type TensorType } from '../ir/type.ts';
-import { definePrimitive, type Op, type Require, type Tensor } from './define.ts';
+import { definePrimitive, type AttrsOf, type Op, type Require, type Tensor } from './define.ts';
 import { equal, mul, select } from './elementwise.ts';
 import { fullLike, range } from './full.ts';
 import { areAxes, attribute, eachPosition, isNumber, resolveAxes, tabulate } from './shared.ts';
@@ -41,7 +41,8 @@ export const prod: Op<readonly ['x'], typeof reduceAttrs> = definePrimitive({
     const axes = resolveAxes(given, dims.length);
     const others = [...dims, ...axes.map(axis => dims[axis]!)];
     const along = (first: readonly number[]): Value => positions(x.type, axes, others, first);
-    const spread = view(x, { dims: others, map: dims.map((_, axis) => axisAt(axes.includes(axis) ? dims.length + axes.indexOf(axis) : axis)), fill: null });
+    const map = dims.map((_, axis) => axisAt(axes.includes(axis) ? dims.length + axes.indexOf(axis) : axis));
+    const spread = view(x, { dims: others, map, fill: null });
     const same = equal(along(axes), along(axes.map((_, i) => dims.length + i)));
     const product = prod(select(same, fullLike(spread, 1), spread), { axes: axes.map((_, i) => dims.length + i), keep: false });
     return [mul(spreadBack(grad, x.type, axes, keep), product)];
@@ -58,7 +59,9 @@ export const prod: Op<readonly ['x'], typeof reduceAttrs> = definePrimitive({
   rejects,
 });
 
-function extreme(name: 'max' | 'min', which: string, reference: (values: readonly number[]) => number): Op<readonly ['x'], typeof reduceAttrs> {
+type Reference = (values: readonly number[]) => number;
+
+function extreme(name: 'max' | 'min', which: string, reference: Reference): Op<readonly ['x'], typeof reduceAttrs> {
   return definePrimitive({
     name,
     doc: `The ${which} element over axes; the gradient flows to the first one of them.`,
@@ -86,7 +89,7 @@ function extreme(name: 'max' | 'min', which: string, reference: (values: readonl
   });
 }
 
-function position(name: 'argmax' | 'argmin', which: string, reference: (values: readonly number[]) => number): Op<readonly ['x'], typeof positionAttrs> {
+function position(name: 'argmax' | 'argmin', which: string, reference: Reference): Op<readonly ['x'], typeof positionAttrs> {
   return definePrimitive({
     name,
     doc: `The position of the ${which} element along axes, as i32: of the first one where several are equal, row-major over several axes.`,
@@ -111,7 +114,9 @@ function position(name: 'argmax' | 'argmin', which: string, reference: (values: 
   });
 }
 
-function reducedType(x: TensorType, { axes: given, keep }: { readonly axes: readonly number[] | 'all'; readonly keep: boolean }, dtype: DType, require: Require<'C1' | 'C2'>): TensorType {
+type ReduceAttrs = AttrsOf<typeof reduceAttrs>;
+
+function reducedType(x: TensorType, { axes: given, keep }: ReduceAttrs, dtype: DType, require: Require<'C1' | 'C2'>): TensorType {
   const axes = resolveAxes(given, x.dims.length);
   require('C1', areAxes(axes, x.dims.length), `axes ${axes.join(', ')} of ${printTypeLong(x)}`);
   require('C2', isNumber(x.dtype), `x is ${printTypeLong(x)}`);
@@ -129,9 +134,7 @@ export function reduceMap(rank: number, axes: readonly number[], keep: boolean):
     axes.includes(axis) ? space + axes.indexOf(axis) : keep ? axis : axis - axes.filter(reduced => reduced < axis).length);
 }
 
-const reduction = (x: TensorType, { axes: given, keep }: { readonly axes: readonly number[] | 'all'; readonly keep: boolean }, out: TensorType, combine: Combine): {
-  readonly space: readonly number[]; readonly reduce: readonly number[]; readonly combine: Combine | null; readonly body: ReturnType<typeof load>;
-} => {
+function reduction(x: TensorType, { axes: given, keep }: ReduceAttrs, out: TensorType, combine: Combine): Nest {
   const axes = resolveAxes(given, x.dims.length);
   return {
     space: shapeOf(out),
@@ -139,7 +142,7 @@ const reduction = (x: TensorType, { axes: given, keep }: { readonly axes: readon
     combine: axes.length > 0 ? combine : null,
     body: load(0, reduceMap(x.dims.length, axes, keep).map(axisAt)),
   };
-};
+}
 
 /** A reduction's result repeated along the axes reduced. */
 function spreadBack(result: Value, type: TensorType, axes: readonly number[], keep: boolean): Value {
@@ -150,7 +153,8 @@ function spreadBack(result: Value, type: TensorType, axes: readonly number[], ke
 /** Row-major position over `axes` of a tensor, as a tensor over `dims` in which `along` stand for them. */
 function positions(type: TensorType, axes: readonly number[], dims: readonly Dim[], along: readonly number[]): Value {
   const shape = axes.map(axis => type.dims[axis]!.extent);
-  return view(range({ n: size(shape) }), { dims, map: [affine(along.map((axis, i) => ({ axis, times: strides(shape)[i]! })))], fill: null });
+  const index = affine(along.map((axis, i) => ({ axis, times: strides(shape)[i]! })));
+  return view(range({ n: size(shape) }), { dims, map: [index], fill: null });
 }
 
 /** A reference reduction: each result from the list of values that it stands for, row-major. */
@@ -162,5 +166,6 @@ export function sliceAlong(x: Tensor, given: readonly number[] | 'all', keep: bo
     groups.set(key, [...(groups.get(key) ?? []), x.data[flat]!]);
   });
   const values = [...groups.values()];
-  return tabulate(dtype, x.shape.flatMap((extent, axis) => (axes.includes(axis) ? (keep ? [1] : []) : [extent])), (_, flat) => combine(values[flat]!));
+  const shape = x.shape.flatMap((extent, axis) => (axes.includes(axis) ? (keep ? [1] : []) : [extent]));
+  return tabulate(dtype, shape, (_, flat) => combine(values[flat]!));
 }

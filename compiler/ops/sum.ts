@@ -17,7 +17,8 @@ export const sum: Op<readonly ['x'], typeof reduceAttrs> = defineComposite({
     const { dims } = x.type;
     const axes = resolveAxes(given, dims.length);
     require('C1', areAxes(axes, dims.length), `axes ${axes.join(', ')} of rank ${dims.length}`);
-    return contract([x], { dims: reducedDims(dims, axes, keep), reduce: axes.map(axis => dims[axis]!), maps: [reduceMap(dims.length, axes, keep).map(axisAt)] });
+    const maps = [reduceMap(dims.length, axes, keep).map(axisAt)];
+    return contract([x], { dims: reducedDims(dims, axes, keep), reduce: axes.map(axis => dims[axis]!), maps });
   },
   reference: ([x], { axes, keep }) => sliceAlong(x, axes, keep, 'f32', values => values.reduce((a, b) => a + b, 0)),
   samples: [

@@ -32,7 +32,8 @@ export const view: Op<readonly ['x'], typeof viewAttrs> = definePrimitive({
     const names = axisLetters(dims);
     require('C2', isInvertible(map), map.map(index => printAffine(index, names)).join(', '));
     const extents = dims.map(d => d.extent);
-    const outside = map.flatMap((index, d) => (alwaysInside(index, extents, x.dims[d]!.extent) ? [] : [`${printAffine(index, names)} leaves ${printDim(x.dims[d]!)}`]));
+    const outside = map.flatMap((index, d) =>
+      (alwaysInside(index, extents, x.dims[d]!.extent) ? [] : [`${printAffine(index, names)} leaves ${printDim(x.dims[d]!)}`]));
     require('C3', fill !== null || outside.length === 0, outside.join(' and '));
     return tensor(x.dtype, dims);
   },
@@ -51,16 +52,22 @@ export const view: Op<readonly ['x'], typeof viewAttrs> = definePrimitive({
     const where = map.map(({ terms, offset, divisor }) => terms.reduce((at, term) => at + term.times * position[term.axis]!, offset) / divisor);
     return where.every((at, d) => Number.isInteger(at) && at >= 0 && at < x.shape[d]!) ? elementAt(x, where) : fill!;
   }),
-  label: ([x], { dims, map }) => `x[${map.map((index, d) => (x.dims[d]!.extent === 1 && index.terms.length === 0 ? '0' : printAffine(index, axisLetters(dims)))).join(', ')}]`,
+  label: (_, { dims, map }) => `x[${map.map(index => printAffine(index, axisLetters(dims))).join(', ')}]`,
   samples: [
     // A transpose with a broadcast axis in the middle and an element picked.
     { operands: ['[2, 3, 4]'], attrs: { dims: [dim(3), dim(5), dim(2)], map: [axisAt(2), axisAt(0), fixed(1)], fill: null } },
     // Padding of one side, every second element backwards.
-    { operands: ['[4, 9]'], attrs: { dims: [dim(6), dim(5)], map: [affine([{ axis: 0, times: 1 }], -1), affine([{ axis: 1, times: -2 }], 8)], fill: 0.5 } },
+    {
+      operands: ['[4, 9]'],
+      attrs: { dims: [dim(6), dim(5)], map: [affine([{ axis: 0, times: 1 }], -1), affine([{ axis: 1, times: -2 }], 8)], fill: 0.5 },
+    },
     // Spread out with gaps of two: elements only at multiples of three.
     { operands: ['[3]'], attrs: { dims: [dim(8)], map: [affine([{ axis: 0, times: 1 }], -1, 3)], fill: 0 } },
     // Windows of three with step 2, dilation 3 and padding 2.
-    { operands: ['[2, 10]'], attrs: { dims: [dim(2), dim(5), dim(3)], map: [axisAt(0), affine([{ axis: 1, times: 2 }, { axis: 2, times: 3 }], -2)], fill: -1 } },
+    {
+      operands: ['[2, 10]'],
+      attrs: { dims: [dim(2), dim(5), dim(3)], map: [axisAt(0), affine([{ axis: 1, times: 2 }, { axis: 2, times: 3 }], -2)], fill: -1 },
+    },
     { operands: ['i32[2, 3]'], attrs: { dims: [dim(3), dim(2)], map: [axisAt(1), axisAt(0)], fill: null } },
   ],
   rejects: {
@@ -134,11 +141,13 @@ export const slice: Op<readonly ['x'], typeof sliceAttrs> = defineComposite({
   },
   compose: ([x], { starts, stops, steps }, require) => {
     const { dims } = x.type;
-    require('C1', [starts, stops, steps].every(list => list.length === dims.length) && steps.every(step => step !== 0), `steps ${steps.join(', ')} for rank ${dims.length}`);
+    const complete = [starts, stops, steps].every(list => list.length === dims.length) && steps.every(step => step !== 0);
+    require('C1', complete, `steps ${steps.join(', ')} for rank ${dims.length}`);
     const extents = dims.map((_, i) => Math.ceil((stops[i]! - starts[i]!) / steps[i]!));
     dims.forEach((d, i) => {
-      const last = starts[i]! + (extents[i]! - 1) * steps[i]!;
-      require('C2', extents[i]! > 0 && starts[i]! >= 0 && starts[i]! < d.extent && last >= 0 && last < d.extent, `${starts[i]!}:${stops[i]!}:${steps[i]!} of ${printDim(d)}`);
+      const ends = [starts[i]!, starts[i]! + (extents[i]! - 1) * steps[i]!];
+      const inside = extents[i]! > 0 && ends.every(end => end >= 0 && end < d.extent);
+      require('C2', inside, `${starts[i]!}:${stops[i]!}:${steps[i]!} of ${printDim(d)}`);
     });
     return view(x, {
       dims: dims.map((d, i) => (d.extent === extents[i]! ? d : dim(extents[i]!))),
@@ -230,7 +239,8 @@ export const squeeze: Op<readonly ['x'], typeof squeezeAttrs> = defineComposite(
   compose: ([x], { axis }, require) => {
     const { dims } = x.type;
     require('C1', dims[axis]?.extent === 1, `axis ${axis} of ${printTypeLong(x.type)}`);
-    return view(x, { dims: dims.filter((_, i) => i !== axis), map: dims.map((_, i) => (i === axis ? fixed(0) : axisAt(i < axis ? i : i - 1))), fill: null });
+    const map = dims.map((_, i) => (i === axis ? fixed(0) : axisAt(i < axis ? i : i - 1)));
+    return view(x, { dims: dims.filter((_, i) => i !== axis), map, fill: null });
   },
   reference: ([x], { axis }) => ({ ...x, shape: x.shape.filter((_, i) => i !== axis) }),
   samples: [{ operands: ['[2, 1, 3]'], attrs: { axis: 1 } }],
