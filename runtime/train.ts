@@ -97,7 +97,7 @@ export async function trainProgram(program: CompiledProgram, options: TrainOptio
       if (log !== null) writeStep(log, progress.step, results, performance.now() - started);
       if (!Number.isFinite(loss)) throw notFinite(plan, progress, 'loss', loss);
       if (!Number.isFinite(results.grad_norm ?? 0)) throw notFinite(plan, progress, 'norm of the gradient', results.grad_norm!);
-      progress.smoothed = progress.smoothed === null ? loss : 0.98 * progress.smoothed + 0.02 * loss;
+      progress.smoothed = (progress.smoothed ?? loss) + Math.max(0.02, 2 / (progress.step + 1)) * (loss - (progress.smoothed ?? loss));
       recordLoss(progress.history, progress.step, loss);
       reporter.step(plan, progress, results);
       const last = progress.step === progress.steps;
@@ -106,7 +106,10 @@ export async function trainProgram(program: CompiledProgram, options: TrainOptio
         reporter.evaluation(plan, progress, progress.history.evaluations.at(-1)!.results);
         if (!better && earlyStop !== null && progress.sinceBest >= earlyStop) outcome = 'stopped early';
       }
-      if (progress.step % checkpointAt === 0) saveCheckpoint(program, progress, checkpointKeep);
+      if (progress.step % checkpointAt === 0) {
+        checkFinite(program, progress);
+        saveCheckpoint(program, progress, checkpointKeep);
+      }
       // Signals and timers only get their turn between two steps, when the loop lets go.
       if (started - lastPause > 50) {
         await new Promise(resolve => setImmediate(resolve));
@@ -118,6 +121,7 @@ export async function trainProgram(program: CompiledProgram, options: TrainOptio
     log?.close();
   }
   if (options.saveGradients !== undefined) writeSafetensors(options.saveGradients, tensorsAt(program.memory, program.gradients), {});
+  checkFinite(program, progress);
   if (outcome === 'interrupted') saveCheckpoint(program, progress, checkpointKeep);
   const files = outcome === 'interrupted' ? [] : saveResults(program, plan, progress, options.save ?? `${program.name}.safetensors`);
   const test = progress.history.evaluations.at(-1)?.results ?? null;
@@ -201,6 +205,16 @@ export function saveResults(program: CompiledProgram, plan: TrainPlan, progress:
 export function writeStep(log: StepLog, step: number, results: Results, milliseconds: number): void {
   const { loss, lr, grad_norm: gradNorm, ...metrics } = results;
   log.write(`${JSON.stringify({ step, loss, metrics, lr, grad_norm: gradNorm, ms: Math.round(milliseconds * 1000) / 1000 })}\n`);
+}
+
+/** Guards the files of an earlier, good state: values that are not finite must not replace them. */
+export function checkFinite(program: CompiledProgram, progress: Progress): void {
+  for (const place of program.parameters) {
+    const at = viewOf(program.memory, place).findIndex(value => !Number.isFinite(value));
+    if (at < 0) continue;
+    throw new DataError(`the parameter \`${place.name}\` is not finite (element ${at}) after step ${progress.step}; nothing was saved and the last `
+      + 'checkpoint is as it was: lower the learning rate, or rebuild with `--debug-nan` to see where it comes from');
+  }
 }
 
 export function notFinite(plan: TrainPlan, progress: Progress, what: string, value: number): DataError {

@@ -1,0 +1,95 @@
+/** Weights and checkpoints on disk: round trips, what is said about files that do not fit, predictions, bench. */
+import { existsSync, mkdtempSync, readFileSync, readdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { beforeEach, expect, test } from 'vitest';
+import { benchProgram } from '../runtime/bench.ts';
+import { evaluateProgram } from '../runtime/evaluate.ts';
+import { predictRows } from '../runtime/predict.ts';
+import { arrayRows } from '../runtime/row-set.ts';
+import { setScalars, trainProgram } from '../runtime/train.ts';
+import { loadWeights, saveWeights, writeSafetensors } from '../runtime/weights.ts';
+import { linearProgram, linearRows } from './runtime-fixture.ts';
+
+beforeEach(() => process.chdir(mkdtempSync(join(tmpdir(), 'nabla-'))));
+
+const parameters = (program: ReturnType<typeof linearProgram>): number[] =>
+  program.parameters.flatMap(({ offset, shape }) => [...new Float32Array(program.memory, offset, shape[0] ?? 1)]);
+
+test('weights survive a round trip, equal contents are equal bytes, the header is sorted and aligned', () => {
+  const program = linearProgram();
+  setScalars(program, 3, 0, 0);
+  program.initialise();
+  saveWeights(program, 'a.safetensors');
+  const other = linearProgram();
+  loadWeights(other, 'a.safetensors');
+  expect(parameters(other)).toEqual(parameters(program));
+  saveWeights(other, 'b.safetensors');
+  const bytes = readFileSync('a.safetensors');
+  expect(bytes.equals(readFileSync('b.safetensors'))).toBe(true);
+  const length = Number(bytes.readBigUInt64LE(0));
+  expect(length % 8).toBe(0);
+  expect(Object.keys(JSON.parse(bytes.toString('utf8', 8, 8 + length)) as object)).toEqual(['__metadata__', 'b', 'w']);
+  expect(readdirSync('.')).toEqual(['a.safetensors', 'b.safetensors']);
+});
+
+test('every missing, extra and misshapen tensor is named', () => {
+  writeSafetensors('a.safetensors', [
+    { name: 'w', dtype: 'f32', shape: [2], values: new Float32Array(2) }, { name: 'weight', dtype: 'f32', shape: [], values: new Float32Array(1) },
+  ], {});
+  expect(() => loadWeights(linearProgram(), 'a.safetensors')).toThrow(['`a.safetensors` does not fit the model:',
+    '  `w` has the shape [2], the model has [3]', '  `b` [] is missing', '  `weight` [] is not in the model'].join('\n'));
+  expect(() => loadWeights(linearProgram(), 'none.safetensors')).toThrow('`none.safetensors` cannot be opened');
+});
+
+test('half-precision weights are converted', () => {
+  writeSafetensors('a.safetensors', [
+    { name: 'w', dtype: 'bf16', shape: [3], values: Float32Array.of(1, -0.5, 3) }, { name: 'b', dtype: 'f16', shape: [], values: Float32Array.of(0.25) },
+  ], {});
+  const program = linearProgram();
+  loadWeights(program, 'a.safetensors');
+  expect(parameters(program)).toEqual([1, -0.5, 3, 0.25]);
+});
+
+test('predictions and evaluation cover whole batches and the rows that are left', () => {
+  const program = linearProgram();
+  setScalars(program, 3, 0, 0);
+  program.initialise();
+  const { x, y } = linearRows(11);
+  const [w0, w1, w2, b] = parameters(program);
+  const expected = Array.from(y, (_, i) => Math.fround(x[3 * i]! * w0! + x[3 * i + 1]! * w1! + x[3 * i + 2]! * w2! + b!));
+  expect([...predictRows(program, { x })['prediction']!]).toEqual(expected);
+  const { loss } = evaluateProgram(program, arrayRows(program, { x, y }));
+  expect(loss).toBeCloseTo(expected.reduce((sum, guess, i) => sum + (guess - y[i]!) ** 2, 0) / 11, 5);
+  expect(() => predictRows(program, { x: new Float32Array(4) })).toThrow('`x` has 4 values, expected a multiple of 3');
+  expect(() => predictRows(program, { z: x })).toThrow('there is no input `z`, did you mean `x`?');
+});
+
+test('checkpoints rotate, a changed model is refused', async () => {
+  const rows = arrayRows(linearProgram(), linearRows(8));
+  const data = { train: rows, test: null };
+  const settings = { checkpointEvery: { count: 10, unit: 'steps' }, checkpointKeep: 3 } as const;
+  await trainProgram(linearProgram(settings), { data });
+  expect(readdirSync('.').filter(name => name.includes('checkpoint'))).toEqual(
+    ['Linear.checkpoint.1.safetensors', 'Linear.checkpoint.2.safetensors', 'Linear.checkpoint.safetensors']);
+  await expect(trainProgram({ ...linearProgram(), source: 'other' }, { data, resume: true })).rejects.toThrow('of another version of the model');
+  const renamed = linearProgram();
+  const states = renamed.states.map(state => ({ ...state, name: state.name.replace('.m.', '.v.') }));
+  await expect(trainProgram({ ...renamed, states }, { data, resume: true })).rejects.toThrow('`optimizer.v.w` [3] is missing');
+  await expect(trainProgram(linearProgram(), { data, resume: true, seed: 1 })).rejects.toThrow('was trained with `--seed 7`');
+  await expect(trainProgram({ ...linearProgram(), name: 'Other' }, { data, resume: true })).rejects.toThrow('there is no checkpoint `Other.checkpoint.safetensors`');
+});
+
+test('training stops early without improvement', async () => {
+  const program = linearProgram({ earlyStop: 2, steps: 1000 });
+  const train = arrayRows(program, linearRows(8));
+  const rows = linearRows(8);
+  const report = await trainProgram(program, { data: { train, test: arrayRows(program, { x: rows.x, y: rows.y.map(value => -value) }) } });
+  expect([report.outcome, report.step < 200, existsSync('Linear.safetensors')]).toEqual(['stopped early', true, true]);
+});
+
+test('bench reports one object', () => {
+  const report = benchProgram(linearProgram(), { steps: 5 });
+  expect(report).toMatchObject({ model: 'Linear', steps: 5, threads: 1, arena_bytes: 4096 });
+  expect(report.ms_per_step.median).toBeGreaterThanOrEqual(report.ms_per_step.min);
+});
