@@ -270,3 +270,42 @@ test('code frames', () => {
       = help: add \`)\`"
   `);
 });
+
+test('code frames of several lines, of long lines and of nothing', () => {
+  const file = { path: 'a.model', text: `x = f(\n  1,\n  2)\n${'y'.repeat(300)} = !\n`, library: false };
+  const other = { path: 'b.model', text: 'z = 1\n', library: true };
+  const render = (start: number, end: number): string => renderDiagnostic({
+    code: 'a.b', message: 'message', span: { file, start, end }, label: 'here',
+    secondary: [{ span: { file: other, start: 0, end: 1 }, text: 'there' }], notes: ['one', 'two'], help: 'help',
+  }, { color: false });
+  expect(`${render(4, 16)}\n\n${render(17 + 303, 17 + 304)}`).toMatchInlineSnapshot(`
+    "error[a.b]: message
+      ┌─ a.model:1:5
+    1 │ x = f(
+      │     ^^ from here
+      ·
+    3 │   2)
+      │   ^^ here
+      ├─ b.model:1:1
+    1 │ z = 1
+      │ ─ there
+      = note: one
+      = note: two
+      = help: help
+
+    error[a.b]: message
+      ┌─ a.model:4:304
+    4 │ …yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy = !
+      │                                                                                                                         ^ here
+      ├─ b.model:1:1
+    1 │ z = 1
+      │ ─ there
+      = note: one
+      = note: two
+      = help: help"
+  `);
+  expect(renderDiagnostic({ code: 'a.b', message: 'no file', span: null }, { color: false })).toBe('error[a.b]: no file');
+  expect(diagnosticJson({ code: 'a.b', message: 'm', span: { file, start: 4, end: 16 } })).toEqual({
+    code: 'a.b', message: 'm', file: 'a.model', line: 1, column: 5, endLine: 3, endColumn: 5, label: null, secondary: [], notes: [], help: null,
+  });
+});

@@ -17,12 +17,6 @@ const closers = new Map<TokenType, TokenType>([[t.OpenParen, t.CloseParen], [t.O
 const openers = new Map<TokenType, TokenType>([...closers].map(([open, close]) => [close, open]));
 const closerText = new Map<TokenType, string>([[t.OpenParen, ')'], [t.OpenSquare, ']'], [t.OpenBrace, '}']]);
 
-/** A reserved word that begins an item: it never stands inside braces. */
-const itemWords = new Set<TokenType>([t.Model, t.Layer, t.Fn, t.Optimizer, t.Import]);
-/** Reserved words that begin a statement: they never stand inside parentheses. */
-const statementWords = new Set<TokenType>([...itemWords, t.If, t.For, t.Return, t.Where]);
-const declarationWords = new Set<TokenType>([t.Param, t.State, t.Input, t.Loss, t.Metric, t.Output]);
-
 /** Null when the nesting is too deep to go on. */
 export function balanceBrackets(file: SourceFile, tokens: readonly IToken[], report: Report): IToken[] | null {
   const open: IToken[] = [];
@@ -54,9 +48,8 @@ export function balanceBrackets(file: SourceFile, tokens: readonly IToken[], rep
   for (const [index, token] of tokens.entries()) {
     const type = token.tokenType;
     if (startsLine(tokens, index)) {
-      const settingBlocks = open.every(bracket => bracket.tokenType === t.OpenBrace);
-      if (itemWords.has(type) && !(type === t.Optimizer && settingBlocks && !isOptimizerItem(tokens, index))) while (open.length > 0) closeMissing();
-      else if (statementWords.has(type) || beginsStatement(tokens, index)) closeParentheses();
+      if (t.itemWords.has(type) && open.length > 0 && token.startColumn! <= indentation(file, open[0]!) + 1) while (open.length > 0) closeMissing();
+      else if (t.statementWords.has(type) || beginsStatement(tokens, index)) closeParentheses();
     }
     if (closers.has(type)) {
       if (type === t.OpenBrace) closeParentheses();
@@ -107,16 +100,10 @@ function matchesInReach(open: readonly IToken[], wanted: TokenType): boolean {
 
 const startsLine = (tokens: readonly IToken[], index: number): boolean => index > 0 && tokens[index - 1]!.tokenType === t.Newline;
 
-/** `optimizer adam(lr) (p, g) {` stands at the top level; `optimizer adam(lr: …)` is a setting, and never followed by a second list. */
-function isOptimizerItem(tokens: readonly IToken[], index: number): boolean {
-  let depth = 0;
-  for (let i = index + 2; i < tokens.length; i++) {
-    const type = tokens[i]!.tokenType;
-    if (type === t.OpenParen) depth++;
-    else if (type === t.CloseParen) depth--;
-    else if (depth === 0) return type === t.OpenBrace;
-  }
-  return false;
+/** The white space before the line that a token is on. An item that is indented no deeper than the one around it is not inside it. */
+function indentation(file: SourceFile, token: IToken): number {
+  const lineStart = token.startOffset - token.startColumn! + 1;
+  return /^[ \t]*/.exec(file.text.slice(lineStart, token.startOffset))![0].length;
 }
 
 /** A line such as `name = …` or `param name: …` that does not continue an argument list. */
@@ -126,6 +113,6 @@ function beginsStatement(tokens: readonly IToken[], index: number): boolean {
   const previous = tokens[before]?.tokenType;
   if (previous === undefined || previous === t.Comma || previous === t.OpenParen || previous === t.OpenSquare) return false;
   const [first, second, third] = [tokens[index]!.tokenType, tokens[index + 1]?.tokenType, tokens[index + 2]?.tokenType];
-  if (declarationWords.has(first) && second === t.Name) return third === t.Colon || third === t.Assign;
-  return (first === t.Name || declarationWords.has(first)) && (second === t.Assign || second === t.Update);
+  if (t.declarationWords.has(first) && second === t.Name) return third === t.Colon || third === t.Assign;
+  return (first === t.Name || t.declarationWords.has(first)) && (second === t.Assign || second === t.Update);
 }

@@ -112,7 +112,7 @@ export class Grammar extends EmbeddedActionsParser {
 
   private readonly modelItem: Rule<Item> = this.RULE('modelItem', (): Item => {
     const first = this.CONSUME(t.Model);
-    const name = this.name(this.CONSUME(t.Name));
+    const name = this.definitionName(() => this.CONSUME(t.Name));
     let parameters: Parameter[] = [];
     this.OPTION(() => parameters = this.header());
     this.ACTION(() => this.inModel = true);
@@ -123,21 +123,21 @@ export class Grammar extends EmbeddedActionsParser {
 
   private readonly layerItem: Rule<Item> = this.RULE('layerItem', (): Item => {
     const first = this.CONSUME(t.Layer);
-    const name = this.name(this.CONSUME(t.Name));
+    const name = this.definitionName(() => this.CONSUME(t.Name));
     const parameters = this.header();
     const inputs = this.attempt(() => this.SUBRULE(this.inputs), afterHeader, () => []);
     const result = this.SUBRULE(this.resultType);
-    const where = this.SUBRULE(this.conditions);
+    const where = this.attempt(() => this.SUBRULE(this.conditions), [t.OpenBrace, t.Assign, t.Newline], () => []);
     const body = this.SUBRULE(this.block);
     return { kind: 'layer', name, doc: this.doc(first), parameters, inputs, result, where, body, span: this.from(first) };
   });
 
   private readonly functionItem: Rule<Item> = this.RULE('functionItem', (): Item => {
     const first = this.CONSUME(t.Fn);
-    const name = this.name(this.CONSUME(t.Name));
+    const name = this.definitionName(() => this.CONSUME(t.Name));
     const parameters = this.header();
     const result = this.SUBRULE(this.resultType);
-    const where = this.SUBRULE(this.conditions);
+    const where = this.attempt(() => this.SUBRULE(this.conditions), [t.OpenBrace, t.Assign, t.Newline], () => []);
     let short = false;
     const body = this.OR<Statement[]>({
       DEF: [
@@ -156,14 +156,20 @@ export class Grammar extends EmbeddedActionsParser {
 
   private readonly optimizerItem: Rule<Item> = this.RULE('optimizerItem', (): Item => {
     const first = this.CONSUME(t.Optimizer);
-    const name = this.name(this.CONSUME(t.Name));
+    const name = this.definitionName(() => this.CONSUME(t.Name));
     const parameters = this.header();
-    const inputs: Name[] = [];
-    this.CONSUME(t.OpenParen);
-    this.AT_LEAST_ONE_SEP({ SEP: t.Comma, DEF: () => inputs.push(this.name(this.CONSUME2(t.Name))), ERR_MSG: 'the names of the parameter and its gradient, `(p, g)`' });
-    this.CONSUME(t.CloseParen);
+    const inputs = this.attempt(() => this.SUBRULE(this.tensors), afterHeader, () => []);
     const body = this.SUBRULE(this.block);
     return { kind: 'optimizer', name, doc: this.doc(first), parameters, inputs, body, span: this.from(first) };
+  });
+
+  /** `(p, g)` */
+  private readonly tensors: Rule<Name[]> = this.RULE('tensors', (): Name[] => {
+    const result: Name[] = [];
+    this.CONSUME(t.OpenParen);
+    this.AT_LEAST_ONE_SEP({ SEP: t.Comma, DEF: () => result.push(this.name(this.CONSUME(t.Name))), ERR_MSG: 'the names of the parameter and its gradient, `(p, g)`' });
+    this.CONSUME(t.CloseParen);
+    return result;
   });
 
   private readonly constant: Rule<Item> = this.RULE('constant', (): Item => {
@@ -188,6 +194,11 @@ export class Grammar extends EmbeddedActionsParser {
   });
 
   // ---- headers ----
+
+  /** A definition without its name is still read; its name is then empty. */
+  private definitionName(consume: () => IToken): Name {
+    return this.attempt(() => this.name(consume()), afterHeader, span => ({ text: '', span }));
+  }
 
   private header(): Parameter[] {
     return this.attempt(() => this.SUBRULE(this.parameters), afterHeader, () => []);
@@ -243,9 +254,9 @@ export class Grammar extends EmbeddedActionsParser {
     this.OPTION(() => {
       this.CONSUME(t.Where);
       this.AT_LEAST_ONE_SEP({ SEP: t.Comma, DEF: () => {
-        const condition = this.attempt(() => this.SUBRULE(this.expression), [t.Comma, t.OpenBrace, t.Assign, t.Newline], span => this.missing(span));
+        const condition = this.SUBRULE(this.expression);
         this.ACTION(() => result.push(condition));
-      } });
+      }, ERR_MSG: 'a condition such as `D % heads == 0`' });
     });
     return result;
   });
@@ -436,10 +447,13 @@ export class Grammar extends EmbeddedActionsParser {
   });
 
   private readonly setting: Rule<Setting> = this.RULE('setting', (): Setting => {
-    const first = this.OR([
-      { ALT: () => this.CONSUME(t.Name) },
-      { ALT: () => this.CONSUME(t.Optimizer) },
-    ]);
+    const first = this.OR({
+      DEF: [
+        { ALT: () => this.CONSUME(t.Name) },
+        { ALT: () => this.CONSUME(t.Optimizer) },
+      ],
+      ERR_MSG: 'a setting such as `batch 64`',
+    });
     const values: SettingValue[] = [];
     const exceptions: SettingException[] = [];
     let assigned = false;
@@ -494,7 +508,7 @@ export class Grammar extends EmbeddedActionsParser {
     this.AT_LEAST_ONE_SEP({ SEP: t.Comma, DEF: () => {
       const token = this.CONSUME(t.Text);
       patterns.push({ text: stringValue(token.image), span: this.at(token) });
-    } });
+    }, ERR_MSG: 'a pattern in double quotes such as `"*.bias"`' });
     this.CONSUME(t.OpenParen);
     const values: Argument[] = [];
     this.separated(t.CloseParen, 'an argument', () => {

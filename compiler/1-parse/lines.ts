@@ -37,9 +37,16 @@ export function joinLines(tokens: readonly IToken[]): IToken[] {
 
 function continues(previous: IToken | undefined, next: IToken | undefined, afterNext: IToken | undefined, topLevel: boolean): boolean {
   if (previous === undefined || next === undefined) return true;
-  if (next.tokenType === t.Name && (afterNext?.tokenType === t.Assign || afterNext?.tokenType === t.Update)) return previous.tokenType === t.OpenBrace;
+  if (beginsStatement(next, afterNext, topLevel)) return previous.tokenType === t.OpenBrace;
   return continuesAfter.has(previous.tokenType) || tokenMatcher(previous, t.Infix)
     || continuesBefore.has(next.tokenType)
     || (topLevel && continuesHeader.has(next.tokenType))
     || (next.tokenType === t.Except && afterNext?.tokenType === t.Text);
+}
+
+/** Whether the two tokens at the beginning of a line can only begin a statement. */
+function beginsStatement(first: IToken, second: IToken | undefined, topLevel: boolean): boolean {
+  if (t.statementWords.has(first.tokenType)) return !(topLevel && continuesHeader.has(first.tokenType));
+  if (second === undefined || !tokenMatcher(first, t.Name)) return false;
+  return second.tokenType === t.Assign || second.tokenType === t.Update || (t.declarationWords.has(first.tokenType) && tokenMatcher(second, t.Name));
 }

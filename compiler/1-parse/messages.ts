@@ -49,15 +49,15 @@ const meanings: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   modelItem: { Name: 'the name of the model', 'symbol {': 'the body of the model, `{ … }`' },
   layerItem: { Name: 'the name of the layer' },
   functionItem: { Name: 'the name of the function' },
-  optimizerItem: { Name: 'the name of the optimizer', 'symbol (': 'the names of the parameter and its gradient, `(p, g)`' },
-  inputs: { 'symbol (': 'the inputs of the layer, as in `layer name(hyperparameters) (x: f32[B, D])`' },
+  optimizerItem: { Name: 'the name of the optimizer' },
+  tensors: { 'symbol (': 'the names of the parameter and its gradient, `(p, g)`' },
   parameters: { 'symbol (': 'a parameter list `( … )`' },
   parameter: { Name: 'the name of a parameter' },
   block: { 'symbol {': 'a block `{ … }`' },
   settings: { 'symbol {': 'a block of settings `{ … }`' },
   type: { Name: 'a type such as `f32[B, 784]`' },
   paramStatement: { 'symbol :': '`:` and a type, as in `param weight: f32[out, In]`' },
-  exception: { String: 'a pattern in double quotes such as `"*.bias"`', 'symbol (': 'the changed settings, as in `(weight_decay: 0)`' },
+  exception: { 'symbol (': 'the changed settings, as in `(weight_decay: 0)`' },
   forStatement: { 'symbol ..': '`..` and the end of the range, as in `for i in 0..layers`' },
 };
 

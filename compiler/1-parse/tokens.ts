@@ -48,6 +48,13 @@ export const Except = soft('except');
 /** Words among the values of a setting, as in `checkpoint every 100 steps keep 3`; elsewhere they are names. */
 export const SettingWord = createToken({ name: 'SettingWord', pattern: /(?:every|keep|over|with|epochs|steps|patience)\b/, longer_alt: Name, categories: [Name] });
 
+/** Words that begin an item. */
+export const itemWords: ReadonlySet<TokenType> = new Set([Model, Layer, Fn, Optimizer, Import]);
+/** Words that begin an item or a statement and are never part of an expression. */
+export const statementWords: ReadonlySet<TokenType> = new Set([...itemWords, If, For, Return, Where]);
+/** Words that begin a statement when a name follows. */
+export const declarationWords: ReadonlySet<TokenType> = new Set([Param, State, Input, Loss, Metric, Output]);
+
 export const Ellipsis = symbol('...');
 export const Range = symbol('..');
 export const Dot = symbol('.');
