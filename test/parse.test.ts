@@ -174,6 +174,10 @@ describe('recovery', () => {
     expect(file.items[0]).toMatchObject({ body: [{ targets: [{ text: 'x' }] }, { value: { kind: 'missing' } }, { value: { value: 3 } }] });
   });
 
+  test('a mended operator is one of nabla', () => {
+    expect(read('x = a && b === c').file.items[0]).toMatchObject({ value: { operator: 'and', right: { operator: '==' } } });
+  });
+
   test('a missing brace does not swallow the next item', () => {
     const { file, diagnostics } = read('model A {\n  if x {\n    y = 1\n}\nfn f(x) = x\n');
     expect(diagnostics).toHaveLength(1);

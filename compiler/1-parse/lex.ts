@@ -6,7 +6,7 @@ import { createTokenInstance, Lexer } from 'chevrotain';
 import type { IToken, TokenType } from 'chevrotain';
 import type { Diagnostic, Report } from '../source/diagnostic.ts';
 import type { SourceFile, Span } from '../source/text.ts';
-import { And, Assign, False, Foreign, ForeignComment, Not, OpenText, Or, Text, True, vocabulary } from './tokens.ts';
+import { And, Assign, False, Foreign, ForeignComment, Name, Not, OpenText, Or, Text, True, vocabulary } from './tokens.ts';
 
 export interface Lexed {
   readonly tokens: readonly IToken[];
@@ -40,7 +40,8 @@ export function lex(file: SourceFile): Lexed {
 /** The characters of a token. */
 export const tokenSpan = (file: SourceFile, token: IToken): Span => ({ file, start: token.startOffset, end: tokenEnd(token) });
 
-export const tokenEnd = (token: IToken): number => token.startOffset + token.image.length;
+/** Tokens that `brackets.ts` puts in are empty; those that stand for another spelling end where that ends. */
+export const tokenEnd = (token: IToken): number => (token.image === '' ? token.startOffset : token.endOffset! + 1);
 
 /** The same place in the file, read as another token. */
 export function retyped(token: IToken, type: TokenType, image: string = token.image): IToken {
@@ -95,14 +96,15 @@ function translate(token: IToken, file: SourceFile, report: Report): IToken | nu
       const help = known?.help ?? `write \`x = x ${token.image.slice(0, -1)} …\``;
       report({ code: 'syntax.operator', message: `\`${token.image}\` is not an operator of nabla`, span, help });
       const type = known === undefined ? Assign : known.type ?? vocabulary.find(candidate => candidate.PATTERN === token.image.slice(0, 2))!;
-      return retyped(token, type);
+      return retyped(token, type, String(type.PATTERN));
     }
-    default:
+    case Name:
       if (Object.hasOwn(foreignNames, token.image)) {
         const right = token.image.toLowerCase();
         report({ code: 'syntax.keyword', message: `\`${token.image}\` is written \`${right}\``, span, help: `write \`${right}\`` });
-        return retyped(token, foreignNames[token.image] ?? token.tokenType, token.image);
+        return retyped(token, foreignNames[token.image] ?? Name);
       }
       return token;
+    default: return token;
   }
 }
