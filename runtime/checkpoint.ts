@@ -1,5 +1,5 @@
 /** Checkpoints: everything that a run needs to go on as if it had never stopped, in one safetensors file. Uses node: modules. */
-import { existsSync, renameSync, rmSync } from 'node:fs';
+import { constants, copyFileSync, existsSync, renameSync } from 'node:fs';
 import { DataError } from './data-error.ts';
 import { openBytes, wholeFileLimit } from './files.ts';
 import type { History } from './history.ts';
@@ -29,8 +29,9 @@ export const checkpointPath = (program: CompiledProgram): string => `${program.n
 export function saveCheckpoint(program: CompiledProgram, progress: Progress, keep: number): void {
   const path = checkpointPath(program);
   const older = (age: number): string => (age === 0 ? path : path.replace(/safetensors$/, `${age}.safetensors`));
-  if (keep > 1) rmSync(older(keep - 1), { force: true });
-  for (let age = keep - 2; age >= 0; age--) if (existsSync(older(age))) renameSync(older(age), older(age + 1));
+  for (let age = keep - 2; age >= 1; age--) if (existsSync(older(age))) renameSync(older(age), older(age + 1));
+  // A copy, so that there is a newest checkpoint at every moment.
+  if (keep > 1 && existsSync(path)) copyFileSync(path, older(1), constants.COPYFILE_FICLONE);
   const tensors = tensorsAt(program.memory, [...program.parameters, ...program.states]);
   writeSafetensors(path, tensors, { model: program.name, source: program.source, progress: JSON.stringify(progress) });
 }

@@ -9,20 +9,21 @@ export interface Curve {
 }
 
 /** Where the plot lies in the picture. */
-export const plotFrame = { left: 64, right: 620, top: 44, bottom: 340 } as const;
+export const plotFrame = { left: 64, right: 620, top: 60, bottom: 350 } as const;
+
+export const panelDistance = 360;
 
 export const curveColors = ['#4c78a8', '#e4572e', '#54a24b', '#b279a2', '#9d755d'] as const;
 
 export function lossCurve(name: string, history: History): string {
   const curves = [...lossCurves(history)].filter(curve => curve.points.length > 0);
   const metrics = metricCurves(history);
-  const panels = [panel('loss', curves, 0), ...(metrics.length > 0 ? [panel('metrics', metrics, 330)] : [])];
-  const height = 390 + (panels.length - 1) * 330;
+  const panels = [panel('loss', curves, 0), ...(metrics.length > 0 ? [panel('metrics', metrics, panelDistance)] : [])];
+  const height = 400 + (panels.length - 1) * panelDistance;
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 640 ${height}" width="640" height="${height}" font-family="system-ui, sans-serif" font-size="12">
 <style>
-  :root { color-scheme: light dark; --paper: #ffffff; --ink: #24292f; --grid: #d0d7de; }
-  @media (prefers-color-scheme: dark) { :root { --paper: #16191d; --ink: #d7dde3; --grid: #3a4148; } }
-  .paper { fill: var(--paper, #ffffff); } text { fill: var(--ink, #24292f); } .grid { stroke: var(--grid, #d0d7de); }
+  .paper { fill: #ffffff; } text { fill: #24292f; } .grid { stroke: #d0d7de; }
+  @media (prefers-color-scheme: dark) { .paper { fill: #16191d; } text { fill: #d7dde3; } .grid { stroke: #3a4148; } }
 </style>
 <rect class="paper" width="640" height="${height}"/>
 <text x="320" y="22" text-anchor="middle" font-size="15" font-weight="600">${escapeXml(name)}</text>
@@ -51,15 +52,14 @@ export const evaluationPoints = (history: History, name: string): Point[] =>
 
 export const finite = (points: readonly Point[]): Point[] => points.filter(point => Number.isFinite(point.value));
 
-/** A moving average whose memory is a fiftieth of the run, corrected for its start at zero. */
+/** Each point the mean of its neighbourhood, a hundredth of the run to either side. */
 export function smoothedPoints(points: readonly Point[]): Point[] {
-  const decay = 1 - 1 / Math.max(1, points.length / 50);
-  let mean = 0;
-  let weight = 0;
-  return points.map(({ step, value }) => {
-    mean = decay * mean + (1 - decay) * value;
-    weight = decay * weight + (1 - decay);
-    return { step, value: mean / weight };
+  const reach = Math.floor(points.length / 100);
+  const sums = [0];
+  for (const { value } of points) sums.push(sums.at(-1)! + value);
+  return points.map(({ step }, i) => {
+    const [from, to] = [Math.max(0, i - reach), Math.min(points.length, i + reach + 1)];
+    return { step, value: (sums[to]! - sums[from]!) / (to - from) };
   });
 }
 
@@ -85,11 +85,21 @@ export function panel(title: string, curves: readonly Curve[], down: number): st
     `<text x="${(left + right) / 2}" y="${bottom + 36}" text-anchor="middle">step</text>`,
     `<text transform="translate(16 ${(top + bottom) / 2}) rotate(-90)" text-anchor="middle">${title}</text>`,
     ...curves.map(curve => drawCurve(curve, x, y)),
-    ...curves.map((curve, i) => `<line x1="${right - 130}" x2="${right - 112}" y1="${top + 12 + 17 * i}" y2="${top + 12 + 17 * i}" stroke="${curve.color}"`
-      + ` stroke-width="${curve.kind === 'line' ? 2 : 1.5}" opacity="${curve.kind === 'faint' ? 0.4 : 1}"/>`
-      + `<text x="${right - 106}" y="${top + 16 + 17 * i}">${escapeXml(curve.label)}</text>`),
+    legend(curves),
   ];
   return `<g transform="translate(0 ${down})">\n${parts.join('\n')}\n</g>`;
+}
+
+/** A row above the plot, where no curve runs. */
+export function legend(curves: readonly Curve[]): string {
+  const y = plotFrame.top - 16;
+  let x: number = plotFrame.left;
+  return curves.map(curve => {
+    const [start, text] = [x, x + 24];
+    x = text + curve.label.length * 7 + 20;
+    return `<line x1="${start}" x2="${start + 18}" y1="${y}" y2="${y}" stroke="${curve.color}" stroke-width="${curve.kind === 'line' ? 2 : 1.5}"`
+      + ` opacity="${curve.kind === 'faint' ? 0.4 : 1}"/><text x="${text}" y="${y + 4}">${escapeXml(curve.label)}</text>`;
+  }).join('\n');
 }
 
 export function drawCurve(curve: Curve, x: (step: number) => number, y: (value: number) => number): string {

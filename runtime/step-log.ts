@@ -11,8 +11,9 @@ export interface StepLog {
 /** Starts a log, or continues one after step `resumed`: what an interrupted run wrote beyond its checkpoint is dropped. */
 export function openStepLog(path: string, resumed: number): StepLog {
   if (resumed > 0 && existsSync(path)) {
-    const lines = readFileSync(path, 'utf8').split('\n').filter(line => line.endsWith('}'));
-    writeWhole(path, lines.filter(line => (JSON.parse(line) as { step: number }).step <= resumed).map(line => `${line}\n`));
+    const stepOf = (line: string): number => Number(/^\{"step":(\d+),.*\}$/.exec(line)?.[1] ?? Infinity);
+    const lines = readFileSync(path, 'utf8').split('\n').filter(line => stepOf(line) <= resumed);
+    writeWhole(path, lines.map(line => `${line}\n`));
   }
   const file = openLog(path, resumed > 0 ? 'a' : 'w');
   let waiting = '';

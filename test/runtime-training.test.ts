@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { beforeEach, expect, test } from 'vitest';
 import { memoryBytes } from '../runtime/bytes.ts';
 import { readIdx } from '../runtime/idx.ts';
-import { arrayRows, rowSetOf } from '../runtime/row-set.ts';
+import { arrayRows, rowSetOf, trainingOrder } from '../runtime/row-set.ts';
 import { tensorColumn } from '../runtime/stored-tensor.ts';
 import { trainProgram } from '../runtime/train.ts';
 import { linearProgram, linearRows } from './runtime-fixture.ts';
@@ -49,6 +49,46 @@ test('a run interrupted and resumed ends in the same bytes', async () => {
   expect(readFileSync('parts.safetensors').equals(whole)).toBe(true);
   const steady = (path: string) => readFileSync(path, 'utf8').trim().split('\n').map(line => ({ ...JSON.parse(line), ms: 0 }));
   expect(steady('parts.jsonl')).toEqual(steady('whole.jsonl'));
+});
+
+test('resuming is exact across epochs that do not divide, with checkpoints on the way', async () => {
+  const data = rows(7);
+  await trainProgram(linearProgram(), { data });
+  const whole = readFileSync('Linear.safetensors');
+  for (let stop = 1; stop < 40; stop += 9) {
+    let steps = 0;
+    const settings = { checkpointEvery: { count: 2, unit: 'epochs' }, checkpointKeep: 2 } as const;
+    await trainProgram(linearProgram(settings), { data, interrupted: () => ++steps === stop });
+    await trainProgram(linearProgram(settings), { data, resume: true });
+    expect(readFileSync('Linear.safetensors').equals(whole)).toBe(true);
+  }
+});
+
+test('every row is seen equally often, each epoch in another order', () => {
+  const order = trainingOrder(7, 1, true);
+  const epochs = Array.from({ length: 20 }, (_, epoch) => Array.from({ length: 7 }, (__, i) => order(7 * epoch + i)));
+  for (const epoch of epochs) expect([...epoch].sort()).toEqual([0, 1, 2, 3, 4, 5, 6]);
+  expect(new Set(epochs.map(String)).size).toBeGreaterThan(15);
+  expect(trainingOrder(3, 1, false)(7)).toBe(1);
+});
+
+test('a model without inputs trains without data, one without a batch is fed whole', async () => {
+  const linear = linearProgram({ steps: null });
+  const idle = { ...linear, data: null, inputs: [], train: { ...linear.train!, inputs: [] }, evaluate: null };
+  await expect(trainProgram(idle)).rejects.toThrow('give `steps` in the `train` block, or `--steps N`');
+  await expect(trainProgram(idle, { steps: 3 })).resolves.toMatchObject({ step: 3, test: null });
+  const whole = { ...linear, batched: false, train: { ...linear.train!, rows: 1 }, evaluate: { ...linear.evaluate!, rows: 1 }, evaluateRow: null };
+  const set = arrayRows(whole, linearRows(4));
+  expect(set.count).toBe(1);
+  const report = await trainProgram(whole, { steps: 200, data: { train: set, test: set } });
+  expect(report.test!.loss).toBeLessThan(0.05);
+});
+
+test('data that is needed and not there is an error', async () => {
+  await expect(trainProgram(linearProgram({}, null))).rejects.toThrow('has inputs, but no training data');
+  await expect(trainProgram(linearProgram({ earlyStop: 1 }), { data: { ...rows(8), test: null } })).rejects.toThrow('`early_stop` needs test rows');
+  const program = linearProgram();
+  await expect(trainProgram(program, { data: { train: arrayRows(program, { x: linearRows(8).x }), test: null } })).rejects.toThrow('no field for the input `y`');
 });
 
 test('a loss that is not a number stops the run and saves nothing', async () => {
