@@ -35,8 +35,6 @@ interface Line {
   readonly begins: TokenType;
   /** A blank line stands above it in the source. */
   readonly apart: boolean;
-  /** The source has it on one line. */
-  readonly single: boolean;
 }
 
 type Piece =
@@ -80,7 +78,7 @@ function readLines(reader: Reader, place: Place): Line[] {
     }
     const apart = next.startLine! > reader.lastLine + 1;
     const pieces = next.tokenType === t.Comment ? [readComment(reader)] : readPieces(reader, place, next.tokenType, null);
-    lines.push({ pieces, begins: next.tokenType, apart, single: reader.lastLine === next.startLine });
+    lines.push({ pieces, begins: next.tokenType, apart });
   }
   return lines;
 }
@@ -196,22 +194,24 @@ function startLine(paper: Paper, indent: number): void {
 }
 
 function printLines(lines: readonly Line[], indent: number, place: Place, paper: Paper): void {
+  let previousSingle = true;
   for (const [index, line] of lines.entries()) {
-    const previous = lines[index - 1];
-    if (previous !== undefined && (place === 'file' ? separates(previous, line) : line.apart)) paper.lines.push('');
+    const start = paper.lines.length;
     paper.current = ' '.repeat(indent);
     paper.indent = indent;
     printPieces(line.pieces, indent, 0, paper);
     paper.lines.push(paper.current.trimEnd());
+    const single = paper.lines.length === start + 1;
+    const previous = lines[index - 1];
+    if (previous !== undefined && (line.apart || (place === 'file' && separates(previous, line, previousSingle && single)))) paper.lines.splice(start, 0, '');
+    previousSingle = single;
   }
   paper.current = '';
 }
 
 /** Between items stands a blank line; comments stay at what they are above, and one-line items of a kind may form a group. */
-function separates(previous: Line, line: Line): boolean {
-  if (previous.begins === t.Comment) return line.apart;
-  return line.apart || !(previous.single && line.single && previous.begins === line.begins);
-}
+const separates = (previous: Line, line: Line, singles: boolean): boolean =>
+  previous.begins !== t.Comment && !(singles && previous.begins === line.begins);
 
 /** `tail` is the width of what will follow on the same line. */
 function printPieces(pieces: readonly Piece[], indent: number, tail: number, paper: Paper): void {
