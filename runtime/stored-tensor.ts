@@ -82,7 +82,8 @@ export function tensorColumn(stored: StoredTensor, type: RowType, whole: boolean
     return { ...common, unchecked: false, read: (row, target, at) => copyFloats(values, load(row), target as Float32Array, at, count) };
   }
   if (!checks && width === 1 && (type.dtype === 'u8' || type.dtype === 'bool')) {
-    return { ...common, unchecked: false, read: (row, target, at) => copyBytes(piece, load(row), target as Uint8Array, at, count) };
+    const copy = byteCopier(piece, count);
+    return { ...common, unchecked: false, read: (row, target, at) => copy(load(row), target as Uint8Array, at) };
   }
   const elementAt = elementReader(kind, piece);
   const convert = converter(type.dtype);
@@ -161,8 +162,23 @@ export function copyFloats(from: Float32Array, start: number, to: Float32Array, 
   for (let i = 0; i < count; i++) to[at + i] = from[start + i]!;
 }
 
-export function copyBytes(from: Uint8Array, start: number, to: Uint8Array, at: number, count: number): void {
-  for (let i = 0; i < count; i++) to[at + i] = from[start + i]!;
+/** Copies `count` bytes of `from`; four at a time where all places are multiples of four, which takes a quarter of the time. */
+export function byteCopier(from: Uint8Array, count: number): (start: number, to: Uint8Array, at: number) => void {
+  const copyBytes = (start: number, to: Uint8Array, at: number): void => {
+    for (let i = 0; i < count; i++) to[at + i] = from[start + i]!;
+  };
+  if (count % 4 !== 0 || from.byteOffset % 4 !== 0) return copyBytes;
+  const words = new Uint32Array(from.buffer, from.byteOffset, from.length >> 2);
+  let target: Uint8Array | null = null;
+  let targetWords = words;
+  return (start, to, at) => {
+    if (to.byteOffset % 4 !== 0 || at % 4 !== 0) return copyBytes(start, to, at);
+    if (to !== target) {
+      target = to;
+      targetWords = new Uint32Array(to.buffer, to.byteOffset, to.length >> 2);
+    }
+    for (let i = 0, source = start / 4, place = at / 4; i < count / 4; i++) targetWords[place + i] = words[source + i]!;
+  };
 }
 
 /** Bytes that a typed array of `width` may lie over, in the platform's (little-endian) order: a copy only where one is needed. */

@@ -32,10 +32,15 @@ function open(sources: readonly DataSource[], limit?: number, from = folder, mor
   return openData({ ...program, inputs }, from, limit);
 }
 
+/** The values of a row, read to an aligned and to an unaligned place. */
 function read(data: ProgramData, input: string, dtype: DataField['dtype'], row: number, size: number, set: 'train' | 'test' = 'train'): number[] {
-  const target = newTensorArray(dtype, size + 1);
-  data[set]!.columns.find(column => column.input === input)!.read(row, target, 1);
-  return [...target].slice(1);
+  const target = newTensorArray(dtype, 2 * size + 5);
+  const column = data[set]!.columns.find(other => other.input === input)!;
+  column.read(row, target, 4);
+  column.read(row, target, size + 5);
+  const values = [...target];
+  expect(values.slice(4, size + 4)).toEqual(values.slice(size + 5));
+  return values.slice(size + 5);
 }
 
 const write = (file: string, contents: string | Uint8Array): void => writeFileSync(join(folder, file), contents);

@@ -7,7 +7,7 @@ import { bfloat16FromBits, halfFromBits, halfToBits, roundToBfloat16, roundToHal
 test('threefry gives the known answers of Random123', () => {
   expect(randomBits(0, 0, 0, 0)).toBe(0x6b200159);
   expect(randomBits(-1, -1, -1, -1)).toBe(0x1cb996fc);
-  expect(randomBits(0x13198a2e, 0x03707344, 0x85a308d3, 0x243f6a88)).toBe(0xc4923a9c);
+  expect(randomBits(0x13198a2e, 0x03707344, 0x85a308d3, 0x243f6a88)).toBe(0xc4923a9c | 0);
   expect(random(0, 0, 0, 0)).toBe((0x6b200159 >>> 8) / 2 ** 24);
 });
 
