@@ -16,9 +16,12 @@ export interface Origin {
 }
 export type Phase = 'forward' | 'backward' | 'update' | 'initialise';
 
-/** What a graph starts from. `seed`, `step` (from 1) and `steps` (their planned number) are scalars that the training loop sets. */
+/**
+ * What a graph starts from. `seed`, `step` (from 1) and `steps` (their planned number) are scalars that the training loop sets;
+ * a `gradient` is kept after a step so that it can be saved and measured.
+ */
 export interface Leaf {
-  readonly role: 'input' | 'parameter' | 'state' | 'seed' | 'step' | 'steps';
+  readonly role: 'input' | 'parameter' | 'gradient' | 'state' | 'seed' | 'step' | 'steps';
   /** The path that names it in a weights file; for inputs, the input's name. */
   readonly name: string;
 }
@@ -102,6 +105,17 @@ export interface Entry {
 
 export interface Graph {
   readonly entries: readonly Entry[];
+  /** Every named tensor that outlives a step, by the part of a leaf that it is. */
+  readonly placements: readonly Placement[];
+}
+
+/** `name` is the elements from `offset` on of a leaf: the parameters of a group share one flat leaf, each state another. */
+export interface Placement {
+  readonly role: 'parameter' | 'gradient' | 'state';
+  readonly name: string;
+  readonly type: TensorType;
+  readonly leaf: Value;
+  readonly offset: number;
 }
 
 export const entryRoots = (entry: Entry): readonly Value[] => [...entry.results.map(r => r.value), ...entry.updates.map(u => u.value)];
