@@ -45,7 +45,8 @@ export function loadCheckpoint(program: CompiledProgram): Progress {
   const { progress } = file.metadata;
   if (progress === undefined) throw new DataError(`\`${path}\` is a weights file, not a checkpoint: use it with \`--init\``);
   if (file.metadata.source !== program.source) {
-    throw new DataError(`\`${path}\` is of another version of the model \`${program.name}\`: rebuild that one, or start from its weights with \`--init\``);
+    throw new DataError(`\`${path}\` is of another version of the model \`${program.name}\`: `
+      + 'rebuild that one, or start from the weights it saved with `--init`');
   }
   return JSON.parse(progress) as Progress;
 }

@@ -28,7 +28,9 @@ export type Classes = readonly (readonly string[])[];
 export function readCsv(bytes: ByteSource, separator: string, header: boolean): CsvTable {
   const { place } = bytes;
   const { starts, lines, count } = csvRecords(bytes);
-  const cellsOf = (record: number): string[] => splitRecord(recordText(bytes, starts[record]!, starts[record + 1]!), separator, place, lines[record]!);
+  const decoder = new TextDecoder();
+  const cellsOf = (record: number): string[] =>
+    splitRecord(recordText(bytes, starts[record]!, starts[record + 1]!, part => decoder.decode(part)), separator, place, lines[record]!);
   const first = header ? 1 : 0;
   if (count <= first) throw new DataError(`\`${place}\` is empty: it has ${header && count === 1 ? 'a header, but ' : ''}no rows`);
   const top = cellsOf(0);
@@ -104,12 +106,15 @@ export function grown(array: Float64Array<ArrayBuffer>): Float64Array<ArrayBuffe
   return larger;
 }
 
-export function recordText(bytes: ByteSource, start: number, end: number): string {
+export function recordText(bytes: ByteSource, start: number, end: number, decode: (part: Uint8Array) => string): string {
   let part: Uint8Array;
   if (bytes.memory !== null) part = bytes.memory.subarray(start, end);
   else bytes.read(start, (part = new Uint8Array(end - start)));
   // A byte order mark is dropped by the decoder.
-  return new TextDecoder().decode(part).replace(/[\r\n]+$/, '');
+  const text = decode(part);
+  let length = text.length;
+  while (text[length - 1] === '\n' || text[length - 1] === '\r') length--;
+  return text.slice(0, length);
 }
 
 export function splitRecord(text: string, separator: string, place: string, line: number): string[] {

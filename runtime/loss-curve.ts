@@ -20,7 +20,8 @@ export function lossCurve(name: string, history: History): string {
   const metrics = metricCurves(history);
   const panels = [panel('loss', curves, 0), ...(metrics.length > 0 ? [panel('metrics', metrics, panelDistance)] : [])];
   const height = 400 + (panels.length - 1) * panelDistance;
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 640 ${height}" width="640" height="${height}" font-family="system-ui, sans-serif" font-size="12">
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 640 ${height}" width="640" height="${height}"
+  font-family="system-ui, sans-serif" font-size="12">
 <style>
   .paper { fill: #ffffff; } text { fill: #24292f; } .grid { stroke: #d0d7de; }
   @media (prefers-color-scheme: dark) { .paper { fill: #16191d; } text { fill: #d7dde3; } .grid { stroke: #3a4148; } }
@@ -80,7 +81,8 @@ export function panel(title: string, curves: readonly Curve[], down: number): st
   const parts = [
     ...up.map(tick => `<line class="grid" x1="${left}" x2="${right}" y1="${fixed(y(tick))}" y2="${fixed(y(tick))}"/>`
       + `<text x="${left - 8}" y="${fixed(y(tick) + 4)}" text-anchor="end">${tickText(tick)}</text>`),
-    ...across.filter(tick => tick <= last).map(tick => `<line class="grid" x1="${fixed(x(tick))}" x2="${fixed(x(tick))}" y1="${bottom}" y2="${bottom + 5}"/>`
+    ...across.filter(tick => tick <= last).map(tick =>
+      `<line class="grid" x1="${fixed(x(tick))}" x2="${fixed(x(tick))}" y1="${bottom}" y2="${bottom + 5}"/>`
       + `<text x="${fixed(x(tick))}" y="${bottom + 19}" text-anchor="middle">${tickText(tick)}</text>`),
     `<text x="${(left + right) / 2}" y="${bottom + 36}" text-anchor="middle">step</text>`,
     `<text transform="translate(16 ${(top + bottom) / 2}) rotate(-90)" text-anchor="middle">${title}</text>`,
@@ -105,9 +107,11 @@ export function legend(curves: readonly Curve[]): string {
 export function drawCurve(curve: Curve, x: (step: number) => number, y: (value: number) => number): string {
   const path = curve.points.map(({ step, value }, i) => `${i === 0 ? 'M' : 'L'}${fixed(x(step))} ${fixed(y(value))}`).join('');
   const width = curve.kind === 'line' ? 2 : curve.kind === 'faint' ? 1 : 1.5;
-  const line = `<path d="${path}" fill="none" stroke="${curve.color}" stroke-width="${width}" stroke-linejoin="round" opacity="${curve.kind === 'faint' ? 0.35 : 1}"/>`;
+  const line = `<path d="${path}" fill="none" stroke="${curve.color}" stroke-width="${width}" stroke-linejoin="round"`
+    + ` opacity="${curve.kind === 'faint' ? 0.35 : 1}"/>`;
   if (curve.kind !== 'points') return line;
-  return line + curve.points.map(({ step, value }) => `<circle cx="${fixed(x(step))}" cy="${fixed(y(value))}" r="3" fill="${curve.color}"/>`).join('');
+  const dot = ({ step, value }: Point): string => `<circle cx="${fixed(x(step))}" cy="${fixed(y(value))}" r="3" fill="${curve.color}"/>`;
+  return line + curve.points.map(dot).join('');
 }
 
 /** Round numbers that cover low … high in about `count` equal steps of 1, 2 or 5 times a power of ten. */
@@ -125,4 +129,5 @@ export const tickText = (value: number): string =>
 
 export const fixed = (value: number): string => value.toFixed(1).replace(/\.0$/, '');
 
-export const escapeXml = (text: string): string => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
+export const escapeXml = (text: string): string =>
+  text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');

@@ -118,7 +118,9 @@ export function runPredict(program: CompiledProgram, given: Arguments): void {
     return tensorColumn(readNpy(openBytes(file, file, wholeFileLimit)), type, !program.batched);
   });
   const missing = (program.predict?.inputs ?? []).filter(name => !columns.some(column => column.input === name));
-  if (missing.length > 0) throw new DataError(`no rows for ${missing.map(name => `\`${name}\``).join(', ')}: give \`--input ${missing[0]}=FILE.npy\``);
+  if (missing.length > 0) {
+    throw new DataError(`no rows for ${missing.map(name => `\`${name}\``).join(', ')}: give \`--input ${missing[0]}=FILE.npy\``);
+  }
   checkColumns(columns, program.inputs, program.batched);
   restoreWeights(program, given);
   const outputs = predictSet(program, columns.length === 0 ? null : rowSetOf(columns));

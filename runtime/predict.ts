@@ -38,7 +38,8 @@ export function predictSet(program: CompiledProgram, set: RowSet | null): Record
 /** Values of one row of an output, whose first dimension is the batch. */
 export function outputRowSize(program: CompiledProgram, predict: Entry, shape: readonly number[]): number {
   if (program.batched && shape[0] !== predict.rows) {
-    throw new DataError(`an output of the shape [${shape.join(', ')}] has no row for each of the ${predict.rows} rows of a batch: keep the batch first`);
+    throw new DataError(`an output of the shape [${shape.join(', ')}] has no value for each of the ${predict.rows} rows of a batch: `
+      + 'make the batch its first dimension');
   }
   return elementCount(rowShapeOf({ shape }, program.batched));
 }

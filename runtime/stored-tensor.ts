@@ -185,7 +185,7 @@ export function byteCopier(from: Uint8Array, count: number): (start: number, to:
 export function alignedBytes(memory: Uint8Array, offset: number, size: number, width: number, bigEndian: boolean): Uint8Array {
   const part = memory.subarray(offset, offset + size);
   if (width === 1 || (!bigEndian && part.byteOffset % width === 0)) return part;
-  const copy = part.slice();
+  const copy = new Uint8Array(part);
   if (bigEndian) reverseElements(copy, width);
   return copy;
 }

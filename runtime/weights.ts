@@ -34,8 +34,11 @@ export function loadTensors(file: Safetensors, path: string, places: readonly Te
   for (const { name, dtype, shape } of places) {
     const stored = file.tensors.get(name);
     if (stored === undefined) problems.push(`\`${name}\` ${showShape(shape)} is missing`);
-    else if (!sameShape(stored.shape, shape)) problems.push(`\`${name}\` has the shape ${showShape(stored.shape)}, the model has ${showShape(shape)}`);
-    else if (isFloatKind(stored.kind) !== isFloatKind(dtype)) problems.push(`\`${name}\` holds ${stored.kind} values, the model has ${dtype}`);
+    else if (!sameShape(stored.shape, shape)) {
+      problems.push(`\`${name}\` has the shape ${showShape(stored.shape)}, the model has ${showShape(shape)}`);
+    } else if (isFloatKind(stored.kind) !== isFloatKind(dtype)) {
+      problems.push(`\`${name}\` holds ${stored.kind} values, the model has ${dtype}`);
+    }
   }
   for (const [name, stored] of file.tensors) if (!known.has(name)) problems.push(`\`${name}\` ${showShape(stored.shape)} is not in the model`);
   if (problems.length > 0) throw new DataError(`\`${path}\` does not fit the model:${problems.map(problem => `\n  ${problem}`).join('')}`);

@@ -84,7 +84,8 @@ export function zipMemberBytes(bytes: ByteSource, member: ZipMember, inflate: (p
   }
 }
 
-export const notAZip = (bytes: ByteSource): DataError => new DataError(`\`${bytes.place}\` is not an npz file, or is truncated: its directory of members is missing`);
+export const notAZip = (bytes: ByteSource): DataError =>
+  new DataError(`\`${bytes.place}\` is not an npz file, or is truncated: its directory of members is missing`);
 
 /** A file to be packed. */
 export interface ZipFile {

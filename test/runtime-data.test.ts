@@ -89,6 +89,39 @@ test.each([undefined, 1])('npy, npz and safetensors give what was written (limit
   expect(read(tensors, 'flags', 'bool', 4, 1)).toEqual([1]);
 });
 
+test.each([undefined, 10])('big-endian and unaligned elements (limit %s)', limit => {
+  write('y', idxFile(12, [3], Buffer.from('00000001fffffffe00010203', 'hex')));
+  write('z', idxFile(14, [1, 2], Buffer.from('3ff8000000000000c000000000000000', 'hex')));
+  const data = open([source('idx', [field('y', 'i32', [], 'y')])], limit);
+  expect([0, 1, 2].map(row => read(data, 'y', 'i32', row, 1)[0])).toEqual([1, -2, 0x10203]);
+  expect(read(open([source('idx', [field('z', 'f32', [2], 'z')])], limit), 'z', 'f32', 0, 2)).toEqual([1.5, -2]);
+  const stored = zipPieces([{ name: 'odd.npy', contents: npyBytes(Float32Array.of(1, 2, 3), 'f32', [3]) }], contents => contents);
+  write('odd.npz', Buffer.concat(stored));
+  expect(read(open([source('npz', [field('y', 'f32', [], 'odd.npz', { columns: ['odd'] })])], limit), 'y', 'f32', 2, 1)).toEqual([3]);
+});
+
+test.each([undefined, 10])('zip64 archives (limit %s)', limit => {
+  const plain = Buffer.concat(zipPieces([{ name: 'y.npy', contents: npyBytes(Float32Array.of(4, 5), 'f32', [2]) }], contents => contents));
+  const at = plain.readUInt32LE(plain.length - 6);
+  const entry = Buffer.from(plain.subarray(at, plain.length - 22));
+  const extra = Buffer.alloc(28);
+  [1, 24].forEach((value, i) => extra.writeUInt16LE(value, 2 * i));
+  [24, 20, 42].forEach((from, i) => extra.writeBigUInt64LE(BigInt(entry.readUInt32LE(from)), 4 + 8 * i));
+  [24, 20, 42].forEach(from => entry.writeUInt32LE(0xffffffff, from));
+  entry.writeUInt16LE(28, 30);
+  const directory = Buffer.concat([entry, extra]);
+  const end = Buffer.alloc(56 + 20 + 22);
+  end.writeUInt32LE(0x06064b50, 0);
+  [1, 1, directory.length, at].forEach((value, i) => end.writeBigUInt64LE(BigInt(value), 24 + 8 * i));
+  end.writeUInt32LE(0x07064b50, 56);
+  end.writeBigUInt64LE(BigInt(at + directory.length), 64);
+  end.writeUInt32LE(0x06054b50, 76);
+  end.writeUInt16LE(0xffff, 86);
+  end.writeUInt32LE(0xffffffff, 92);
+  write('wide.npz', Buffer.concat([plain.subarray(0, at), directory, end]));
+  expect(read(open([source('npz', [field('y', 'f32', [], 'wide.npz', { columns: ['y'] })])], limit), 'y', 'f32', 1, 1)).toEqual([5]);
+});
+
 test('wide integers of npy become labels', () => {
   const bytes = npyBytes(Int32Array.of(5, 0, -7, -1), 'i32', [4]);
   write('y.npy', Buffer.from(Buffer.from(bytes).toString('latin1').replace("'<i4'", "'<i8'").replace('(4,)', '(2,)'), 'latin1'));
