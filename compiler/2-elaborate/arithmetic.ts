@@ -5,7 +5,7 @@
 import type { BinaryOperator } from '../1-parse/ast.ts';
 import type { Value } from '../ir/graph.ts';
 import { isFloat } from '../ir/type.ts';
-import { fail, Reported, type Context } from './context.ts';
+import { fail, limits, Reported, type Context } from './context.ts';
 import { boolean, describe, list, number, tensorItem, type Item } from './item.ts';
 import { broadcastTogether, build, cast, coerce, full, toTensor } from './tensors.ts';
 
@@ -22,7 +22,7 @@ function constant(context: Context, operator: BinaryOperator, left: Item, right:
   if ((operator === 'and' || operator === 'or') && left.kind === 'boolean' && right.kind === 'boolean') {
     return boolean(operator === 'and' ? left.value && right.value : left.value || right.value);
   }
-  if (operator === '+' && left.kind === 'list' && right.kind === 'list') return list([...left.elements, ...right.elements]);
+  if (operator === '+' && left.kind === 'list' && right.kind === 'list') return joined(context, left.elements, right.elements);
   if (left.kind !== 'number' || right.kind !== 'number') {
     const wrong = left.kind === 'number' ? right : left;
     return fail(context, {
@@ -33,17 +33,12 @@ function constant(context: Context, operator: BinaryOperator, left: Item, right:
   const a = left.value;
   const b = right.value;
   switch (operator) {
-    case '+': return number(a + b);
-    case '-': return number(a - b);
-    case '*': return number(a * b);
-    case '/': case '%':
-      if (b === 0) fail(context, { code: 'type.zero', message: 'division by zero in a constant' });
-      return number(operator === '/' ? a / b : a - b * Math.floor(a / b));
-    case '**': {
-      const power = a ** b;
-      if (!Number.isFinite(power)) fail(context, { code: 'type.number', message: `\`${a} ** ${b}\` is not a finite number` });
-      return number(power);
-    }
+    case '+': return finite(context, operator, a, b, a + b);
+    case '-': return finite(context, operator, a, b, a - b);
+    case '*': return finite(context, operator, a, b, a * b);
+    case '/': return finite(context, operator, a, b, a / b);
+    case '%': return finite(context, operator, a, b, a - b * Math.floor(a / b));
+    case '**': return finite(context, operator, a, b, a ** b);
     case '<': return boolean(a < b);
     case '<=': return boolean(a <= b);
     case '>': return boolean(a > b);
@@ -52,6 +47,17 @@ function constant(context: Context, operator: BinaryOperator, left: Item, right:
       return fail(context, { code: 'type.operator', message: `\`${operator}\` is not defined on numbers`, help: operator === '@' ? '`@` is the matrix product; numbers are multiplied with `*`' : null });
     default: return operator satisfies never;
   }
+}
+
+function finite(context: Context, operator: BinaryOperator, a: number, b: number, result: number): Item {
+  if (Number.isFinite(result)) return number(result);
+  const division = (operator === '/' || operator === '%') && b === 0;
+  return fail(context, { code: 'type.number', message: division ? 'division by zero in a constant' : `\`${a} ${operator} ${b}\` is not a finite number` });
+}
+
+function joined(context: Context, left: readonly Item[], right: readonly Item[]): Item {
+  if (left.length + right.length > limits.list) fail(context, { code: 'type.size', message: `a list of more than ${limits.list.toLocaleString('en')} elements` });
+  return list([...left, ...right]);
 }
 
 export function equalConstants(a: Item, b: Item): boolean {
@@ -63,8 +69,12 @@ export function equalConstants(a: Item, b: Item): boolean {
 
 function onTensors(context: Context, operator: BinaryOperator, left: Item, right: Item): Value {
   const apply = (name: string, mode: Parameters<typeof coerce>[2], items: readonly Item[]): Value => build(context, name, coerce(context, items, mode));
-  for (const item of [left, right]) {
-    if (item.kind === 'none') fail(context, { code: 'type.operator', message: `\`${operator}\` is not defined on a tensor and \`none\`` });
+  const wrong = [left, right].find(item => item.kind !== 'tensor' && item.kind !== 'number' && item.kind !== 'boolean');
+  if (wrong) {
+    fail(context, {
+      code: 'type.operator', message: `\`${operator}\` is not defined on ${describe(left)} and ${describe(right)}`,
+      help: wrong.kind === 'instance' ? 'apply the layer to its input first' : wrong.kind === 'layer' ? 'construct the layer and apply it to its input' : null,
+    });
   }
   switch (operator) {
     case '+': return apply('add', 'arithmetic', [left, right]);

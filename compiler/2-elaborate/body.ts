@@ -1,7 +1,7 @@
 /** Statements: names bound in order, loops unrolled, branches chosen, until a `return`. An error in one leaves its names poisoned and goes on. */
 import type { Statement } from '../1-parse/ast.ts';
 import { isFloat, printType } from '../ir/type.ts';
-import { attempt, fail, limits, within, type Context } from './context.ts';
+import { attempt, fail, limits, Reported, within, type Context } from './context.ts';
 import { evaluate, labelled, need } from './expression.ts';
 import { describe, number, poison, tensorItem, type Item } from './item.ts';
 import { declareParameter, declareState, fitted, initialValue, updateState } from './layer.ts';
@@ -13,8 +13,12 @@ import { leaf } from '../ir/graph.ts';
 
 /** What the body returns, or null when it comes to its end. */
 export function execute(context: Context, statements: readonly Statement[], scope: Scope): Item | null {
+  const isModel = scope.body.kind === 'layer' && scope.body.model !== null;
   for (const statement of statements) {
+    const before = context.problems;
     const returned = within(context, statement.span, () => attempt(() => step(context, statement, scope)));
+    // What follows a constraint that fails, or an error inside the library, would only tell the same mistake again.
+    if (context.problems > before && !isModel && (statement.kind === 'where' || statement.span.file.library)) throw new Reported();
     if (returned !== null) return returned;
   }
   return null;

@@ -1,7 +1,7 @@
 /** Functions that neither the op table nor the library can express: shapes looked at, tensors cut in parts, random numbers. */
 import { dtypes } from '../ir/type.ts';
 import type { Formal, Given } from './call.ts';
-import { fail, type Context } from './context.ts';
+import { fail, limits, type Context } from './context.ts';
 import { toDim } from './dims.ts';
 import { describe, list, number, tensorItem, type Item, type TensorItem } from './item.ts';
 import { uniformTensor } from './random.ts';
@@ -59,6 +59,7 @@ const table: readonly (readonly [string, Builtin])[] = [
     run: (context, given) => {
       const { item, span } = given.get('value')!;
       const count = numberOf(context, given.get('count')!);
+      if (!Number.isInteger(count) || count < 0 || count > limits.list) fail(context, { code: 'type.size', message: `a list has between 0 and ${limits.list.toLocaleString('en')} elements, not ${count}` });
       if (item.kind !== 'list') return list(Array.from({ length: count }, () => item));
       return item.elements.length === count ? item : fail(context, { code: 'type.argument', message: `expected one number or a list of ${count}, found ${describe(item)}`, span });
     },

@@ -1,6 +1,111 @@
-/** Definitions that no model reached are not elaborated; their names are still looked up, so that a wrong one is found now. */
-import type { File } from '../1-parse/ast.ts';
-import type { Context } from './context.ts';
-import type { Module } from './scope.ts';
+/**
+ * Names in bodies that no elaboration reached: definitions that are not used and branches that are not taken. Their names are
+ * looked up all the same, so that a wrong one is found in this run.
+ */
+import type { DimExpression, Expression, File, Parameter, Statement, TypeExpression } from '../1-parse/ast.ts';
+import { within, type Context } from './context.ts';
+import { evaluate, isKnown, reportUnknown } from './expression.ts';
+import { expressionParts } from './parts.ts';
+import { newScope, type Module } from './scope.ts';
 
-export function checkDefinitions(_context: Context, _file: File, _module: Module): void {}
+export function checkDefinitions(context: Context, module: Module): void {
+  for (const file of module.files) checkFile(context, file, module);
+  for (const imported of module.imports) checkDefinitions(context, imported);
+}
+
+function checkFile(context: Context, file: File, module: Module): void {
+  for (const item of file.items) {
+    const names = new Set<string>();
+    switch (item.kind) {
+      case 'constant': evaluate(context, { kind: 'name', text: item.name.text, span: item.name.span }, newScope(module, { kind: 'constant' })); break;
+      case 'model':
+        parameters(item.parameters);
+        statements(item.body);
+        break;
+      case 'layer':
+        parameters(item.parameters);
+        parameters(item.inputs);
+        item.where.forEach(expression);
+        statements(item.body);
+        break;
+      case 'fn':
+        parameters(item.parameters);
+        item.where.forEach(expression);
+        statements(item.body);
+        break;
+      case 'optimizer':
+        parameters(item.parameters);
+        item.inputs.forEach(name => names.add(name.text));
+        statements(item.body);
+        break;
+      case 'data': case 'train': break;
+      default: item satisfies never;
+    }
+
+    function parameters(list: readonly Parameter[]): void {
+      for (const parameter of list) {
+        if (parameter.default) expression(parameter.default);
+        if (parameter.type) type(parameter.type, true);
+        names.add(parameter.name.text);
+      }
+    }
+
+    function statements(list: readonly Statement[]): void {
+      for (const statement of list) {
+        switch (statement.kind) {
+          case 'bind':
+            expression(statement.value);
+            statement.targets.forEach(target => names.add(target.text));
+            break;
+          case 'param': case 'state':
+            if (statement.type) type(statement.type, false);
+            if (statement.value) expression(statement.value);
+            names.add(statement.name.text);
+            break;
+          case 'input':
+            type(statement.type, true);
+            names.add(statement.name.text);
+            break;
+          case 'result':
+            expression(statement.value);
+            names.add(statement.name?.text ?? statement.role);
+            break;
+          case 'update': case 'return': expression(statement.value); break;
+          case 'where': expression(statement.condition); break;
+          case 'for':
+            expression(statement.from);
+            expression(statement.to);
+            names.add(statement.variable.text);
+            statements(statement.body);
+            break;
+          case 'if':
+            expression(statement.condition);
+            statements(statement.then);
+            statements(statement.otherwise ?? []);
+            break;
+          default: statement satisfies never;
+        }
+      }
+    }
+
+    /** A bare name in the type of an argument is bound by it. */
+    function type(written: TypeExpression, binds: boolean): void {
+      for (const dimension of written.dims) {
+        if (dimension.kind === 'ellipsis') continue;
+        if (binds && dimension.kind === 'name') names.add(dimension.text);
+        else expression(dimension);
+      }
+    }
+
+    function expression(root: Exclude<DimExpression, { kind: 'ellipsis' }>): void {
+      const pending: Expression[] = [root];
+      while (pending.length > 0) {
+        const at = pending.pop()!;
+        if (at.kind === 'name' && !names.has(at.text) && !isKnown(context, at.text, module)) {
+          within(context, at.span, () => reportUnknown(context, at.text, names, module));
+        }
+        pending.push(...expressionParts(at));
+      }
+    }
+  }
+}

@@ -13,6 +13,8 @@ import type { Site } from './scope.ts';
 export interface Context {
   readonly ops: ReadonlyMap<string, AnyOp>;
   readonly diagnostics: Diagnostic[];
+  /** Places and codes reported so far. */
+  readonly said: Set<string>;
   readonly registry: Registry;
   /** The innermost expression in a file of the user's, and the library expression inside it, if that is where we are. */
   at: Span;
@@ -33,8 +35,13 @@ export interface Context {
   readonly draws: Map<string, number>;
   /** Whether a shape was looked at: an optimizer that does so is not elaborated flat. */
   shapeRead: boolean;
-  /** Calls of functions and layers that are open. */
+  /** Calls of functions and layers that are open, and expressions that are open. */
   depth: number;
+  nesting: number;
+  /** Times that something was reported, repetitions too. */
+  problems: number;
+  /** The operator being applied, with its operands as messages show them. */
+  operator: { readonly span: Span; readonly left: Label; readonly right: Label } | null;
   /** Expressions evaluated and values made so far, for the limits. */
   work: number;
   values: number;
@@ -47,6 +54,7 @@ export interface Registry {
   /** Names given to construction sites inside an instance, by the instance's path. */
   readonly names: Map<string, NameTable>;
   readonly sites: Map<readonly Statement[], ReadonlyMap<number, Site>>;
+  readonly said: Set<string>;
 }
 
 export interface RegisteredLeaf {
@@ -65,23 +73,26 @@ export interface NameTable {
 }
 
 /** Limits that keep a wrong or hostile file from hanging the compiler; far above what a model needs. */
-export const limits = { turns: 10_000, values: 200_000, elements: 2 ** 31, depth: 64, work: 3_000_000 };
+export const limits = { turns: 10_000, values: 200_000, elements: 2 ** 31, rank: 16, list: 100_000, depth: 64, nesting: 400, work: 3_000_000, suggestions: 200 };
 
 /** Thrown after a diagnostic was reported, or when an operand is poison; `evaluate` turns it into a poison item. */
 export class Reported extends Error {}
 
+/** Thrown after a limit of the whole elaboration was reported: nothing more is elaborated. */
+export class Exhausted extends Error {}
+
 export function newRegistry(): Registry {
   const scalar = tensor('i32', []);
   return {
-    parameters: new Map(), states: new Map(), names: new Map(), sites: new Map(),
+    parameters: new Map(), states: new Map(), names: new Map(), sites: new Map(), said: new Set(),
     scalars: { seed: leaf('seed', 'seed', scalar), step: leaf('step', 'step', scalar), steps: leaf('steps', 'steps', scalar) },
   };
 }
 
 export function newContext(ops: ReadonlyMap<string, AnyOp>, registry: Registry, diagnostics: Diagnostic[], at: Span): Context {
   return {
-    ops, registry, diagnostics, at, libraryAt: null, path: [], phase: 'forward', training: true, batch: 1, batchName: null, initialiser: null,
-    current: new Map(), updates: new Map(), draws: new Map(), shapeRead: false, depth: 0, work: 0, values: 0,
+    ops, registry, diagnostics, said: registry.said, at, libraryAt: null, path: [], phase: 'forward', training: true, batch: 1, batchName: null, initialiser: null,
+    current: new Map(), updates: new Map(), draws: new Map(), shapeRead: false, depth: 0, nesting: 0, problems: 0, operator: null, work: 0, values: 0,
   };
 }
 
@@ -98,14 +109,20 @@ export interface Problem {
 
 /** Adds a diagnostic. The body of a model is elaborated several times: what was said at a place with a code is not said again. */
 export function report(context: Context, problem: Problem): void {
+  context.problems++;
   const own = problem.span ?? context.libraryAt ?? context.at;
-  const span = own.file.library ? context.at : own;
-  if (context.diagnostics.some(d => d.code === problem.code && d.span?.file === span.file && d.span.start === span.start && d.span.end === span.end)) return;
-  const inside: Label[] = own.file.library ? [{ span: own, text: 'in the library' }] : [];
-  const secondary = [...(problem.secondary ?? []), ...inside];
+  const inLibrary = own.file.library;
+  // A misfit of two operands is shown at the right one, with the left one beside it.
+  const operator = own === context.operator?.span ? context.operator : null;
+  const span = inLibrary ? context.at : (operator?.right.span ?? own);
+  const key = `${problem.code} ${span.start} ${span.end} ${span.file.path}`;
+  if (context.said.has(key)) return;
+  context.said.add(key);
+  const label = inLibrary ? undefined : (operator?.right.text ?? problem.label);
+  const secondary = [...(problem.secondary ?? []), ...(inLibrary ? [{ span: own, text: 'in the library' }] : operator ? [operator.left] : [])];
   context.diagnostics.push({
     code: problem.code, message: problem.message, span,
-    ...(problem.label === undefined || own.file.library ? {} : { label: problem.label }),
+    ...(label === undefined ? {} : { label }),
     ...(secondary.length === 0 ? {} : { secondary }),
     ...(problem.notes === undefined ? {} : { notes: problem.notes }),
     ...(problem.help == null ? {} : { help: problem.help }),
@@ -116,6 +133,12 @@ export function report(context: Context, problem: Problem): void {
 export function fail(context: Context, problem: Problem): never {
   report(context, problem);
   throw new Reported();
+}
+
+/** Reports a limit of the whole elaboration and ends it. */
+export function exhaust(context: Context, problem: Problem): never {
+  report(context, problem);
+  throw new Exhausted();
 }
 
 /** Runs `action` with the present place moved to `span`. */

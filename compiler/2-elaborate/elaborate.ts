@@ -8,7 +8,7 @@ import type { Model } from '../ir/model.ts';
 import { opTable } from '../ops/index.ts';
 import type { Diagnostic } from '../source/diagnostic.ts';
 import { checkDefinitions } from './check-definitions.ts';
-import { attempt, newContext, newRegistry, report, type Context } from './context.ts';
+import { attempt, Exhausted, newContext, newRegistry, report, type Context } from './context.ts';
 import { elaborateData } from './data.ts';
 import { bindHyperparameters, applySettings } from './hyperparameters.ts';
 import { elaborateForward, parametersOf, statesOf, type Elaboration } from './model.ts';
@@ -38,9 +38,14 @@ export function elaborate(file: File, host: Host): { readonly model: Model | nul
   onlyOne(context, 'model.several', models.map(item => item.name.span), 'a file holds one model in this version of nabla');
   onlyOne(context, 'train.several', trains.map(item => item.span), 'a file has one `train` block in this version of nabla');
   onlyOne(context, 'data.several', datas.map(item => item.span), 'a file has one `data` block');
-  applySettings(context, module, definition ?? null, host.settings);
-  const model = definition === undefined ? null : elaborateModel(context, definition, trains[0] ?? null, datas[0] ?? null, module, host.settings);
-  checkDefinitions(context, file, module);
+  let model: Model | null = null;
+  try {
+    applySettings(context, module, definition ?? null, host.settings);
+    if (definition !== undefined) model = elaborateModel(context, definition, trains[0] ?? null, datas[0] ?? null, module, host.settings);
+    checkDefinitions(context, module);
+  } catch (error) {
+    if (!(error instanceof Exhausted)) throw error;
+  }
   return { model: diagnostics.length > 0 ? null : model, diagnostics: inOrder(diagnostics) };
 }
 

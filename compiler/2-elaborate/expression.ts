@@ -3,15 +3,15 @@
  * nothing that merely follows from one is told.
  */
 import type { Expression } from '../1-parse/ast.ts';
-import { dtypes, type DType } from '../ir/type.ts';
+import { dtypes, printTypeLong, type DType } from '../ir/type.ts';
 import { suggest } from '../source/suggest.ts';
 import { binary, negate, not, select } from './arithmetic.ts';
 import { builtins } from './builtins.ts';
 import { call, pipe } from './call.ts';
-import { fail, limits, Reported, within, type Context } from './context.ts';
+import { exhaust, fail, limits, report, Reported, within, type Context } from './context.ts';
 import { boolean, describe, list, none, number, poison, tensorItem, type Item } from './item.ts';
 import { callable } from './op-call.ts';
-import { definedNames, findDefinition, newScope, type Scope } from './scope.ts';
+import { definedNames, findDefinition, newScope, type Module, type Scope } from './scope.ts';
 import { subscript } from './subscript.ts';
 import { build } from './tensors.ts';
 
@@ -19,11 +19,14 @@ import { build } from './tensors.ts';
 export function evaluate(context: Context, expression: Expression, scope: Scope): Item {
   return within(context, expression.span, () => {
     try {
-      if (++context.work > limits.work) fail(context, { code: 'call.work', message: `elaboration takes more than ${limits.work.toLocaleString('en')} steps`, help: 'unroll fewer turns, or recurse less' });
+      if (++context.nesting > limits.nesting) fail(context, { code: 'call.depth', message: `expressions are nested more than ${limits.nesting} deep, over all open calls`, help: 'does something call itself without end?' });
+      if (++context.work > limits.work) exhaust(context, { code: 'call.work', message: `elaboration takes more than ${limits.work.toLocaleString('en')} steps`, help: 'unroll fewer turns, or recurse less' });
       return evaluateKind(context, expression, scope);
     } catch (error) {
       if (error instanceof Reported) return poison;
       throw error;
+    } finally {
+      context.nesting--;
     }
   });
 }
@@ -66,10 +69,23 @@ function binaryChain(context: Context, expression: Extract<Expression, { kind: '
     if (left.kind === 'boolean' && (node.operator === 'and' || node.operator === 'or') && left.value === (node.operator === 'or')) continue;
     const right = evaluate(context, node.right, scope);
     const operand = left;
-    left = within(context, node.span, () => binary(context, node.operator, operand, right));
+    left = within(context, node.span, () => {
+      const { operator } = context;
+      context.operator = { span: node.span, left: { span: node.left.span, text: shownOperand(operand) }, right: { span: node.right.span, text: shownOperand(right) } };
+      try {
+        return binary(context, node.operator, operand, right);
+      } catch (error) {
+        if (error instanceof Reported) return poison;
+        throw error;
+      } finally {
+        context.operator = operator;
+      }
+    });
   }
   return left;
 }
+
+const shownOperand = (item: Item): string => (item.kind === 'tensor' ? printTypeLong(item.value.type) : describe(item));
 
 function pipeChain(context: Context, expression: Extract<Expression, { kind: 'pipe' }>, scope: Scope): Item {
   const spine = [expression];
@@ -169,13 +185,21 @@ export function labelled(item: Item, name: string, library: boolean): Item {
   return number(item.value, null, { extent: item.value, name });
 }
 
+/** Whether a name that no body binds stands for something. */
+export const isKnown = (context: Context, name: string, module: Module): boolean =>
+  findDefinition(module, name) !== null || knownNames(context).includes(name);
+
+const knownNames = (context: Context): readonly string[] =>
+  [...builtins.keys(), ...standingNames, ...dtypes, ...[...context.ops].flatMap(([name, op]) => (callable(op) ? [name] : []))];
+
+export function reportUnknown(context: Context, name: string, local: Iterable<string>, module: Module): void {
+  const near = name.length < 2 || context.diagnostics.length > limits.suggestions ? null : suggest(name, [...local, ...definedNames(module), ...knownNames(context)]);
+  report(context, { code: 'name.unknown', message: `nothing is called \`${name}\` here`, help: near === null ? null : `did you mean \`${near}\`?` });
+}
+
 function unknownName(context: Context, name: string, scope: Scope): never {
-  const candidates = [
-    ...scope.names.keys(), ...definedNames(scope.module), ...builtins.keys(), ...standingNames, ...dtypes,
-    ...[...context.ops].flatMap(([opName, op]) => (callable(op) ? [opName] : [])),
-  ];
-  const near = suggest(name, candidates);
-  fail(context, { code: 'name.unknown', message: `nothing is called \`${name}\` here`, help: near === null ? null : `did you mean \`${near}\`?` });
+  reportUnknown(context, name, scope.names.keys(), scope.module);
+  throw new Reported();
 }
 
 function member(context: Context, object: Item, name: string): Item {

@@ -10,9 +10,9 @@ import type { Scope } from './scope.ts';
 import { checkSize } from './tensors.ts';
 
 export function declareInput(context: Context, statement: Extract<Statement, { kind: 'input' }>, scope: Scope): void {
-  const model = scope.body.kind === 'layer' ? scope.body.model : null;
+  const { model, instance } = scope.body.kind === 'layer' ? scope.body : { model: null, instance: null };
   const name = statement.name.text;
-  if (model === null) return fail(context, { code: 'model.place', message: '`input` stands only in a model', help: "a layer's inputs are its second list of parameters: `layer f(…) (x: f32[…])`" });
+  if (model === null || instance === null) return fail(context, { code: 'model.place', message: '`input` stands only in a model', help: "a layer's inputs are its second list of parameters: `layer f(…) (x: f32[…])`" });
   if (model.inputs.has(name)) fail(context, { code: 'model.twice', message: `the input \`${name}\` is declared twice` });
   const { dims: written, dtype } = statement.type;
   written.forEach((expression, axis) => {
@@ -24,7 +24,7 @@ export function declareInput(context: Context, statement: Extract<Statement, { k
       scope.names.set(expression.text, number(context.batch, batch));
       return;
     }
-    const parameter = `model …(${expression.text} = 64)`;
+    const parameter = `model ${instance.definition.name.text}(${expression.text} = 64)`;
     fail(context, {
       code: 'name.dimension', message: `the dimension \`${expression.text}\` is not known`, span: expression.span,
       help: axis === 0 && context.batchName !== null ? `the batch dimension is called \`${context.batchName}\`; name it so, or make \`${expression.text}\` a hyperparameter: \`${parameter}\`` : `make it a hyperparameter: \`${parameter}\``,

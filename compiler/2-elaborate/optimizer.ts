@@ -67,14 +67,13 @@ const override = (base: readonly Given[], exception: readonly Given[]): readonly
 
 function elaborateGroup(context: Context, optimizer: Optimizer, given: readonly Given[], parameters: readonly Parameter[]): ParameterGroup {
   const total = parameters.reduce((sum, parameter) => sum + elements(parameter.leaf.type), 0);
-  const before = context.diagnostics.length;
-  context.shapeRead = false;
-  const flat = attempt(() => elaborateRule(context, optimizer, given, tensor('f32', [dim(Math.max(total, 1))])));
-  if (flat !== null && !context.shapeRead && isFlat(flat)) return { parameters, flat: true, rules: [flat] };
-  if (parameters.length === 0) return { parameters, flat: true, rules: [] };
-  // What was reported may be due to the flat shape; the parameters' own shapes decide.
-  context.diagnostics.length = before;
-  return { parameters, flat: false, rules: parameters.map(parameter => elaborateRule(context, optimizer, given, parameter.leaf.type)) };
+  const end = tensor('f32', [dim(Math.max(total, 1))]);
+  // What the flat shape alone makes wrong is not told: the parameters' own shapes decide then.
+  const trial: Context = { ...context, diagnostics: [], said: new Set(), shapeRead: false };
+  const flat = attempt(() => elaborateRule(trial, optimizer, given, end));
+  if (flat !== null && trial.diagnostics.length === 0 && !trial.shapeRead && isFlat(flat)) return { parameters, flat: true, rules: parameters.length > 0 ? [flat] : [] };
+  const types = parameters.length > 0 ? parameters.map(parameter => parameter.leaf.type) : [end];
+  return { parameters, flat: false, rules: types.map(type => elaborateRule(context, optimizer, given, type)) };
 }
 
 function elaborateRule(context: Context, optimizer: Optimizer, given: readonly Given[], type: TensorType): UpdateRule {

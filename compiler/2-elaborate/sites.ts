@@ -4,6 +4,7 @@
  * than one place are numbered.
  */
 import type { Expression, Statement } from '../1-parse/ast.ts';
+import { expressionParts } from './parts.ts';
 import { findDefinition, type Module, type Site } from './scope.ts';
 
 interface Found {
@@ -53,27 +54,12 @@ export function sitesOf(body: readonly Statement[], module: Module, parameters: 
     const pending: { readonly at: Expression; readonly binding: string | null; readonly piped: boolean }[] = [{ at: root, binding, piped: false }];
     while (pending.length > 0) {
       const { at, binding: own, piped } = pending.pop()!;
-      const inside = parts(at);
+      const inside = expressionParts(at);
       const callee = at.kind === 'call' ? at.callee : piped ? at : null;
       if (callee?.kind === 'name' && !bound.has(callee.text) && findDefinition(module, callee.text)?.definition.kind === 'layer') {
         found.push({ start: at.span.start, name: own ?? callee.text, looped });
       }
       pending.push(...inside.map(part => ({ at: part, binding: null, piped: at.kind === 'pipe' && part === at.target })).reverse());
     }
-  }
-}
-
-function parts(expression: Expression): readonly Expression[] {
-  switch (expression.kind) {
-    case 'list': return expression.elements;
-    case 'member': return [expression.object];
-    case 'call': return [expression.callee, ...expression.arguments.map(argument => argument.value)];
-    case 'subscript': return [expression.object];
-    case 'unary': return [expression.operand];
-    case 'binary': return [expression.left, expression.right];
-    case 'conditional': return [expression.condition, expression.then, expression.otherwise];
-    case 'pipe': return [expression.input, expression.target];
-    case 'number': case 'string': case 'boolean': case 'name': case 'missing': return [];
-    default: return expression satisfies never;
   }
 }

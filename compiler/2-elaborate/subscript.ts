@@ -95,7 +95,7 @@ function ofTensor(context: Context, x: Value, written: readonly Place[]): Value 
 
 function single(context: Context, place: Extract<Place, { kind: 'index' }>, d: Dim): readonly [number, number, number] {
   const at = place.at < 0 ? place.at + d.extent : place.at;
-  if (at < 0 || at >= d.extent) fail(context, { code: 'type.subscript', message: `position ${place.at} is outside ${quoteDim(d)}`, span: place.subscript.span });
+  if (at < 0 || at >= d.extent) fail(context, { code: 'type.subscript', message: `position ${place.at} is outside an extent of ${quoteDim(d)}`, span: place.subscript.span });
   return [at, at + 1, 1];
 }
 

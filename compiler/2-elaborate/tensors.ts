@@ -8,7 +8,7 @@ import { ConstraintViolation, isPrimitive, type AnyOp } from '../ops/define.ts';
 import { broadcastDims, printDim } from '../ops/shared.ts';
 import { identity, sameAffine } from '../ir/affine.ts';
 import { isGathered, type Scalar } from '../ir/nest.ts';
-import { fail, limits, Reported, type Context } from './context.ts';
+import { exhaust, fail, limits, Reported, type Context } from './context.ts';
 import { describe, type Item } from './item.ts';
 
 /** Applies an op of the table. */
@@ -23,7 +23,7 @@ export function buildOp(context: Context, op: AnyOp, operands: readonly Value[],
   } catch (error) {
     if (!(error instanceof ConstraintViolation)) throw error;
     const name = error.code.slice(0, error.code.indexOf('.'));
-    const notes = operands.length === 0 ? [] : [`operands: ${operands.map(operand => printType(operand.type)).join(', ')}`];
+    const notes = operands.length === 0 || context.operator !== null ? [] : [`operands: ${operands.map(operand => printType(operand.type)).join(', ')}`];
     return fail(context, { code: error.code, message: `\`${name}\` requires that ${error.rule}: ${error.detail}`, notes });
   }
   return adopt(context, value);
@@ -39,7 +39,7 @@ export function adopt(context: Context, root: Value): Value {
     value.origin = origin;
     checkSize(context, value.type.dims);
     if (++context.values > limits.values) {
-      fail(context, { code: 'type.size', message: `the graph has more than ${limits.values.toLocaleString('en')} values`, help: 'unroll fewer turns, or use larger operations' });
+      exhaust(context, { code: 'type.size', message: `the graph has more than ${limits.values.toLocaleString('en')} values`, help: 'unroll fewer turns, or use larger operations' });
     }
     pending.push(...value.operands);
   }
@@ -48,6 +48,7 @@ export function adopt(context: Context, root: Value): Value {
 
 export function checkSize(context: Context, dims: readonly Dim[]): void {
   const count = dims.reduce((product, d) => product * d.extent, 1);
+  if (dims.length > limits.rank) fail(context, { code: 'type.size', message: `a tensor has ${dims.length} dimensions; at most ${limits.rank} are possible` });
   if (count <= limits.elements) return;
   fail(context, { code: 'type.size', message: `a tensor [${dims.map(printDim).join(', ')}] has ${count.toExponential(1)} elements; at most 2^31 are possible` });
 }
@@ -108,7 +109,6 @@ function failToBroadcast(context: Context, a: Value, b: Value): never {
   const pairs = wrong.map(i => `${quoteDim(at(a, i))} against ${quoteDim(at(b, i))}`).join(', ');
   fail(context, {
     code: 'type.broadcast', message: `shapes do not broadcast: ${pairs}`,
-    label: `${printType(a.type)} with ${printType(b.type)}`,
     notes: ['shapes are aligned at the last dimension; two extents fit when they are equal or one of them is 1'],
   });
 }
