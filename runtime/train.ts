@@ -80,7 +80,8 @@ export async function trainProgram(program: CompiledProgram, options: TrainOptio
   if (earlyStop !== null && evaluate === null) {
     throw new DataError('`early_stop` needs test rows: add a `test` source, `split` or `hold_out` to the `data` block');
   }
-  const evaluateAt = evaluateEvery !== null ? intervalSteps(evaluateEvery, plan) : plan.stepsPerEpoch > 1 ? Math.ceil(plan.stepsPerEpoch) : Infinity;
+  const onceAnEpoch = plan.stepsPerEpoch > 1 ? Math.ceil(plan.stepsPerEpoch) : Infinity;
+  const evaluateAt = evaluateEvery === null ? onceAnEpoch : intervalSteps(evaluateEvery, plan);
   const checkpointAt = checkpointEvery === null ? Infinity : intervalSteps(checkpointEvery, plan);
   const log = options.log === undefined ? null : openStepLog(options.log, options.resume === true ? progress.step : 0);
   const results: Results = {};
@@ -96,7 +97,8 @@ export async function trainProgram(program: CompiledProgram, options: TrainOptio
       const loss = results.loss!;
       if (log !== null) writeStep(log, progress.step, results, performance.now() - started);
       if (!Number.isFinite(loss)) throw notFinite(plan, progress, 'loss', loss);
-      if (!Number.isFinite(results.grad_norm ?? 0)) throw notFinite(plan, progress, 'norm of the gradient', results.grad_norm!);
+      const gradNorm = results.grad_norm ?? 0;
+      if (!Number.isFinite(gradNorm)) throw notFinite(plan, progress, 'norm of the gradient', gradNorm);
       progress.smoothed = (progress.smoothed ?? loss) + Math.max(0.02, 2 / (progress.step + 1)) * (loss - (progress.smoothed ?? loss));
       recordLoss(progress.history, progress.step, loss);
       reporter.step(plan, progress, results);
@@ -138,8 +140,11 @@ export function planOf(program: CompiledProgram, train: Entry, data: ProgramData
 }
 
 /** Steps between two events; epochs that are no whole number of steps are rounded up. */
-export const intervalSteps = (interval: Interval, plan: TrainPlan): number =>
-  interval.unit === 'steps' ? interval.count : Math.max(1, Math.ceil(interval.count * plan.stepsPerEpoch));
+export function intervalSteps(interval: Interval, plan: TrainPlan): number {
+  if (interval.unit === 'steps') return interval.count;
+  if (plan.rows === 0) throw new DataError('the model takes no data, so it has no epochs: count `every` in steps');
+  return Math.max(1, Math.ceil(interval.count * plan.stepsPerEpoch));
+}
 
 /** Parameters and states as the run finds them, and where it stands: at its start, or at the checkpoint. */
 export function startProgress(program: CompiledProgram, plan: TrainPlan, options: TrainOptions): Progress {
@@ -212,14 +217,15 @@ export function checkFinite(program: CompiledProgram, progress: Progress): void 
   for (const place of program.parameters) {
     const at = viewOf(program.memory, place).findIndex(value => !Number.isFinite(value));
     if (at < 0) continue;
-    throw new DataError(`the parameter \`${place.name}\` is not finite (element ${at}) after step ${progress.step}; nothing was saved and the last `
-      + 'checkpoint is as it was: lower the learning rate, or rebuild with `--debug-nan` to see where it comes from');
+    throw new DataError(`the parameter \`${place.name}\` is not finite (element ${at}) after step ${progress.step}; nothing was saved and the `
+      + 'last checkpoint is as it was: lower the learning rate, or rebuild with `--debug-nan` to see where it comes from');
   }
 }
 
 export function notFinite(plan: TrainPlan, progress: Progress, what: string, value: number): DataError {
   const first = progress.position - plan.batch;
-  const epoch = plan.rows === 0 ? '' : ` (batch ${Math.floor((first % plan.rows) / plan.batch) + 1} of epoch ${Math.floor(first / plan.rows) + 1})`;
+  const [batch, epochNumber] = [Math.floor((first % plan.rows) / plan.batch) + 1, Math.floor(first / plan.rows) + 1];
+  const epoch = plan.rows === 0 ? '' : ` (batch ${batch} of epoch ${epochNumber})`;
   return new DataError(`the ${what} is ${value} at step ${progress.step}${epoch}; no weights were saved and the last checkpoint is as it was: `
     + 'lower the learning rate, or rebuild with `--debug-nan` to see where it comes from');
 }

@@ -64,6 +64,17 @@ test('resuming is exact across epochs that do not divide, with checkpoints on th
   }
 });
 
+test('parameters that are not finite replace no good file', async () => {
+  const program = linearProgram();
+  const spoil = (): void => {
+    program.train!.run();
+    new Float32Array(program.memory, program.parameters[0]!.offset, 3)[1] = Infinity;
+  };
+  const spoiled = { ...program, train: { ...program.train!, run: spoil } };
+  await expect(trainProgram(spoiled, { data: rows(8), steps: 1 })).rejects.toThrow('the parameter `w` is not finite (element 1) after step 1');
+  expect(existsSync('Linear.safetensors')).toBe(false);
+});
+
 test('every row is seen equally often, each epoch in another order', () => {
   const order = trainingOrder(7, 1, true);
   const epochs = Array.from({ length: 20 }, (_, epoch) => Array.from({ length: 7 }, (__, i) => order(7 * epoch + i)));
