@@ -117,7 +117,7 @@ export async function trainProgram(program: CompiledProgram, options: TrainOptio
         await new Promise(resolve => setImmediate(resolve));
         lastPause = performance.now();
       }
-      if (options.interrupted?.() === true && !last) outcome = 'interrupted';
+      if (options.interrupted?.() === true && !last && outcome === 'finished') outcome = 'interrupted';
     }
   } finally {
     log?.close();
