@@ -46,7 +46,9 @@ function step(context: Context, statement: Statement, scope: Scope): Item | null
       return execute(context, condition.value ? statement.then : (statement.otherwise ?? []), scope);
     }
     case 'where': checkWhere(context, statement.condition, scope); return null;
-    case 'return': return evaluate(context, statement.value, scope);
+    case 'return':
+      if (scope.body.kind === 'layer' && scope.body.model !== null) return fail(context, { code: 'model.return', message: 'a model returns nothing', help: 'name what it gives: `output name = …`' });
+      return evaluate(context, statement.value, scope);
     default: return statement satisfies never;
   }
 

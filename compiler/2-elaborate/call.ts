@@ -82,11 +82,14 @@ function callFunction(context: Context, definition: FunctionItem, module: Module
 /** Runs the body of a definition one call deeper; a definition that calls itself without end is told, not followed. */
 export function deeper<T>(context: Context, name: string, action: () => T): T {
   if (context.depth >= limits.depth) fail(context, { code: 'call.depth', message: `\`${name}\` is nested more than ${limits.depth} calls deep`, help: 'does it call itself without end?' });
+  const { calledAt } = context;
+  context.calledAt = context.libraryAt ?? context.at;
   context.depth++;
   try {
     return action();
   } finally {
     context.depth--;
+    context.calledAt = calledAt;
   }
 }
 

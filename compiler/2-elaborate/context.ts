@@ -19,6 +19,8 @@ export interface Context {
   /** The innermost expression in a file of the user's, and the library expression inside it, if that is where we are. */
   at: Span;
   libraryAt: Span | null;
+  /** Where the innermost open definition was called or applied. */
+  calledAt: Span | null;
   /** The path of layer instances. */
   path: readonly string[];
   phase: Phase;
@@ -91,7 +93,7 @@ export function newRegistry(): Registry {
 
 export function newContext(ops: ReadonlyMap<string, AnyOp>, registry: Registry, diagnostics: Diagnostic[], at: Span): Context {
   return {
-    ops, registry, diagnostics, said: registry.said, at, libraryAt: null, path: [], phase: 'forward', training: true, batch: 1, batchName: null, initialiser: null,
+    ops, registry, diagnostics, said: registry.said, at, libraryAt: null, calledAt: null, path: [], phase: 'forward', training: true, batch: 1, batchName: null, initialiser: null,
     current: new Map(), updates: new Map(), draws: new Map(), shapeRead: false, depth: 0, nesting: 0, problems: 0, operator: null, work: 0, values: 0,
   };
 }
@@ -166,3 +168,6 @@ export function attempt<T>(action: () => T): T | null {
     throw error;
   }
 }
+
+/** The word that a block begins with, for what concerns the block as a whole. */
+export const keyword = (block: Span, word: string): Span => ({ ...block, end: block.start + word.length });

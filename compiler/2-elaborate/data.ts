@@ -5,7 +5,7 @@ import type { DataField, DataSettings, DataSource, Forward } from '../ir/model.t
 import { printType, shapeOf, size } from '../ir/type.ts';
 import { spanText, type Span } from '../source/text.ts';
 import { suggest } from '../source/suggest.ts';
-import { attempt, fail, report, within, type Context } from './context.ts';
+import { attempt, fail, keyword, report, within, type Context } from './context.ts';
 import { need } from './expression.ts';
 import { describe, type Item } from './item.ts';
 import { indexLimits } from './index-limits.ts';
@@ -37,7 +37,7 @@ export function elaborateData(context: Context, block: DataBlock, forward: Forwa
     else within(context, setting.span, () => attempt(() => read(setting)));
     seen.set(name, setting.name.span);
   }
-  if (!seen.has('train') && block.settings.length > 0) report(context, { code: 'data.train', message: 'the data block has no `train` source', span: block.span, help: 'write one, as in `train = csv("train.csv", …)`' });
+  if (!seen.has('train') && block.settings.length > 0) report(context, { code: 'data.train', message: 'the data block has no `train` source', span: keyword(block.span, 'data'), help: 'write one, as in `train = csv("train.csv", …)`' });
   if (draft.split !== null && draft.holdOut !== null) report(context, { code: 'data.twice', message: '`split` and `hold_out` both take test rows from the training rows; keep one', span: seen.get('hold_out')! });
   else if ((draft.split !== null || draft.holdOut !== null) && seen.has('test')) report(context, { code: 'data.twice', message: 'there is a `test` source; `split` and `hold_out` are for when there is none', span: (seen.get('split') ?? seen.get('hold_out'))! });
   return draft;
@@ -100,8 +100,8 @@ function source(context: Context, name: string, expression: Expression, targets:
     into.set(key, argument);
   }
   const oneFile = format === 'csv' || format === 'npz' || format === 'safetensors';
-  const file = oneFile ? sourceFile(context, format, positional, scope) : '';
-  if (!oneFile && positional.length > 0) fail(context, { code: 'data.file', message: `\`${format}\` has one file for each input: \`${format}(${[...targets.keys()][0] ?? 'x'}: "file")\``, span: positional[0]!.span });
+  const file = oneFile ? (attempt(() => sourceFile(context, format, positional, scope)) ?? '') : '';
+  if (!oneFile && positional.length > 0) report(context, { code: 'data.file', message: `\`${format}\` has one file for each input: \`${format}(${[...targets.keys()][0] ?? 'x'}: "file")\``, span: positional[0]!.span });
   checkNames(context, name, fieldArguments, targets);
   const fields: DataField[] = [];
   for (const [input, argument] of fieldArguments) {
@@ -110,9 +110,9 @@ function source(context: Context, name: string, expression: Expression, targets:
     const made = within(context, argument.value.span, () => attempt(() => field(context, format, input, target, file, argument.value, scope)));
     if (made) fields.push(made);
   }
-  const separator = option<string>(context, options.get('separator'), scope, 'string', ',');
-  if (separator.length !== 1) fail(context, { code: 'data.value', message: `\`separator\` is one character, not "${separator}"`, span: options.get('separator')!.span });
-  return { name, format, fields, separator, header: option<boolean>(context, options.get('header'), scope, 'boolean', true) };
+  const separator = attempt(() => option<string>(context, options.get('separator'), scope, 'string', ',')) ?? ',';
+  if (separator.length !== 1) report(context, { code: 'data.value', message: `\`separator\` is one character, not "${separator}"`, span: options.get('separator')!.value.span });
+  return { name, format, fields, separator, header: attempt(() => option<boolean>(context, options.get('header'), scope, 'boolean', true)) ?? true };
 }
 
 const isFormat = (text: string): text is Format => (formats as readonly string[]).includes(text);
@@ -174,5 +174,5 @@ function option<T extends string | boolean>(context: Context, argument: Argument
   if (argument === undefined) return usual;
   const item = need(context, argument.value, scope);
   if (item.kind === kind) return item.value as T;
-  return fail(context, { code: 'data.value', message: `\`${argument.name!.text}\` is a ${kind}, found ${describe(item)}`, span: argument.span });
+  return fail(context, { code: 'data.value', message: `\`${argument.name!.text}\` is a ${kind}, found ${describe(item)}`, span: argument.value.span });
 }

@@ -8,7 +8,7 @@ import type { Model } from '../ir/model.ts';
 import { opTable } from '../ops/index.ts';
 import type { Diagnostic } from '../source/diagnostic.ts';
 import { checkDefinitions } from './check-definitions.ts';
-import { attempt, Exhausted, newContext, newRegistry, report, type Context } from './context.ts';
+import { attempt, Exhausted, keyword, newContext, newRegistry, report, type Context } from './context.ts';
 import { elaborateData } from './data.ts';
 import { bindHyperparameters, applySettings } from './hyperparameters.ts';
 import { elaborateForward, parametersOf, statesOf, type Elaboration } from './model.ts';
@@ -36,8 +36,8 @@ export function elaborate(file: File, host: Host): { readonly model: Model | nul
   const datas = file.items.filter(item => item.kind === 'data');
   const [definition] = models;
   onlyOne(context, 'model.several', models.map(item => item.name.span), 'a file holds one model in this version of nabla');
-  onlyOne(context, 'train.several', trains.map(item => item.span), 'a file has one `train` block in this version of nabla');
-  onlyOne(context, 'data.several', datas.map(item => item.span), 'a file has one `data` block');
+  onlyOne(context, 'train.several', trains.map(item => keyword(item.span, 'train')), 'a file has one `train` block in this version of nabla');
+  onlyOne(context, 'data.several', datas.map(item => keyword(item.span, 'data')), 'a file has one `data` block');
   let model: Model | null = null;
   try {
     applySettings(context, module, definition ?? null, host.settings);
@@ -57,14 +57,15 @@ function elaborateModel(
   const outer = newScope(module, { kind: 'constant' });
   for (const [name, item] of hyperparameters) outer.names.set(name, item);
   const settings = train === null ? null : elaborateSettings(context, train, outer);
+  const before = context.diagnostics.length;
   const batch = settings?.batch ?? defaultBatch;
   const run = (changes: Partial<Context>): Elaboration => elaborateForward(context, definition, module, hyperparameters, { batch, ...changes });
   const training = run({ training: true });
   const evaluation = run({ training: false });
-  if (settings?.batchSpan && training.batchName === null && context.diagnostics.length === 0) {
+  if (settings?.batchSpan && training.batchName === null && context.diagnostics.length === before) {
     report(context, { code: 'train.batch', message: 'no input has a batch dimension', span: settings.batchSpan, help: 'write one first, as in `input x: f32[B, 4]`, or remove `batch`' });
   }
-  if (train !== null && training.forward.loss === null && context.diagnostics.length === 0) {
+  if (train !== null && training.forward.loss === null && context.diagnostics.length === before) {
     report(context, { code: 'train.loss', message: `the model \`${definition.name.text}\` has no loss to train`, span: definition.name.span, help: 'write `loss = …` in the model' });
   }
   // What fits for a whole batch fits for one row, unless the model uses the batch's extent; then its own message says so.

@@ -72,11 +72,11 @@ export function describe(item: Item): string {
     case 'list': return `a list of ${item.elements.length}`;
     case 'tensor': return `a tensor ${printType(item.value.type)}`;
     case 'fn': return `the function \`${item.definition.name.text}\``;
-    case 'layer': return `the layer \`${item.definition.name.text}\`, not constructed`;
+    case 'layer': return `the unconstructed layer \`${item.definition.name.text}\``;
     case 'optimizer': return `the optimizer \`${item.definition.name.text}\``;
     case 'op': return `the function \`${item.op.definition.name}\``;
     case 'builtin': return `the function \`${item.name}\``;
-    case 'instance': return `a layer \`${item.instance.definition.name.text}\`, not applied`;
+    case 'instance': return `the unapplied layer \`${item.instance.definition.name.text}\``;
     case 'poison': return 'an expression in error';
     default: return item satisfies never;
   }

@@ -2,7 +2,7 @@
 import type { LayerItem, ModelItem } from '../1-parse/ast.ts';
 import type { Forward, Parameter, State } from '../ir/model.ts';
 import { execute } from './body.ts';
-import { newContext, report, type Context } from './context.ts';
+import { newContext, type Context } from './context.ts';
 import type { Item } from './item.ts';
 import { layerBody, rootInstance } from './layer.ts';
 import { matchesPattern, unmatchedPattern, type Pattern } from './pattern.ts';
@@ -20,7 +20,7 @@ export function elaborateForward(outer: Context, definition: ModelItem, module: 
   const root = rootInstance(asLayer, module, definition.span);
   const scope = newScope(module, layerBody(context, root, definition.body, [...hyperparameters.keys()], model));
   for (const [name, item] of hyperparameters) scope.names.set(name, item);
-  if (execute(context, definition.body, scope) !== null) report(context, { code: 'model.return', message: 'a model returns nothing', help: 'write `output name = …`' });
+  execute(context, definition.body, scope);
   const named = (role: 'metric' | 'output') => model.results.flatMap(result => (result.role === role ? [{ name: result.name, value: result.value }] : []));
   return {
     batchName: context.batchName,

@@ -8,9 +8,7 @@ import type { SourceFile } from '../source/text.ts';
 import type { Definition, Module } from './scope.ts';
 
 /** What the host says about an import: the file parsed, or why there is none. */
-export type ImportResult =
-  | { readonly file: File }
-  | { readonly code: 'import.missing' | 'import.outside' | 'import.path'; readonly message: string; readonly help?: string };
+export type ImportResult = { readonly file: File } | { readonly reason: string };
 
 export type ReadImport = (path: string, from: SourceFile) => ImportResult;
 
@@ -42,9 +40,13 @@ export function mainModule(file: File, library: Module, readImport: ReadImport, 
     }
     const origin = new Map<string, string>();
     for (const item of own.imports) {
-      const read = readImport(item.path, own.span.file);
-      if (!('file' in read)) {
-        diagnostics.push({ code: read.code, message: read.message, span: item.pathSpan, ...(read.help === undefined ? {} : { help: read.help }) });
+      const wrong = wrongPath(item.path, path);
+      const read = wrong === null ? readImport(item.path, own.span.file) : null;
+      if (read === null || !('file' in read)) {
+        const help = 'imports are relative paths to `.model` files inside the project, such as `import "layers/attention.model"`';
+        diagnostics.push(read === null
+          ? { code: 'import.path', message: wrong!, span: item.pathSpan, help }
+          : { code: 'import.missing', message: `\`${item.path}\` cannot be imported: ${read.reason}`, span: item.pathSpan });
         continue;
       }
       const imported = read.file.span.file.path;
@@ -69,3 +71,17 @@ export function mainModule(file: File, library: Module, readImport: ReadImport, 
 
 const definitionsOf = (file: File): readonly Definition[] =>
   file.items.filter(item => item.kind === 'layer' || item.kind === 'fn' || item.kind === 'optimizer' || item.kind === 'constant');
+
+/** Why a path cannot be imported, as far as its text tells; links are the host's to follow. */
+function wrongPath(path: string, from: string): string | null {
+  if (path.startsWith('/') || path.includes('\\') || path.includes('\0') || /^[A-Za-z][A-Za-z0-9+.-]*:/.test(path)) return `\`${path}\` is not a relative path`;
+  if (!path.endsWith('.model')) return `\`${path}\` is not a \`.model\` file`;
+  const places = from.startsWith('/') ? [] : from.split('/').slice(0, -1);
+  if (from.startsWith('/') || places.includes('..')) return null;
+  for (const part of path.split('/')) {
+    if (part === '' || part === '.') continue;
+    if (part !== '..') places.push(part);
+    else if (places.pop() === undefined) return `\`${path}\` leads out of the project's folder`;
+  }
+  return null;
+}

@@ -8,7 +8,7 @@ import { ConstraintViolation, type AnyOp, type AttributeKinds, type Attributes, 
 import { spanText } from '../source/text.ts';
 import { select } from './arithmetic.ts';
 import { bindArguments, type Given } from './call.ts';
-import { fail, Reported, type Context } from './context.ts';
+import { fail, Reported, within, type Context } from './context.ts';
 import { toDim } from './dims.ts';
 import { boolean, describe, number, tensorItem, type Item } from './item.ts';
 import { adopt, buildOp, buildUnary, cast, coerce, isElementwise, resolveAxis, toTensor, type Mode } from './tensors.ts';
@@ -34,7 +34,8 @@ export function callOp(context: Context, op: AnyOp, given: readonly Given[]): It
   const attrs: Record<string, unknown> = {};
   for (const [name, attribute] of Object.entries(attributes)) {
     const argument = bound.get(spelled(name, attribute.kind));
-    attrs[name] = argument === undefined ? attribute.default : convert(context, argument, attribute.kind, values[0]?.type.dims ?? [], `\`${spelled(name, attribute.kind)}\` of \`${definition.name}\``);
+    attrs[name] = argument === undefined ? attribute.default
+      : within(context, argument.span, () => convert(context, argument, attribute.kind, values[0]?.type.dims ?? [], `\`${spelled(name, attribute.kind)}\` of \`${definition.name}\``));
   }
   return tensorItem(buildConverted(context, op, values, attrs));
 }

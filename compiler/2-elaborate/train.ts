@@ -3,7 +3,7 @@ import type { Expression, Setting, SettingValue, TrainBlock } from '../1-parse/a
 import type { Interval, TrainSettings } from '../ir/model.ts';
 import { spanText, type Span } from '../source/text.ts';
 import { suggest } from '../source/suggest.ts';
-import { attempt, fail, report, within, type Context } from './context.ts';
+import { attempt, fail, keyword, report, within, type Context } from './context.ts';
 import { need } from './expression.ts';
 import { describe } from './item.ts';
 import type { OptimizerSetting } from './optimizer.ts';
@@ -98,7 +98,7 @@ export function elaborateSettings(context: Context, block: TrainBlock | null, sc
     seen.set(name, setting.name.span);
   }
   if (block !== null && !seen.has('optimizer') && !seen.has('minimize')) {
-    report(context, { code: 'train.optimizer', message: 'the train block names no optimizer', span: block.span, help: 'write one, as in `optimizer adam(lr: 1e-3)`' });
+    report(context, { code: 'train.optimizer', message: 'the train block names no optimizer', span: keyword(block.span, 'train'), help: 'write one, as in `optimizer adam(lr: 1e-3)`' });
   }
   const { batch, optimizer, frozen, ...settings } = draft;
   return { settings, batch, batchSpan: batch === null ? null : (seen.get('batch') ?? null), optimizer, frozen };

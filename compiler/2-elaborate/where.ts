@@ -1,20 +1,19 @@
 /** `where` constraints: conditions on hyperparameters and dimensions that must hold at compile time, told symbolically when they do not. */
 import type { Expression } from '../1-parse/ast.ts';
 import { spanText } from '../source/text.ts';
-import { fail, within, type Context } from './context.ts';
+import { fail, type Context } from './context.ts';
 import { need } from './expression.ts';
 import { describe, printItem } from './item.ts';
 import type { Scope } from './scope.ts';
 
 export function checkWhere(context: Context, condition: Expression, scope: Scope): void {
-  const caller = context.libraryAt === null ? context.at : null;
   const item = need(context, condition, scope);
   if (item.kind === 'boolean' && item.value) return;
-  // A constraint of a definition is the caller's mistake; told at the call, with the constraint beside it.
-  const span = caller !== null && caller !== condition.span ? caller : condition.span;
-  const secondary = span === condition.span ? [] : [{ span: condition.span, text: 'the constraint' }];
-  if (item.kind !== 'boolean') return within(context, condition.span, () => fail(context, { code: 'where.constant', message: `a \`where\` condition must be known at compile time, found ${describe(item)}` }));
-  fail(context, { code: 'where.failed', message: explain(context, condition, scope), span, secondary });
+  if (item.kind !== 'boolean') fail(context, { code: 'where.constant', message: `a \`where\` condition must be known at compile time, found ${describe(item)}`, span: condition.span });
+  // A constraint of a definition is the caller's mistake: told at the call, with the constraint beside it.
+  const { calledAt } = context;
+  const told = calledAt === null || condition.span.file.library ? { span: condition.span } : { span: calledAt, secondary: [{ span: condition.span, text: 'the constraint' }] };
+  fail(context, { code: 'where.failed', message: explain(context, condition, scope), ...told });
 }
 
 function explain(context: Context, condition: Expression, scope: Scope): string {

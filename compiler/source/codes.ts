@@ -117,6 +117,524 @@ conditional c ? a : b. A name is bound anew instead of being changed in place.
   wrong:  input image: float32[B, 784]
   right:  input image: f32[B, 784]`,
   },
+  'name.unknown': {
+    title: 'A name that nothing has',
+    explanation: `A name stands for what the body bound, for a definition of the file, of an imported file or of the library,
+for an operation, or for a built-in. A definition may stand after its use; a binding may not.
+
+  wrong:  y = imgae / 255
+  right:  y = image / 255`,
+  },
+  'name.twice': {
+    title: 'A name that is defined twice',
+    explanation: `Top-level definitions share one space of names, with those of imported files. Only bindings inside a body
+may shadow each other.
+
+  wrong:  fn scale(x) = 2 * x   and   layer scale() (x) { … }
+  right:  fn scale(x) = 2 * x   and   layer scaled() (x) { … }`,
+  },
+  'name.cycle': {
+    title: 'A constant that is defined by itself',
+    explanation: `Constants may use each other in any order, but not in a circle.
+
+  wrong:  width = depth * 2   and   depth = width / 2
+  right:  depth = 4   and   width = depth * 2`,
+  },
+  'name.dimension': {
+    title: 'A dimension of an input that is not known',
+    explanation: `The first dimension of an input, when its name is no constant, is the batch. Every other name must be a
+hyperparameter or a constant.
+
+  wrong:  model M { input tokens: i32[B, T] }
+  right:  model M(T = 64) { input tokens: i32[B, T] }`,
+  },
+  'name.initialiser': {
+    title: 'Something that only initial values know',
+    explanation: `fan_in, fan_out, random_uniform and initial_shape speak of the parameter whose initial value they stand in.
+
+  wrong:  y = x + random_uniform()
+  right:  y = x + uniform_like(x)`,
+  },
+  'name.member': {
+    title: 'A member that is not there',
+    explanation: `A tensor has the member .T, its transpose. A layer has its parameters, states, named inner layers and
+hyperparameters, the first three after it was applied.
+
+  wrong:  y = x.mean()
+  right:  y = mean(x)`,
+  },
+  'type.tensor': {
+    title: 'A tensor was expected',
+    explanation: `Numbers and booleans become scalars by themselves; layers, functions, strings and lists do not become
+tensors. A layer is constructed and then applied.
+
+  wrong:  y = relu(linear(3))
+  right:  y = x |> linear(3) |> relu`,
+  },
+  'type.argument': {
+    title: 'An argument of the wrong kind',
+    explanation: `The parameter has a type, or is used in a way, that the argument does not fit.
+
+  wrong:  y = cast(x, "f32")
+  right:  y = cast(x, f32)`,
+  },
+  'type.dtype': {
+    title: 'An element type that would lose something',
+    explanation: `u8 and bool become i32, and u8, bool, f16 and bf16 become f32, by themselves. Other conversions are written.
+
+  wrong:  y = index |> linear(3)        with index: i32[B, 4]
+  right:  y = cast(index, f32) |> linear(3)`,
+  },
+  'type.dimension': {
+    title: 'A dimension that has another extent than before',
+    explanation: `A name in a list of dimensions is bound at first sight and checked after: within one call it has one extent.
+
+  wrong:  distance(x, x[:, 1:])        with fn distance(x: f32[..., D], y: f32[..., D])
+  right:  distance(x, x)`,
+  },
+  'type.rank': {
+    title: 'A wrong number of dimensions',
+    explanation: `A type lists every dimension; ... in it stands for any number of them.
+
+  wrong:  y = x |> conv2d(8, 3)        with x: f32[B, 784]
+  right:  y = reshape(x, [B, 1, 28, 28]) |> conv2d(8, 3)`,
+  },
+  'type.result': {
+    title: 'A result that does not fit the declared type',
+    explanation: `The type after -> is checked against what the body returns.
+
+  wrong:  layer f() (x: f32[B, D]) -> f32[B, D] { return argmax(x) }
+  right:  layer f() (x: f32[B, D]) -> i32[B] { return argmax(x) }`,
+  },
+  'type.broadcast': {
+    title: 'Shapes that do not broadcast',
+    explanation: `Shapes are aligned at the last dimension. Two extents fit when they are equal or one of them is 1; missing
+dimensions count as 1.
+
+  wrong:  y = x + w        with x: f32[B, 4] and w: f32[B]
+  right:  y = x + w[:, none]`,
+  },
+  'type.axis': {
+    title: 'An axis that does not exist, or is ambiguous',
+    explanation: `An axis is the name of a dimension or an integer, negative from the end. Where two dimensions have the name,
+only an integer tells which one is meant.
+
+  wrong:  mean(scores, axis: T)        with scores: f32[B, T, T]
+  right:  mean(scores, axis: -1)`,
+  },
+  'type.ellipsis': {
+    title: 'An ellipsis that stands for nothing',
+    explanation: `... in a type stands for the dimensions that the first argument with ... has. Inputs and parameters write
+all dimensions.
+
+  wrong:  input x: f32[..., 4]
+  right:  input x: f32[B, 4]`,
+  },
+  'type.extent': {
+    title: 'A dimension that is not a positive whole number',
+    explanation: `Dimensions are whole numbers of at least 1, known at compile time.
+
+  wrong:  x |> linear(5 / 2)
+  right:  x |> linear(6 / 2)`,
+  },
+  'type.size': {
+    title: 'Something too large',
+    explanation: `At most 2^31 elements and 16 dimensions a tensor, 10,000 turns a loop, 200,000 values a graph, 100,000
+elements a list: more is a mistake, and is told before anything is built.
+
+  wrong:  x |> linear(10000000000)
+  right:  x |> linear(1000)`,
+  },
+  'type.logical': {
+    title: 'A boolean was expected',
+    explanation: `Conditions, and the operands of and, or and not, are booleans; numbers are not taken for booleans.
+
+  wrong:  y = x ? 1 : 0
+  right:  y = x != 0 ? 1 : 0`,
+  },
+  'type.operator': {
+    title: 'An operator that is not defined on these operands',
+    explanation: `Arithmetic is defined on numbers and tensors, == and != on all constants, + on lists too.
+
+  wrong:  y = linear(3) + x
+  right:  y = linear(3)(x) + x`,
+  },
+  'type.number': {
+    title: 'A number that is not finite',
+    explanation: `Constants are computed at compile time; a division by zero or an overflow there is a mistake.
+
+  wrong:  scale = 1 / (heads - heads)
+  right:  scale = 1 / heads`,
+  },
+  'type.constant': {
+    title: 'A constant that is not known at compile time',
+    explanation: `Top-level constants and hyperparameters are numbers, booleans, strings and lists.
+
+  wrong:  rate = step / 100
+  right:  fn rate() = step / 100`,
+  },
+  'type.condition': {
+    title: 'An if that is not decided at compile time',
+    explanation: `if chooses what the program contains. Between tensors, ? : chooses element by element when the program runs.
+
+  wrong:  if x > 0 { y = x } else { y = 0 }
+  right:  y = x > 0 ? x : 0`,
+  },
+  'type.range': {
+    title: 'Bounds of a loop that are not whole numbers',
+    explanation: `for i in a..b is unrolled at compile time, from a up to and not including b.
+
+  wrong:  for i in 0..x { … }
+  right:  for i in 0..layers { … }`,
+  },
+  'type.split': {
+    title: 'Parts that do not fit',
+    explanation: `split cuts into equal parts, and as many names are bound as there are values.
+
+  wrong:  a, b = split(x, 3)
+  right:  a, b, c = split(x, 3)`,
+  },
+  'type.subscript': {
+    title: 'A subscript that does not fit',
+    explanation: `Positions and bounds are whole numbers known at compile time, inside the extent; a tensor of whole numbers
+alone gathers rows.
+
+  wrong:  y = x[:, 4]        with x: f32[B, 4]
+  right:  y = x[:, 3]`,
+  },
+  'type.fan': {
+    title: 'A parameter without connections',
+    explanation: `fan_in and fan_out are read off a layout [out, in, kernel…], so they need at least two dimensions.
+
+  wrong:  param bias: f32[out] = kaiming_uniform()
+  right:  param bias: f32[out] = uniform(1 / sqrt(In))`,
+  },
+  'where.failed': {
+    title: 'A constraint that does not hold',
+    explanation: `A where clause states what must hold of hyperparameters and dimensions.
+
+  wrong:  y = x |> multi_head_attention(4)        with 130 features
+  right:  y = x |> multi_head_attention(5)`,
+  },
+  'where.constant': {
+    title: 'A constraint on values that are not known',
+    explanation: `A where clause is checked at compile time, so it speaks of constants and dimensions, not of the elements of
+tensors.
+
+  wrong:  where mean(x) > 0
+  right:  where D > 0`,
+  },
+  'call.callee': {
+    title: 'Something that cannot be called',
+    explanation: `Functions, layers and operations can be called. An optimizer stands in a train block.
+
+  wrong:  y = x(3)
+  right:  y = x * 3`,
+  },
+  'call.many': {
+    title: 'Too many arguments',
+    explanation: `Arguments without a name are taken in the order of the parameters.
+
+  wrong:  x |> linear(10, true, 3)
+  right:  x |> linear(10, true)`,
+  },
+  'call.unknown': {
+    title: 'A parameter that does not exist',
+    explanation: `Named arguments name a parameter of what is called.
+
+  wrong:  x |> linear(10, bais: false)
+  right:  x |> linear(10, bias: false)`,
+  },
+  'call.twice': {
+    title: 'An argument that is given twice',
+    explanation: `Each parameter gets one argument, by position or by name.
+
+  wrong:  relu(x, x: y)
+  right:  relu(x)`,
+  },
+  'call.missing': {
+    title: 'An argument that is not given',
+    explanation: `Parameters without a default must be given.
+
+  wrong:  x |> linear()
+  right:  x |> linear(10)`,
+  },
+  'call.return': {
+    title: 'A body that returns nothing',
+    explanation: `Functions, layers and optimizers give a value with return, or are written = expression.
+
+  wrong:  fn f(x) { y = 2 * x }
+  right:  fn f(x) { return 2 * x }`,
+  },
+  'call.depth': {
+    title: 'Calls that are nested without end',
+    explanation: `Calls are expanded at compile time. A function may call itself where a condition known at compile time ends
+it.
+
+  wrong:  fn f(x) = f(x)
+  right:  fn f(x, n) = n == 0 ? x : f(2 * x, n - 1)`,
+  },
+  'call.work': {
+    title: 'Elaboration that takes too long',
+    explanation: `Loops and calls are expanded at compile time, in a bounded number of steps.
+
+  wrong:  for i in 0..9999 { for j in 0..9999 { … } }
+  right:  one operation on a larger tensor`,
+  },
+  'layer.place': {
+    title: 'Parameters where nothing owns them',
+    explanation: `Only a model or a layer constructs layers and declares parameters and states; functions are pure.
+
+  wrong:  fn head(x) = x |> linear(10)
+  right:  layer head() (x) { return x |> linear(10) }`,
+  },
+  'layer.initial': {
+    title: 'An initial value that is missing or not constant',
+    explanation: `A parameter has an initial value, made of numbers and random numbers.
+
+  wrong:  param w: f32[out, In]
+  right:  param w: f32[out, In] = glorot_uniform()`,
+  },
+  'layer.parameter': {
+    title: 'A parameter of another type than f32',
+    explanation: `Parameters are trained in f32.
+
+  wrong:  param w: i32[4] = 0
+  right:  param w: f32[4] = 0`,
+  },
+  'layer.shared': {
+    title: 'A layer applied to other dimensions than before',
+    explanation: `A layer that is applied twice shares its parameters, so both inputs need the same dimensions. Construct
+another layer for others.
+
+  wrong:  f = linear(5)   y = f(x)   z = f(y)
+  right:  y = linear(5)(x)   z = linear(5)(y)`,
+  },
+  'layer.update': {
+    title: 'An update of something that is no state',
+    explanation: `<- updates a state of the same body, of the same shape. Other names are bound with =.
+
+  wrong:  total <- total + 1
+  right:  state total: f32[] = 0   total <- total + 1`,
+  },
+  'model.place': {
+    title: 'A declaration that belongs into a model',
+    explanation: `input, loss, metric and output stand in a model.
+
+  wrong:  layer f() (x) { input y: f32[4] … }
+  right:  layer f() (x, y: f32[4]) { … }`,
+  },
+  'model.twice': {
+    title: 'Something that a model declares twice',
+    explanation: `Inputs, metrics and outputs have different names, and there is one loss: add several terms up.
+
+  wrong:  loss = a   loss = b
+  right:  loss = a + b`,
+  },
+  'model.scalar': {
+    title: 'A loss or metric that is not one number',
+    explanation: `A loss is a floating-point scalar, a metric a scalar.
+
+  wrong:  loss = square(x - y)
+  right:  loss = mean(square(x - y))`,
+  },
+  'model.return': {
+    title: 'A model that returns something',
+    explanation: `What a model gives has a name.
+
+  wrong:  return softmax(logits)
+  right:  output probabilities = softmax(logits)`,
+  },
+  'model.several': {
+    title: 'Several models in a file',
+    explanation: `A file holds one model in this version of nabla.
+
+  wrong:  model A { … }   model B { … }
+  right:  one file for each`,
+  },
+  'train.unknown': {
+    title: 'A setting of the train block that does not exist',
+    explanation: `Settings are batch, epochs, steps, seed, optimizer, freeze, clip_norm, evaluate, checkpoint, early_stop and
+precision.
+
+  wrong:  epoch 5
+  right:  epochs 5`,
+  },
+  'train.twice': {
+    title: 'A setting that is given twice',
+    explanation: `Each setting stands once; only freeze may stand several times.
+
+  wrong:  batch 32   batch 64
+  right:  batch 64`,
+  },
+  'train.value': {
+    title: 'A setting with a value that does not fit',
+    explanation: `The message tells what the setting takes.
+
+  wrong:  checkpoint 100
+  right:  checkpoint every 100`,
+  },
+  'train.later': {
+    title: 'A setting of a later version',
+    explanation: `The setting is part of the language but not of this version of nabla.
+
+  wrong:  precision bf16
+  right:  precision f32`,
+  },
+  'train.optimizer': {
+    title: 'An optimizer that is missing or does not exist',
+    explanation: `A train block names one optimizer of the library, of the file or of an imported file.
+
+  wrong:  optimizer adm(lr: 1e-3)
+  right:  optimizer adam(lr: 1e-3)`,
+  },
+  'train.loss': {
+    title: 'A model without a loss',
+    explanation: `To train a model, it needs loss = ….
+
+  wrong:  output y = f(x)
+  right:  output y = f(x)   loss = mse(y, target)`,
+  },
+  'train.batch': {
+    title: 'A batch where nothing has a batch dimension',
+    explanation: `batch is the extent of the inputs' first dimension when its name is not a constant.
+
+  wrong:  input x: f32[10, 4]   with batch 32
+  right:  input x: f32[B, 4]   with batch 32`,
+  },
+  'train.pattern': {
+    title: 'A pattern that matches no parameter',
+    explanation: `freeze and except name parameters by their paths; * stands for any characters, dots too.
+
+  wrong:  except "*.bais" (weight_decay: 0)
+  right:  except "*.bias" (weight_decay: 0)`,
+  },
+  'train.several': {
+    title: 'Several train blocks in a file',
+    explanation: `A file has one train block in this version of nabla.
+
+  wrong:  train { … }   train { … }
+  right:  train { … }`,
+  },
+  'data.unknown': {
+    title: 'A part of the data block that does not exist',
+    explanation: `The sources are train and test, the settings shuffle, split and hold_out.
+
+  wrong:  trian = csv(…)
+  right:  train = csv(…)`,
+  },
+  'data.twice': {
+    title: 'A part of the data block that is given twice',
+    explanation: `Each source and setting stands once, and test rows come from one place: a test source, split or hold_out.
+
+  wrong:  split 0.9   hold_out 100
+  right:  split 0.9`,
+  },
+  'data.value': {
+    title: 'A data setting with a value that does not fit',
+    explanation: `The message tells what the setting takes.
+
+  wrong:  split 90
+  right:  split 0.9`,
+  },
+  'data.format': {
+    title: 'A data format that does not exist',
+    explanation: `Formats are idx, csv, npy, npz and safetensors.
+
+  wrong:  train = images("pictures")
+  right:  train = npy(image: "images.npy")`,
+  },
+  'data.file': {
+    title: 'A file that is missing or not wanted there',
+    explanation: `csv, npz and safetensors have one file, given first; idx and npy one file for each input.
+
+  wrong:  train = csv(x: "a")
+  right:  train = csv("table.csv", x: "a")`,
+  },
+  'data.path': {
+    title: 'A path that leads out of the data folder',
+    explanation: `Paths are relative to the data folder, written with / and without .. .
+
+  wrong:  csv("/home/me/table.csv", …)
+  right:  csv("table.csv", …)`,
+  },
+  'data.input': {
+    title: 'Data for an input that the model does not have',
+    explanation: `Sources are matched to the model's inputs by name.
+
+  wrong:  idx(imgae: "images.idx")
+  right:  idx(image: "images.idx")`,
+  },
+  'data.missing': {
+    title: 'An input without data',
+    explanation: `Each source feeds every input of the model.
+
+  wrong:  idx(image: "images.idx")
+  right:  idx(image: "images.idx", digit: "labels.idx")`,
+  },
+  'data.columns': {
+    title: 'A wrong number of columns',
+    explanation: `An input takes as many columns as one row of it has elements.
+
+  wrong:  csv("t.csv", x: ["a", "b"])        with x: f32[B, 3]
+  right:  csv("t.csv", x: ["a", "b", "c"])`,
+  },
+  'data.train': {
+    title: 'A data block without rows to train on',
+    explanation: `The train source is needed; test is optional.
+
+  wrong:  data { test = csv(…) }
+  right:  data { train = csv(…)   test = csv(…) }`,
+  },
+  'data.several': {
+    title: 'Several data blocks in a file',
+    explanation: `A file has one data block.
+
+  wrong:  data { … }   data { … }
+  right:  data { … }`,
+  },
+  'import.path': {
+    title: 'A path that cannot be imported',
+    explanation: `Imports are relative paths to .model files inside the project's folder.
+
+  wrong:  import "/home/me/attention.model"
+  right:  import "layers/attention.model"`,
+  },
+  'import.missing': {
+    title: 'A file that is not there',
+    explanation: `The path is relative to the file that imports it.
+
+  wrong:  import "attention.model"
+  right:  import "layers/attention.model"`,
+  },
+  'import.cycle': {
+    title: 'Files that import each other',
+    explanation: `Imports have no circles: what two files both need stands in a third.
+
+  wrong:  a.model imports b.model, which imports a.model
+  right:  both import c.model`,
+  },
+  'set.unknown': {
+    title: 'A setting for a name that does not exist',
+    explanation: `--set gives values to the model's hyperparameters and to the file's constants.
+
+  wrong:  --set hiden=512
+  right:  --set hidden=512`,
+  },
+  'set.value': {
+    title: 'A setting of the wrong kind',
+    explanation: `A value is of the kind of the default that it replaces.
+
+  wrong:  --set hidden=wide
+  right:  --set hidden=512`,
+  },
+  'set.missing': {
+    title: 'A hyperparameter without a value',
+    explanation: `A hyperparameter of the model has a default, or is set from the command line.
+
+  wrong:  model M(hidden) { … }
+  right:  model M(hidden = 64) { … }`,
+  },
 } satisfies Record<string, Explanation>;
 
 export type DiagnosticCode = keyof typeof table;

@@ -29,7 +29,7 @@ export function elaborateText(text: string, options: Options = {}): { readonly m
   return elaborate(parsed('test.model', text, false), {
     library,
     settings: new Map(Object.entries(options.settings ?? {})),
-    readImport: path => (files[path] === undefined ? { code: 'import.missing', message: `there is no file \`${path}\`` } : { file: parsed(path, files[path], false) }),
+    readImport: path => (files[path] === undefined ? { reason: 'there is no such file' } : { file: parsed(path, files[path], false) }),
   });
 }
 
