@@ -1,0 +1,38 @@
+/** Compiles the file that a command names, and draws what is wrong with it. What comes back is a model without errors. */
+import { compile, type CompileOptions, type Levels } from '../index.ts';
+import type { Model } from '../ir/model.ts';
+import type { Diagnostic } from '../source/diagnostic.ts';
+import { renderDiagnostic } from '../source/render.ts';
+import type { SourceFile } from '../source/text.ts';
+import { Failure } from './failure.ts';
+import { importReader, readSource } from './read-source.ts';
+
+/** Flags of every command that compiles. */
+export interface CompileFlags {
+  readonly set?: ReadonlyMap<string, string>;
+  readonly verify?: boolean;
+}
+
+/** The levels of a file as far as the pass `last`. Throws a `Failure` after drawing the errors of a wrong file. */
+export function compileFile(path: string, last: string, flags: CompileFlags): Levels & { readonly model: Model } {
+  return compileSource(readSource(path), last, compileOptions(path, flags));
+}
+
+/** The same for a text that has been read. */
+export function compileSource(source: SourceFile, last: string, options: CompileOptions): Levels & { readonly model: Model } {
+  const { levels, diagnostics } = compile(source, last, options);
+  if (diagnostics.length > 0) throw drawn(diagnostics, source.path);
+  const { model } = levels;
+  if (model === undefined) throw new Failure(`\`${source.path}\` holds no model: write \`model Name { … }\` in it`);
+  return { ...levels, model };
+}
+
+export const compileOptions = (path: string, flags: CompileFlags): CompileOptions =>
+  ({ settings: flags.set ?? new Map(), readImport: importReader(path), verify: flags.verify ?? false });
+
+/** Draws diagnostics on the error stream, and gives the failure to end with. */
+export function drawn(diagnostics: readonly Diagnostic[], path: string): Failure {
+  const color = process.stderr.isTTY && process.stderr.hasColors();
+  for (const diagnostic of diagnostics) process.stderr.write(`${renderDiagnostic(diagnostic, { color })}\n\n`);
+  return new Failure(`\`${path}\` has ${diagnostics.length === 1 ? 'an error' : `${diagnostics.length} errors`}`);
+}

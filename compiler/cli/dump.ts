@@ -1,0 +1,62 @@
+/** `nabla dump`: a stage of the compilation as text. Every stage says which pass it waits for and how it is printed. */
+import type { Levels } from '../index.ts';
+import type { Entry, Graph, Value } from '../ir/graph.ts';
+import { printKernel } from '../ir/kernel-text.ts';
+import type { Forward, Model } from '../ir/model.ts';
+import type { Program } from '../ir/program.ts';
+import { printGraph } from '../ir/text.ts';
+import { place } from '../source/text.ts';
+import { compileFile, type CompileFlags } from './compile-file.ts';
+import { printTable } from './table.ts';
+
+export type Stage = 'ast' | 'model' | 'gradient' | 'simplified' | 'kernels' | 'program';
+
+export function runDump(path: string, flags: CompileFlags & { readonly stage: Stage }): number {
+  const { last, print } = stages[flags.stage];
+  process.stdout.write(print(compileFile(path, last, flags)));
+  return 0;
+}
+
+const stages = {
+  ast: { last: 'elaborate', print: levels => `${JSON.stringify(levels.file, (key, value: unknown) => (/span$/i.test(key) ? undefined : value), 2)}\n` },
+  model: { last: 'elaborate', print: levels => printGraph(modelGraph(levels.model!)) },
+  gradient: { last: 'differentiate', print: levels => printGraph(levels.gradient!) },
+  simplified: { last: 'simplify', print: levels => printGraph(levels.simplified!) },
+  kernels: { last: 'schedule', print: levels => `${levels.program!.kernels.map(printKernel).join('\n')}\n` },
+  program: { last: 'schedule', print: levels => printProgram(levels.program!) },
+} satisfies Record<Stage, { readonly last: string; readonly print: (levels: Levels) => string }>;
+
+/** The model's body, as entries of a graph: for training, for evaluation, and the first values of what it owns. */
+function modelGraph(model: Model): Graph {
+  const owned = [...model.parameters, ...model.states];
+  const forward = (name: string, { loss, metrics, outputs, updates }: Forward): Entry => ({
+    name, updates, results: [...(loss === null ? [] : [{ name: 'loss', value: loss }]), ...metrics, ...outputs],
+  });
+  const placement = (role: 'parameter' | 'state', leaf: Value): Graph['placements'][number] => ({ role, name: leaf.leaf!.name, type: leaf.type, leaf, offset: 0 });
+  return {
+    entries: [
+      { name: 'initialise', results: [], updates: owned.map(({ leaf, initial }) => ({ leaf, value: initial })) },
+      forward('training', model.training), forward('evaluation', model.evaluation),
+    ],
+    placements: [...model.parameters.map(one => placement('parameter', one.leaf)), ...model.states.map(one => placement('state', one.leaf))],
+  };
+}
+
+/** Buffers with their places in the arena, then the calls of each entry with the lines of the model that they come from. */
+function printProgram(program: Program): string {
+  const buffers = program.buffers.map(buffer => [
+    buffer.name, `${buffer.dtype}[${buffer.shape.join(', ')}]`, buffer.role, String(buffer.offset), String(buffer.bytes),
+    buffer.lifetime === null ? 'always' : `${buffer.lifetime[0]} to ${buffer.lifetime[1]}`,
+  ]);
+  const name = (index: number): string => program.buffers[index]!.name;
+  const entries = program.entries.map(entry => {
+    const calls = entry.calls.map((call, i) => [
+      String(i), program.kernels[call.kernel]!.name, call.reads.map(name).join(', '), call.writes.map(name).join(', '),
+      [...new Set(call.origins.flatMap(origin => (origin.span === null ? [] : [place(origin.span)])))].join(', '),
+    ]);
+    const results = entry.results.map(result => `  ${result.name}: ${result.dtype}[${result.shape.join(', ')}] at ${result.offset}\n`);
+    return `entry ${entry.name}\n${printTable(['call', 'kernel', 'reads', 'writes', 'from'], calls)}${results.join('')}`;
+  });
+  const arena = `arena of ${program.arenaBytes} bytes\n${printTable(['buffer', 'type', 'role', 'offset', 'bytes', 'lives'], buffers)}`;
+  return [arena, ...entries].join('\n');
+}

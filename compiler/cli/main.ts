@@ -1,0 +1,150 @@
+/**
+ * The command line: which commands there are, what they take, and how they end. Each command is a file of its own that is loaded
+ * when it is asked for, so that checking a file does not wait for the emitter. Nothing ends in a stack trace.
+ */
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { Failure } from './failure.ts';
+
+/** Does what `argv` says and gives the exit code: 0, 1 for wrong files, 2 for a wrong command line, 70 for an error of nabla's. */
+export async function main(argv: readonly string[]): Promise<number> {
+  // A reader that goes away, such as `head`, ends the program quietly.
+  process.stdout.on('error', () => process.exit(1));
+  let exitCode = 0;
+  const commands = declareCommands(code => {
+    exitCode = code;
+  });
+  try {
+    await commands.parseAsync(argv, { from: 'user' });
+    return exitCode;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    if (error instanceof Failure) {
+      process.stderr.write(`error: ${error.message}\n`);
+      return error.exitCode;
+    }
+    process.stderr.write(internalError(error));
+    return 70;
+  }
+}
+
+/** What `finish` is given is the exit code of the command that ran. */
+function declareCommands(finish: (code: number) => void): Command {
+  const program = new Command('nabla')
+    .description('Compiles a .model file into one standalone program that trains.')
+    .version(version(), '--version', 'print the version')
+    .helpOption('-h, --help', 'print this help')
+    .helpCommand('help [command]', 'print the help of a command')
+    .configureOutput({ outputError: (text, write) => write(inOurWords(text)) })
+    .exitOverride();
+  const declare = (usage: string, summary: string): Command => program.command(usage).description(summary);
+
+  compiling(declare('check <file>', 'tell every error of a model'))
+    .option('--json', 'print the errors as JSON')
+    .action(async (file, flags) => finish((await import('./check.ts')).runCheck(file, flags)));
+  debugging(compiling(declare('build <file>', 'write the program of a model')))
+    .option('-o, --output <file>', 'where it goes; default: the model\'s name in the current folder; - for the standard output')
+    .option('--js', 'write JavaScript instead of TypeScript')
+    .action(async (file, flags) => finish((await import('./build.ts')).runBuild(file, flags)));
+  debugging(compiling(declare('train <file>', 'train a model; weights and loss curve go to the current folder')))
+    .option('--steps <n>', 'number of steps, instead of what the model says', wholeNumber(1))
+    .option('--seed <n>', 'start of all random numbers', wholeNumber(0))
+    .addOption(data())
+    .option('--init <file>', 'weights to start from (safetensors)')
+    .option('--save <file>', 'where the weights go')
+    .option('--log <file>', 'write one line of JSON for each step')
+    .option('--save-gradients <file>', 'write the gradients of the last step (safetensors)')
+    .option('--resume', 'go on from the last checkpoint')
+    .addOption(threads())
+    .action(async (file, flags) => finish(await (await import('./train.ts')).runTrain(file, flags)));
+  compiling(declare('evaluate <file>', 'compute the loss and the metrics on the test data'))
+    .option('--weights <file>', 'weights to use; default: what training saved')
+    .addOption(data())
+    .addOption(threads())
+    .action(async (file, flags) => finish(await (await import('./evaluate.ts')).runEvaluate(file, flags)));
+  compiling(declare('predict <file>', 'compute the outputs for rows of your own'))
+    .option('--weights <file>', 'weights to use; default: what training saved')
+    .option('--input <name=file>', 'rows for an input (npy); once for each input', (text: string, before: readonly string[] = []) => [...before, text])
+    .option('-o, --output <file>', 'where the outputs go (npz)')
+    .addOption(threads())
+    .action(async (file, flags) => finish(await (await import('./predict.ts')).runPredict(file, flags)));
+  compiling(declare('bench <file>', 'measure training steps on made-up inputs, as one line of JSON'))
+    .option('--steps <n>', 'number of steps', wholeNumber(1))
+    .addOption(threads())
+    .action(async (file, flags) => finish(await (await import('./bench.ts')).runBench(file, flags)));
+  compiling(declare('graph <file>', 'draw a stage of the compilation'))
+    .addOption(new Option('--stage <stage>', 'what is drawn').choices(['ast', 'model', 'gradient', 'simplified', 'kernels', 'memory']).default('model'))
+    .option('--depth <n>', 'how many levels of layers are drawn open', wholeNumber(0))
+    .addOption(new Option('--format <format>', 'of the picture').choices(['dot', 'svg', 'png']).default('dot'))
+    .option('-o, --output <file>', 'where it goes; default: dot to the standard output, else FILE-STAGE.FORMAT; - for the standard output')
+    .action(async (file, flags) => finish(await (await import('./graph.ts')).runGraph(file, flags)));
+  compiling(declare('dump <file>', 'print a stage of the compilation as text'))
+    .addOption(new Option('--stage <stage>', 'what is printed').choices(['ast', 'model', 'gradient', 'simplified', 'kernels', 'program']).makeOptionMandatory())
+    .action(async (file, flags) => finish((await import('./dump.ts')).runDump(file, flags)));
+  compiling(declare('cost <file>', 'print what a step costs, by layer: parameters, FLOPs, bytes'))
+    .option('--json', 'print it as JSON')
+    .action(async (file, flags) => finish((await import('./cost.ts')).runCost(file, flags)));
+  compiling(declare('gradcheck <file>', 'compare every gradient with finite differences'))
+    .option('--batch <n>', 'rows of the batch', wholeNumber(1), '2')
+    .option('--seed <n>', 'start of the random inputs', wholeNumber(0), '1')
+    .action(async (file, flags) => finish((await import('./gradcheck.ts')).runGradcheck(file, flags)));
+  declare('fmt <files...>', 'put models into the canonical layout')
+    .option('--check', 'change nothing; fail if a file would change')
+    .action(async (files, flags) => finish((await import('./format.ts')).runFormat(files, flags)));
+  declare('ops [name]', 'list the operators, or describe one')
+    .action(async name => finish((await import('./ops.ts')).runOps(name)));
+  declare('explain <code>', 'tell the rule behind the code of an error')
+    .action(async code => finish((await import('./explain.ts')).runExplain(code)));
+  declare('init <folder>', 'make a project to start from: a model with its data')
+    .action(async folder => finish((await import('./init.ts')).runInit(folder)));
+  return program;
+}
+
+/** The flags of every command that compiles. */
+const compiling = (command: Command): Command => command
+  .option('--set <name=value>', 'give a hyperparameter or constant another value; may be repeated', addSetting)
+  .option('--verify', 'check the compiler\'s own work after every pass');
+
+const debugging = (command: Command): Command =>
+  command.option('--debug-nan', 'stop at the first value that is not finite and tell its line in the model');
+
+const data = (): Option => new Option('--data <folder>', 'folder of the data files; default: the folder of the model');
+const threads = (): Option => new Option('--threads <n>', 'threads to compute on').argParser(wholeNumber(1));
+
+function addSetting(text: string, before: ReadonlyMap<string, string> = new Map()): ReadonlyMap<string, string> {
+  const equals = text.indexOf('=');
+  if (equals < 1) throw new InvalidArgumentError('Write it as `--set name=value`.');
+  const name = text.slice(0, equals).trim();
+  if (before.has(name)) throw new InvalidArgumentError(`It gives \`${name}\` a second time.`);
+  return new Map([...before, [name, text.slice(equals + 1)]]);
+}
+
+/** The argument as it is written, once it is known to be a whole number from `low` to 2^31 - 1. */
+const wholeNumber = (low: number) => (text: string): string => {
+  if (!/^\d+$/.test(text) || Number(text) < low || Number(text) > 2147483647) {
+    throw new InvalidArgumentError(`It must be a whole number from ${low} to 2147483647.`);
+  }
+  return text;
+};
+
+/** Commander's messages, with names in backquotes and on one line. */
+const inOurWords = (text: string): string => text
+  .replace(/\n\(Did you mean (one of )?(.*?)\?\)/, (_, several: string | undefined, names: string) =>
+    `, did you mean ${several ?? ''}${names.split(', ').map(name => `\`${name}\``).join(', ')}?`)
+  .replace(/^error: option '(.*?)' argument '(.*?)' is invalid\. (.*)/, 'error: `$2` is not a value for `$1`: $3')
+  .replaceAll(/'([^'\n]*)'/g, '`$1`')
+  .replace(/\.?\n*$/, '\n');
+
+/** Tells of a mistake in the compiler; its stack only to those who look for it. */
+function internalError(error: unknown): string {
+  const { message, stack } = error instanceof Error ? error : new Error(String(error));
+  const pass = /\/compiler\/\d-(\w+)\//.exec(stack ?? '')?.[1];
+  const where = pass === undefined ? '' : ` in the pass \`${pass}\``;
+  const trace = process.env['NABLA_DEBUG'] === undefined ? 'Set NABLA_DEBUG=1 to see where.' : (stack ?? '');
+  return `internal error${where}: ${message}\nThis is a mistake in nabla, not in your model: please report it, with the model. ${trace}\n`;
+}
+
+function version(): string {
+  const { version: text } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { readonly version: string };
+  return text;
+}

@@ -1,0 +1,15 @@
+#!/usr/bin/env node
+/**
+ * The command `nabla`. Plain JavaScript, so that a Node that cannot run TypeScript says what is needed instead of failing to read
+ * the file; everything else is in `main.ts`.
+ */
+import module from 'node:module';
+
+if (process.features.typescript) {
+  module.enableCompileCache();
+  const { main } = await import('./main.ts');
+  process.exitCode = await main(process.argv.slice(2));
+} else {
+  process.stderr.write(`error: nabla needs Node 22.18 or later to run, and this is Node ${process.versions.node}: install a later one\n`);
+  process.exitCode = 1;
+}

@@ -1,0 +1,63 @@
+/**
+ * Runs a model's program: compiles it, writes it into a new folder of its own, starts it as a process with this one's streams and
+ * removes the folder when it ends. The exit code is the program's.
+ */
+import { spawn } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { constants, tmpdir } from 'node:os';
+import { basename, dirname, join } from 'node:path';
+import { emit } from '../6-emit/typescript/emit.ts';
+import { compileFile, type CompileFlags } from './compile-file.ts';
+
+export interface RunFlags extends CompileFlags {
+  readonly debugNan?: boolean;
+  /** Handed on to the program, by the names that it knows them by. */
+  readonly program: Readonly<Record<string, string | true | readonly string[] | undefined>>;
+}
+
+/** `command` is one of the program's: `train`, `evaluate`, `predict`, `bench`. */
+export async function runProgram(command: string, path: string, flags: RunFlags): Promise<number> {
+  const levels = compileFile(path, 'schedule', flags);
+  const text = emit(levels, { javascript: true, debugNan: flags.debugNan ?? false });
+  const folder = mkdtempSync(join(tmpdir(), 'nabla-'));
+  try {
+    const program = join(folder, `${basename(path).replace(/\.model$/, '')}.mjs`);
+    writeFileSync(program, text);
+    return await start(program, [command, ...programArguments(flags.program)]);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Data files lie beside the model unless `--data` says otherwise. */
+export const besideModel = (path: string, data: string | undefined): string => data ?? dirname(path);
+
+function programArguments(flags: RunFlags['program']): readonly string[] {
+  return Object.entries(flags).flatMap(([name, value]) => {
+    if (value === undefined) return [];
+    if (value === true) return [`--${name}`];
+    return (typeof value === 'string' ? [value] : value).map(one => `--${name}=${one}`);
+  });
+}
+
+/**
+ * A terminal sends its interrupt to this process and the program alike: the program decides what it means, this process waits.
+ * What is sent to this process alone is handed on.
+ */
+function start(program: string, args: readonly string[]): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [program, ...args], { stdio: 'inherit' });
+    const wait = (): void => {};
+    const handOn = (signal: NodeJS.Signals): void => void child.kill(signal);
+    process.on('SIGINT', wait).on('SIGTERM', handOn).on('SIGHUP', handOn);
+    const end = (): void => void process.off('SIGINT', wait).off('SIGTERM', handOn).off('SIGHUP', handOn);
+    child.on('error', error => {
+      end();
+      reject(error);
+    });
+    child.on('exit', (code, signal) => {
+      end();
+      resolve(code ?? 128 + constants.signals[signal!]);
+    });
+  });
+}

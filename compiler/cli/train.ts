@@ -1,0 +1,22 @@
+/** `nabla train`: compiles a model and runs its program's training. */
+import { besideModel, runProgram } from './run-program.ts';
+import type { CompileFlags } from './compile-file.ts';
+
+export interface TrainFlags extends CompileFlags {
+  readonly steps?: string;
+  readonly seed?: string;
+  readonly data?: string;
+  readonly init?: string;
+  readonly save?: string;
+  readonly log?: string;
+  readonly saveGradients?: string;
+  readonly resume?: true;
+  readonly threads?: string;
+  readonly debugNan?: boolean;
+}
+
+export function runTrain(path: string, flags: TrainFlags): Promise<number> {
+  const { steps, seed, init, save, log, saveGradients, resume, threads } = flags;
+  const program = { steps, seed, data: besideModel(path, flags.data), init, save, log, 'save-gradients': saveGradients, resume, threads };
+  return runProgram('train', path, { ...flags, program });
+}
