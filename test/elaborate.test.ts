@@ -69,6 +69,11 @@ describe('values', () => {
     expect(paths(model)).toEqual(['table.weight']);
     expect(printType(model.training.outputs[0]!.value.type)).toBe('f32[B, 7]');
   });
+  it('takes lists of numbers for tensors', () => {
+    const model = modelOf('model M {\n  input x: f32[2]\n  param w: f32[2] = [3, 4]\n  output y = (x - [1, 2]) @ [[1, 0.5], [2, 1]] + w\n}');
+    expect([...evaluateNamed([model.training.outputs[0]!.value], { x: vector([3, 4]), w: vector([3, 4]) })[0]!.data]).toEqual([9, 7]);
+    expect([...evaluateNamed([model.parameters[0]!.initial], {})[0]!.data]).toEqual([3, 4]);
+  });
   it('sees an updated state after its update, when training', () => {
     const counter = 'layer counter() (x) {\n  state total: f32[] = 5\n  total <- total + 1\n  return x * total\n}';
     const model = modelOf(`${counter}\nmodel M {\n  input x: f32[2]\n  count = counter()\n  output y = count(count(x))\n}`);

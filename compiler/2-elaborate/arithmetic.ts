@@ -7,7 +7,7 @@ import type { Value } from '../ir/graph.ts';
 import { isFloat } from '../ir/type.ts';
 import { fail, limits, Reported, type Context } from './context.ts';
 import { boolean, describe, list, number, tensorItem, type Item } from './item.ts';
-import { broadcastTogether, build, cast, coerce, full, toTensor } from './tensors.ts';
+import { broadcastTogether, build, cast, coerce, full, isNumeric, toTensor } from './tensors.ts';
 
 export function binary(context: Context, operator: BinaryOperator, left: Item, right: Item): Item {
   if (left.kind === 'poison' || right.kind === 'poison') throw new Reported();
@@ -69,7 +69,7 @@ export function equalConstants(a: Item, b: Item): boolean {
 
 function onTensors(context: Context, operator: BinaryOperator, left: Item, right: Item): Value {
   const apply = (name: string, mode: Parameters<typeof coerce>[2], items: readonly Item[]): Value => build(context, name, coerce(context, items, mode));
-  const wrong = [left, right].find(item => item.kind !== 'tensor' && item.kind !== 'number' && item.kind !== 'boolean');
+  const wrong = [left, right].find(item => !isNumeric(item));
   if (wrong) {
     fail(context, {
       code: 'type.operator', message: `\`${operator}\` is not defined on ${describe(left)} and ${describe(right)}`,

@@ -15,7 +15,7 @@ import { need } from './expression.ts';
 import { describe, tensorItem, type Instance, type Item } from './item.ts';
 import { newScope, type Body, type ModelBody, type Module, type Scope } from './scope.ts';
 import { sitesOf } from './sites.ts';
-import { broadcast, cast, full } from './tensors.ts';
+import { broadcast, cast, full, isNumeric, toTensor } from './tensors.ts';
 import { checkWhere } from './where.ts';
 
 type LayerBody = Extract<Body, { kind: 'layer' }>;
@@ -160,7 +160,8 @@ export function initialValue(context: Context, expression: Expression, type: Ten
 }
 
 /** A number or a tensor as the type asks for it: broadcast, and converted where its kind of number fits. */
-export function fitted(context: Context, item: Item, type: TensorType, what: string): Value {
+export function fitted(context: Context, given: Item, type: TensorType, what: string): Value {
+  const item = given.kind === 'list' && isNumeric(given) ? tensorItem(toTensor(context, given)) : given;
   if (item.kind === 'number') return full(context, item.value, type.dtype, type.dims);
   if (item.kind === 'boolean') return full(context, item.value ? 1 : 0, type.dtype, type.dims);
   if (item.kind !== 'tensor') return fail(context, { code: 'type.argument', message: `${what} must be ${printType(type)}, found ${describe(item)}` });

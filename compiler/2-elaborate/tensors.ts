@@ -9,7 +9,7 @@ import { broadcastDims, printDim } from '../ops/shared.ts';
 import { identity, sameAffine } from '../ir/affine.ts';
 import { isGathered, type Scalar } from '../ir/nest.ts';
 import { exhaust, fail, limits, Reported, type Context } from './context.ts';
-import { describe, type Item } from './item.ts';
+import { describe, tensorItem, type Item, type ListItem } from './item.ts';
 
 /** Applies an op of the table. */
 export function build(context: Context, name: string, operands: readonly Value[], attrs: Attrs = {}): Value {
@@ -73,18 +73,38 @@ export function toTensor(context: Context, item: Item, what = 'a tensor'): Value
     case 'number': return full(context, item.value, 'f32');
     case 'boolean': return full(context, item.value ? 1 : 0, 'bool');
     case 'poison': throw new Reported();
-    default: return fail(context, {
-      code: 'type.tensor', message: `expected ${what}, found ${describe(item)}`,
-      help: item.kind === 'instance' ? 'apply the layer to its input: `layer(x)` or `x |> layer`' : item.kind === 'layer' ? `construct and apply the layer: \`x |> ${item.definition.name.text}(…)\`` : null,
-    });
+    default:
+      if (item.kind === 'list' && isNumeric(item)) return listTensor(context, item, isWhole(item) ? 'i32' : 'f32');
+      return fail(context, {
+        code: 'type.tensor', message: `expected ${what}, found ${describe(item)}`,
+        help: item.kind === 'instance' ? 'apply the layer to its input: `layer(x)` or `x |> layer`'
+          : item.kind === 'layer' ? `construct and apply the layer: \`x |> ${item.definition.name.text}(…)\`` : null,
+      });
   }
+}
+
+/** Whether an item can become a tensor: lists of numbers, and lists of such lists, are vectors and matrices. */
+export const isNumeric = (item: Item): boolean =>
+  item.kind === 'tensor' || item.kind === 'number' || item.kind === 'boolean' ||
+  (item.kind === 'list' && item.elements.length > 0 && item.elements.every(element => element.kind === 'number' || (element.kind === 'list' && isNumeric(element))));
+
+const isWhole = (item: Item): boolean => (item.kind === 'list' ? item.elements.every(isWhole) : item.kind === 'number' && Number.isInteger(item.value));
+
+/** The elements one after the other along a new first axis. */
+function listTensor(context: Context, item: ListItem, dtype: DType): Value {
+  const rows = item.elements.map(element => (element.kind === 'list' ? listTensor(context, element, dtype) : full(context, element.kind === 'number' ? element.value : 0, dtype)));
+  const uneven = rows.find(row => !sameShape(shapeOf(row.type), shapeOf(rows[0]!.type)));
+  if (uneven) fail(context, { code: 'type.tensor', message: `the rows of a list have different shapes: ${printType(rows[0]!.type)} and ${printType(uneven.type)}` });
+  const stacked = rows.map(row => reshape(context, row, [dim(1), ...row.type.dims]));
+  return stacked.length === 1 ? stacked[0]! : build(context, 'concat', stacked, { axis: 0 });
 }
 
 /** `arithmetic` takes u8 and bool as i32, `division` gives floating point, `logical` is of booleans, `choice` keeps equal types. */
 export type Mode = 'arithmetic' | 'division' | 'logical' | 'choice';
 
 /** Brings items of which one is a tensor to tensors of one type and one shape. */
-export function coerce(context: Context, items: readonly Item[], mode: Mode): Value[] {
+export function coerce(context: Context, given: readonly Item[], mode: Mode): Value[] {
+  const items = given.map(item => (item.kind === 'list' ? tensorItem(toTensor(context, item)) : item));
   const dtype = commonType(context, items, mode);
   const values = items.map(item => item.kind === 'number' ? full(context, item.value, dtype) : cast(context, toTensor(context, item), dtype));
   return broadcastTogether(context, values);
