@@ -1,0 +1,136 @@
+/**
+ * Pictures as DOT text: layers as nested clusters, phases as colours, a legend of what occurs. The forward pass runs down and the
+ * backward pass beside it runs up, so that the two halves of a layer stand side by side. The text is deterministic and, but for
+ * names that are not, in ASCII, whose widths every renderer knows.
+ */
+import type { Phase } from '../ir/graph.ts';
+import { formatBytes, type NodeKind, type Picture, type PictureEdge, type PictureNode } from './picture.ts';
+
+export function pictureDot(picture: Picture): string {
+  const nodes = new Map(picture.nodes.map(node => [node.id, node]));
+  const names = new Map(picture.nodes.map((node, i) => [node.id, `n${i}`]));
+  return [
+    'digraph nabla {',
+    `  graph [${attributes({ label: lines([picture.title, ...picture.notes, ...(picture.edges.some(edge => isKept(edge, nodes)) ? ['dashed: kept for the backward pass'] : [])], '\\l'), labelloc: 't', labeljust: 'l', ...font(14), rankdir: 'TB', nodesep: '0.25', ranksep: '0.3', bgcolor: 'white', margin: '0.2' })}]`,
+    `  node [${attributes({ shape: 'box', style: 'rounded,filled', color: '#7a7a7a', ...font(11), margin: '0.12,0.06', height: '0.3' })}]`,
+    `  edge [${attributes({ color: '#6b6b6b', arrowsize: '0.6', ...font(9), fontcolor: '#555555' })}]`,
+    ...cluster(clusterTree(picture.nodes), names, { next: 0 }),
+    ...edgeLines(picture.edges, nodes, names),
+    ...legend(picture.nodes),
+    '}',
+    '',
+  ].join('\n');
+}
+
+/** `key="value"` pairs; values are quoted already where they hold escapes. */
+export const attributes = (pairs: Readonly<Record<string, string>>): string =>
+  Object.entries(pairs).map(([key, value]) => `${key}=${value.startsWith('"') ? value : quote(value)}`).join(', ');
+
+/** A DOT string that shows the text as it is. */
+export const quote = (text: string): string => `"${escape(text)}"`;
+
+/** A label of several lines: centred, or each at the left. */
+export const lines = (texts: readonly string[], end: '\\n' | '\\l' = '\\n'): string =>
+  `"${texts.map(escape).join(end)}${end === '\\l' ? end : ''}"`;
+
+const escape = (text: string): string => text.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('&', '&amp;').replace(/[\u0000-\u001f\u007f]/g, ' ');
+
+/** The cells of a record, whose text has signs of its own. */
+export const record = (cells: readonly string[]): string =>
+  `"{${cells.map(cell => escape(cell).replace(/[{}|<>]/g, sign => `\\${sign}`).replaceAll(' ', '\\ ')).join('|')}}"`;
+
+export const font = (size: number): { readonly fontname: string; readonly fontsize: string } => ({ fontname: 'Helvetica', fontsize: String(size) });
+
+const phaseColors = { forward: '#dff0dc', backward: '#fadfd8', update: '#e6def5', initialise: '#eeeeee' } satisfies Record<Phase, string>;
+const kindColors: Partial<Readonly<Record<NodeKind, string>>> = { input: '#d3e6f8', parameter: '#fff1bf', state: '#f2e2c4', result: '#ffffff' };
+const clusterColors = { forward: '#f6fbf5', backward: '#fef6f4', update: '#f8f5fd', initialise: '#fafafa' } satisfies Record<Phase, string>;
+
+/** The fill of a node. */
+export const nodeColor = (node: Pick<PictureNode, 'kind' | 'phase'>): string => kindColors[node.kind] ?? phaseColors[node.phase];
+
+function nodeLine(node: PictureNode, name: string): string {
+  const fillcolor = nodeColor(node);
+  switch (node.kind) {
+    case 'kernel': return `${name} [${attributes({ label: record(node.lines), shape: 'record', fillcolor })}]`;
+    case 'layer': return `${name} [${attributes({ label: lines(node.lines), fillcolor, penwidth: '1.8' })}]`;
+    case 'parameter': case 'state': return `${name} [${attributes({ label: lines(node.lines), fillcolor, shape: 'box', style: 'filled', ...font(10) })}]`;
+    case 'input': return `${name} [${attributes({ label: lines(node.lines), fillcolor, shape: 'ellipse', style: 'filled' })}]`;
+    case 'result': return `${name} [${attributes({ label: lines(node.lines), fillcolor, shape: 'ellipse', style: 'filled', penwidth: '1.8' })}]`;
+    case 'op': return `${name} [${attributes({ label: lines(node.lines), fillcolor })}]`;
+    default: return node.kind satisfies never;
+  }
+}
+
+/** Whether an edge is something of the forward pass that the backward pass needs. */
+const isKept = (edge: PictureEdge, nodes: ReadonlyMap<string, PictureNode>): boolean =>
+  nodes.get(edge.from)!.phase === 'forward' && nodes.get(edge.to)!.phase === 'backward';
+
+/** A tensor with several users is told once, on a line that stays in its phase if there is one. */
+function edgeLines(edges: readonly PictureEdge[], nodes: ReadonlyMap<string, PictureNode>, names: ReadonlyMap<string, string>): readonly string[] {
+  const labelled = new Map<string, PictureEdge>();
+  for (const edge of [...edges.filter(edge => !isKept(edge, nodes)), ...edges]) {
+    if (edge.tensor !== null && !labelled.has(edge.tensor.key)) labelled.set(edge.tensor.key, edge);
+  }
+  return edges.map(edge => {
+    const { tensor } = edge;
+    const label = tensor === null || (labelled.get(tensor.key) !== edge && tensor.name === null)
+      ? {}
+      : { label: lines([tensor.name, tensor.shape, formatBytes(tensor.bytes)].filter(text => text !== null).map(text => ` ${text}`), '\\l') };
+    const [a, b] = [names.get(edge.from)!, names.get(edge.to)!];
+    if (isKept(edge, nodes)) return `  ${a} -> ${b} [${attributes({ ...label, minlen: '0', style: 'dashed', color: '#9a9a9a' })}]`;
+    const upwards = nodes.get(edge.from)!.phase === 'backward' && nodes.get(edge.to)!.phase === 'backward';
+    return upwards ? `  ${b} -> ${a} [${attributes({ ...label, dir: 'back' })}]` : `  ${a} -> ${b} [${attributes(label)}]`;
+  });
+}
+
+interface Cluster {
+  readonly label: string;
+  readonly phase: Phase;
+  readonly nodes: PictureNode[];
+  readonly inside: Map<string, Cluster>;
+}
+
+function clusterTree(nodes: readonly PictureNode[]): Cluster {
+  const root: Cluster = { label: '', phase: 'forward', nodes: [], inside: new Map() };
+  for (const node of nodes) {
+    let at = root;
+    for (const name of node.scope) {
+      const key = `${node.phase} ${name}`;
+      const label = node.phase === 'backward' ? `${name}, backward` : name;
+      if (!at.inside.has(key)) at.inside.set(key, { label, phase: node.phase, nodes: [], inside: new Map() });
+      at = at.inside.get(key)!;
+    }
+    at.nodes.push(node);
+  }
+  return root;
+}
+
+function cluster(tree: Cluster, names: ReadonlyMap<string, string>, count: { next: number }, indent = '  '): string[] {
+  const inner = [...tree.nodes.map(node => `${indent}${nodeLine(node, names.get(node.id)!)}`)];
+  for (const part of tree.inside.values()) {
+    inner.push(
+      `${indent}subgraph cluster_${count.next++} {`,
+      `${indent}  graph [${attributes({ label: quote(part.label), labeljust: 'l', ...font(10), fontcolor: '#444444', style: 'rounded,filled', color: '#c4c4c4', fillcolor: clusterColors[part.phase], margin: '8' })}]`,
+      ...cluster(part, names, count, `${indent}  `),
+      `${indent}}`,
+    );
+  }
+  return inner;
+}
+
+/** A row of samples of the colours that occur. */
+function legend(nodes: readonly PictureNode[]): string[] {
+  const kinds = new Map<string, { readonly kind: NodeKind; readonly phase: Phase }>();
+  for (const { kind, phase } of nodes) {
+    const label = kindColors[kind] === undefined ? phase : kind;
+    if (!kinds.has(label)) kinds.set(label, { kind, phase });
+  }
+  const samples = [...kinds].map(([label, node], i) => `    legend${i} [${attributes({ label, fillcolor: nodeColor(node), style: 'filled', ...font(9), height: '0.2', margin: '0.08,0.03' })}]`);
+  return [
+    '  subgraph cluster_legend {',
+    `    graph [${attributes({ label: '', style: 'rounded', color: '#dddddd', margin: '6' })}]`,
+    ...samples,
+    `    ${samples.map((_, i) => `legend${i}`).join(' -> ')}${samples.length > 1 ? ' [style=invis, minlen=0]' : ''}`,
+    '  }',
+  ];
+}
