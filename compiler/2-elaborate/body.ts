@@ -115,10 +115,11 @@ function update(context: Context, statement: Extract<Statement, { kind: 'update'
 function result(context: Context, statement: Extract<Statement, { kind: 'result' }>, scope: Scope): void {
   const { role } = statement;
   const name = statement.name?.text ?? role;
+  // Before the name is poisoned: `output prediction = prediction` means the earlier binding.
+  const item = evaluate(context, statement.value, scope);
   scope.names.set(name, poison);
   const model = scope.body.kind === 'layer' ? scope.body.model : null;
   if (model === null) return fail(context, { code: 'model.place', message: `\`${role}\` stands only in a model` });
-  const item = need(context, statement.value, scope);
   const value = within(context, statement.value.span, () => toTensor(context, item, `a tensor for the ${role}`));
   scope.names.set(name, tensorItem(value));
   const place = statement.value.span;
