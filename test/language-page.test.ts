@@ -13,6 +13,6 @@ it.each(examples.map(text => [/^(?:model|fn|layer|optimizer) \w+/m.exec(text)![0
 it('lists every definition of the library with its signature', () => {
   const folder = new URL('../compiler/library/', import.meta.url);
   const signatures = readdirSync(folder).flatMap(name =>
-    [...readFileSync(new URL(name, folder), 'utf8').matchAll(/^(?:fn|layer|optimizer) (\w+\([^)]*\))/gm)].map(match => match[1]!));
+    [...readFileSync(new URL(name, folder), 'utf8').matchAll(/^(?:fn|layer|optimizer) (\w+\([^)]*\))/gm)].map(match => match[1]!.replace(/\s+/g, ' ').replace('( ', '(').replace(' )', ')')));
   expect(signatures.filter(signature => !page.includes(signature))).toEqual([]);
 });
