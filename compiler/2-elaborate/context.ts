@@ -121,7 +121,11 @@ export function report(context: Context, problem: Problem): void {
   if (context.said.has(key)) return;
   context.said.add(key);
   const label = inLibrary ? undefined : (operator?.right.text ?? problem.label);
-  const secondary = [...(problem.secondary ?? []), ...(inLibrary ? [{ span: own, text: 'in the library' }] : operator ? [operator.left] : [])];
+  const { calledAt } = context;
+  // A name or a declaration is wrong by itself; a shape may be wrong because of how the body was called.
+  const caller = !inLibrary && calledAt !== null && !calledAt.file.library && calledAt !== span && /^(type|where)\.|\.C\d+$/.test(problem.code) && !problem.secondary
+    ? [{ span: calledAt, text: 'in this call' }] : [];
+  const secondary = [...(problem.secondary ?? []), ...caller, ...(inLibrary ? [{ span: own, text: 'in the library' }] : operator ? [operator.left] : [])];
   context.diagnostics.push({
     code: problem.code, message: problem.message, span,
     ...(label === undefined ? {} : { label }),

@@ -38,6 +38,10 @@ export function elaborate(file: File, host: Host): { readonly model: Model | nul
   onlyOne(context, 'model.several', models.map(item => item.name.span), 'a file holds one model in this version of nabla');
   onlyOne(context, 'train.several', trains.map(item => keyword(item.span, 'train')), 'a file has one `train` block in this version of nabla');
   onlyOne(context, 'data.several', datas.map(item => keyword(item.span, 'data')), 'a file has one `data` block');
+  if (definition === undefined && trains.length + datas.length > 0) {
+    const span = trains.length > 0 ? keyword(trains[0]!.span, 'train') : keyword(datas[0]!.span, 'data');
+    report(context, { code: 'model.missing', message: 'there is no model to train', span, help: 'write one above: `model Name { … }`' });
+  }
   let model: Model | null = null;
   try {
     applySettings(context, module, definition ?? null, host.settings);

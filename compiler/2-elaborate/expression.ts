@@ -193,6 +193,7 @@ const knownNames = (context: Context): readonly string[] =>
   [...builtins.keys(), ...standingNames, ...dtypes, ...[...context.ops].flatMap(([name, op]) => (callable(op) ? [name] : []))];
 
 export function reportUnknown(context: Context, name: string, local: Iterable<string>, module: Module): void {
+  if (name === 'grad') return report(context, { code: 'name.later', message: '`grad` is not part of this version of nabla' });
   const near = name.length < 2 || context.diagnostics.length > limits.suggestions ? null : suggest(name, [...local, ...definedNames(module), ...knownNames(context)]);
   report(context, { code: 'name.unknown', message: `nothing is called \`${name}\` here`, help: near === null ? null : `did you mean \`${near}\`?` });
 }

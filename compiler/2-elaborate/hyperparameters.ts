@@ -1,7 +1,7 @@
 /** Hyperparameters of the model and constants of the file, with the values that the command line gives them. */
 import type { ModelItem } from '../1-parse/ast.ts';
 import { suggest } from '../source/suggest.ts';
-import { report, type Context } from './context.ts';
+import { report, within, type Context } from './context.ts';
 import { evaluate, labelled, resolveName } from './expression.ts';
 import { boolean, describe, list, number, poison, type Item } from './item.ts';
 import { newScope, type Module } from './scope.ts';
@@ -14,11 +14,11 @@ export function applySettings(context: Context, module: Module, model: ModelItem
     const constant = constants.find(candidate => candidate.name.text === name);
     if (constant) {
       const usual = resolveName(context, name, newScope(module, { kind: 'constant' }));
-      module.constants.set(name, labelled(parseSetting(context, name, text, usual), name, false));
+      module.constants.set(name, labelled(within(context, constant.name.span, () => parseSetting(context, name, text, usual)), name, false));
     } else if (!known.includes(name)) {
       const near = suggest(name, known);
       const names = known.length === 0 ? 'this file has none' : `this file has ${known.map(one => `\`${one}\``).join(', ')}`;
-      report(context, { code: 'set.unknown', message: `nothing that can be set is called \`${name}\``, help: near === null ? names : `did you mean \`${near}\`?` });
+      report(context, { code: 'set.unknown', message: `nothing that can be set is called \`${name}\``, ...(model ? { span: model.name.span } : {}), help: near === null ? names : `did you mean \`${near}\`?` });
     }
   }
 }
@@ -33,7 +33,7 @@ export function bindHyperparameters(context: Context, model: ModelItem, module: 
     if (usual === null && given === undefined) {
       report(context, { code: 'set.missing', message: `the hyperparameter \`${name}\` has no value`, span: parameter.span, help: `give it a default, \`${name} = 64\`, or set it with \`--set ${name}=64\`` });
     }
-    const item = given === undefined ? (usual ?? poison) : parseSetting(context, name, given, usual);
+    const item = given === undefined ? (usual ?? poison) : within(context, parameter.span, () => parseSetting(context, name, given, usual));
     scope.names.set(name, labelled(item.kind === 'tensor' ? poison : item, name, false));
   }
   return scope.names;

@@ -41,7 +41,7 @@ export function callOp(context: Context, op: AnyOp, given: readonly Given[]): It
 }
 
 /** Attributes that hold axes are written `axis` in the language, be it one or several. */
-const spelled = (name: string, kind: keyof AttributeKinds): string => (kind === 'axes' ? 'axis' : name);
+export const spelled = (name: string, kind: keyof AttributeKinds): string => (kind === 'axes' ? 'axis' : name);
 const showDefault = (value: unknown): string => (Array.isArray(value) && value.length === 1 ? String(value[0]) : JSON.stringify(value));
 
 function elementsOf(context: Context, argument: Given): readonly Item[] {

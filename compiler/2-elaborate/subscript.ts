@@ -21,7 +21,7 @@ type Place =
 export function subscript(context: Context, object: Item, subscripts: readonly Subscript[], scope: Scope): Item {
   const places = subscripts.map(one => placeOf(context, one, scope));
   if (object.kind === 'list') return ofList(context, object.elements, places);
-  if (object.kind !== 'tensor') return fail(context, { code: 'type.subscript', message: `${describe(object)} has no elements to take` });
+  if (object.kind !== 'tensor') return fail(context, { code: 'type.subscript', message: `${describe(object)} has no elements to take`, help: object.kind === 'op' ? 'index notation is not part of this version of nabla' : null });
   const gather = places.find(place => place.kind === 'gather');
   if (gather) {
     if (places.length > 1) fail(context, { code: 'type.subscript', message: 'a tensor of positions stands alone, as in `table[index]`' });

@@ -163,6 +163,14 @@ hyperparameters, the first three after it was applied.
   wrong:  y = x.mean()
   right:  y = mean(x)`,
   },
+  'name.later': {
+    title: 'A function of a later version',
+    explanation: `Derivatives as expressions are part of the language but not of this version of nabla. The gradient of the loss with respect
+to the parameters is taken without being written.
+
+  wrong:  penalty = square(grad(y, x))
+  right:  loss = mean(square(y - target))`,
+  },
   'type.tensor': {
     title: 'A tensor was expected',
     explanation: `Numbers and booleans become scalars by themselves; layers, functions, strings and lists do not become
@@ -451,6 +459,13 @@ another layer for others.
 
   wrong:  model A { … }   model B { … }
   right:  one file for each`,
+  },
+  'model.missing': {
+    title: 'A train or data block without a model',
+    explanation: `A file of definitions needs no model; a file that trains has one.
+
+  wrong:  train { optimizer adam(lr: 1e-3) }
+  right:  model M { … }   train { optimizer adam(lr: 1e-3) }`,
   },
   'train.unknown': {
     title: 'A setting of the train block that does not exist',
