@@ -47,6 +47,8 @@ export interface CompiledProgram {
   /** Fills parameters and states from the seed. */
   readonly initialise: () => void;
   readonly train: Entry | null;
+  /** The norm of all gradients of the last step, as `grad_norm`; null where a training step gives it already. */
+  readonly gradientNorm: Entry | null;
   readonly evaluate: Entry | null;
   /** `evaluate` and `predict` for one row: for what is left of the data after whole batches. */
   readonly evaluateRow: Entry | null;

@@ -86,6 +86,7 @@ export async function trainProgram(program: CompiledProgram, options: TrainOptio
   const log = options.log === undefined ? null : openStepLog(options.log, options.resume === true ? progress.step : 0);
   const results: Results = {};
   const views = train.results.map(result => viewOf(program.memory, result));
+  const measured = program.gradientNorm === null ? null : viewOf(program.memory, program.gradientNorm.results[0]!);
   let outcome: TrainReport['outcome'] = 'finished';
   let lastPause = performance.now();
   reporter.start(plan, progress);
@@ -95,6 +96,10 @@ export async function trainProgram(program: CompiledProgram, options: TrainOptio
       step();
       for (let i = 0; i < views.length; i++) results[train.results[i]!.name] = views[i]![0]!;
       const loss = results.loss!;
+      if (log !== null && measured !== null) {
+        program.gradientNorm!.run();
+        results.grad_norm = measured[0]!;
+      }
       if (log !== null) writeStep(log, progress.step, results, performance.now() - started);
       if (!Number.isFinite(loss)) throw notFinite(plan, progress, 'loss', loss);
       const gradNorm = results.grad_norm ?? 0;

@@ -19,9 +19,9 @@ test('a softmax with its sum as second output', () => {
     steps: [
       { kind: 'reduce', local: 0, axes: [3], combine: 'max', body: load(0, [axisAt(0), axisAt(1)]) },
       { kind: 'reduce', local: 1, axes: [3], combine: 'add', body: exponential },
-      { kind: 'store', output: 1, axes: [], at: [axisAt(0)], body: local(1), accumulate: false },
+      { kind: 'store', output: 1, axes: [], at: [axisAt(0)], body: local(1), accumulate: false, joined: false },
       // Reads back what the step before stored.
-      { kind: 'store', output: 0, axes: [3], at: [axisAt(0), axisAt(1)], body: apply('div', exponential, load(2, [axisAt(0)])), accumulate: false },
+      { kind: 'store', output: 0, axes: [3], at: [axisAt(0), axisAt(1)], body: apply('div', exponential, load(2, [axisAt(0)])), accumulate: false, joined: false },
     ],
   };
   const [y, total] = executeKernel(kernel, [tensor([2, 3], 0, Math.log(2), Math.log(5), 1, 1, 1)]);
@@ -43,7 +43,7 @@ test('a scatter clears its output, then adds', () => {
     outputs: [{ name: 'y', dtype: 'f32', shape: [3] }],
     steps: [
       { kind: 'clear', output: 0 },
-      { kind: 'store', output: 0, axes: [4], at: [{ gathered: load(0, [axisAt(0)]) }], body: load(1, [axisAt(0)]), accumulate: true },
+      { kind: 'store', output: 0, axes: [4], at: [{ gathered: load(0, [axisAt(0)]) }], body: load(1, [axisAt(0)]), accumulate: true, joined: false },
     ],
   };
   const y = tensor([3], 7, 7, 7);
@@ -70,7 +70,7 @@ test('nests print as one line', () => {
 test('a load outside its operand and a local not yet computed are errors', () => {
   const kernel = (body: Scalar): Kernel => ({
     name: 'wrong', space: [2], host: false, flops: 0, operands: [{ name: 'x', dtype: 'f32', shape: [1] }], outputs: [{ name: 'y', dtype: 'f32', shape: [2] }],
-    steps: [{ kind: 'store', output: 0, axes: [], at: [axisAt(0)], body, accumulate: false }],
+    steps: [{ kind: 'store', output: 0, axes: [], at: [axisAt(0)], body, accumulate: false, joined: false }],
   });
   expect(() => executeKernel(kernel(load(0, [axisAt(0)])), [tensor([1], 1)])).toThrow('position 1 is outside dimension 0 of extent 1');
   expect(() => executeKernel(kernel(local(0)), [tensor([1], 1)])).toThrow('local 0 is read before it is computed');

@@ -102,6 +102,7 @@ function train(model: Model, loss: Value, groups: readonly FlatGroup[]): Entry[]
     // As torch.nn.utils.clip_grad_norm_: the small constant keeps a zero gradient zero.
     const scale = minimum(scalar(1), div(scalar(model.settings.clipNorm), add(length, scalar(1e-6))));
     used = flatGradients.map(gradient => mul(gradient, broadcast(scale, { dims: gradient.type.dims })));
+    for (const value of used) stamp(value, origin('update', null));
     results.push({ name: 'grad_norm', value: length });
   }
   groups.forEach((group, i) => {

@@ -80,18 +80,20 @@ export function executeKernel(kernel: Kernel, operands: readonly Tensor[], given
   const shaped = [...operands, ...outputs].map((tensor, k) => ({ ...tensor, shape: accesses[k]!.shape }));
   eachPosition(kernel.space, axes => {
     const locals: number[] = [];
-    for (const step of kernel.steps) {
+    for (const [i, step] of kernel.steps.entries()) {
       switch (step.kind) {
         case 'reduce':
           locals[step.local] = combined(step.axes.length > 0 ? step.combine : null, step.body, step.axes, { axes, tensors: shaped, locals });
           break;
         case 'store':
+          if (step.joined) break;
           eachPosition(step.axes, inner => {
             const frame = { axes: [...axes, ...inner], tensors: shaped, locals };
-            const out = shaped[kernel.operands.length + step.output]!;
-            const place = placeIn(out, step.at, frame);
-            const value = scalar(step.body, frame);
-            out.data[place] = step.accumulate ? out.data[place]! + value : value;
+            const writes = joinedStores(kernel.steps, i).map(store => {
+              const out = shaped[kernel.operands.length + store.output]!;
+              return { store, out, place: placeIn(out, store.at, frame), value: scalar(store.body, frame) };
+            });
+            for (const { store, out, place, value } of writes) out.data[place] = store.accumulate ? out.data[place]! + value : value;
           });
           break;
         case 'clear':
@@ -102,6 +104,13 @@ export function executeKernel(kernel: Kernel, operands: readonly Tensor[], given
     }
   });
   return outputs;
+}
+
+/** The store at `first` and those that are joined to it. */
+function joinedStores(steps: Kernel['steps'], first: number): readonly (Kernel['steps'][number] & { readonly kind: 'store' })[] {
+  const run = steps.slice(first);
+  const end = run.findIndex((step, i) => i > 0 && !(step.kind === 'store' && step.joined));
+  return (end < 0 ? run : run.slice(0, end)).filter(step => step.kind === 'store');
 }
 
 interface Frame {

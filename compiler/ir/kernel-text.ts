@@ -39,7 +39,7 @@ function printStep(step: Step, kernel: Kernel, names: readonly string[]): string
     }
     case 'store': {
       const loop = step.axes.length > 0 ? `for ${printAxes(step.axes, kernel.space.length)}: ` : '';
-      return `${loop}${kernel.outputs[step.output]!.name}[${printIndices(step.at, names)}] ${step.accumulate ? '+=' : '='} ${printScalar(step.body, names)}`;
+      return `${step.joined ? 'with ' : ''}${loop}${kernel.outputs[step.output]!.name}[${printIndices(step.at, names)}] ${step.accumulate ? '+=' : '='} ${printScalar(step.body, names)}`;
     }
     case 'clear':
       return `${kernel.outputs[step.output]!.name}[…] = 0`;

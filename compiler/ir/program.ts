@@ -31,8 +31,14 @@ export interface Access {
 export type Step =
   /** local := combine over the axes of body. */
   | { readonly kind: 'reduce'; readonly local: number; readonly axes: Shape; readonly combine: Combine; readonly body: Scalar }
-  /** outputs[output][at] := body, or += body, for every position of the axes. */
-  | { readonly kind: 'store'; readonly output: number; readonly axes: Shape; readonly at: readonly Index[]; readonly body: Scalar; readonly accumulate: boolean }
+  /**
+   * outputs[output][at] := body, or += body, for every position of the axes. A joined store shares the loop of the store before it,
+   * and in each iteration all bodies are evaluated before any of the joined stores takes effect: they may read what the others replace.
+   */
+  | {
+    readonly kind: 'store'; readonly output: number; readonly axes: Shape; readonly at: readonly Index[]; readonly body: Scalar;
+    readonly accumulate: boolean; readonly joined: boolean;
+  }
   /** outputs[output] := 0, before a scatter; only with an empty space. */
   | { readonly kind: 'clear'; readonly output: number };
 
@@ -82,6 +88,8 @@ export interface Program {
   readonly arenaBytes: number;
   readonly inputs: readonly TensorPlace[];
   readonly parameters: readonly TensorPlace[];
+  /** By parameter name; valid after a training step. */
+  readonly gradients: readonly TensorPlace[];
   readonly states: readonly TensorPlace[];
   /** Where the host writes `seed`, `step` and `steps`. */
   readonly scalars: readonly TensorPlace[];

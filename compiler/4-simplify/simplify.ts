@@ -1,0 +1,72 @@
+/**
+ * Rewrites a graph by the named rules of `rules.ts` until none applies, shares equal values (hash-consing), and drops what
+ * nothing uses. Every value keeps its type; results are equal up to rounding.
+ */
+import { entryRoots, topological, type Graph, type Value } from '../ir/graph.ts';
+import { shapeOf } from '../ir/type.ts';
+import { rules } from './rules.ts';
+
+/** The simplified graph, and how often each rule was applied, by name. */
+export function simplify(graph: Graph): { readonly graph: Graph; readonly applied: ReadonlyMap<string, number> } {
+  const settled = new Map<Value, Value>();
+  const known = new Map<string, Value>();
+  const numbers = new Map<Value, number>();
+  const applied = new Map<string, number>();
+
+  const intern = (value: Value): Value => {
+    if (value.op === null) return value;
+    const key = `${value.op.definition.name}(${value.operands.map(operand => number(operand)).join()})${attributeKey(value.attrs)}`;
+    const earlier = known.get(key);
+    if (earlier) return earlier;
+    known.set(key, value);
+    return value;
+  };
+  const number = (value: Value): number => {
+    if (!numbers.has(value)) numbers.set(value, numbers.size);
+    return numbers.get(value)!;
+  };
+  const rewrite = (value: Value): Value | null => {
+    for (const rule of rules) {
+      const better = rule.apply(value);
+      if (better === null) continue;
+      if (shapeOf(better.type).join() !== shapeOf(value.type).join() || better.type.dtype !== value.type.dtype) throw new Error(`rule ${rule.name} changed a type`);
+      applied.set(rule.name, (applied.get(rule.name) ?? 0) + 1);
+      return better;
+    }
+    return null;
+  };
+  const settle = (root: Value): Value => {
+    for (const value of topological([root], candidate => settled.has(candidate))) {
+      const operands = value.operands.map(operand => settled.get(operand)!);
+      const current = operands.every((operand, i) => operand === value.operands[i]) ? value : { ...value, operands };
+      const better = rewrite(current);
+      const result = better === null ? intern(current) : settle(inherit(better, value));
+      settled.set(value, result);
+      settled.set(result, result);
+    }
+    return settled.get(root)!;
+  };
+
+  for (const root of graph.entries.flatMap(entryRoots)) settle(root);
+  const entries = graph.entries.map(entry => ({
+    name: entry.name,
+    results: entry.results.map(({ name, value }) => ({ name, value: settled.get(value)! })),
+    updates: entry.updates.map(({ leaf, value }) => ({ leaf, value: settled.get(value)! })),
+  }));
+  return { graph: { entries, placements: graph.placements }, applied };
+}
+
+/** What a rule made gets the origin of what it replaces, where it has none. */
+function inherit(made: Value, from: Value): Value {
+  const pending = [made];
+  while (pending.length > 0) {
+    const value = pending.pop()!;
+    if (value.origin !== null) continue;
+    value.origin = from.origin;
+    pending.push(...value.operands);
+  }
+  return made;
+}
+
+/** Attributes as text; names of dimensions are for people and do not tell values apart. */
+const attributeKey = (attrs: object): string => JSON.stringify(attrs, (key, value: unknown) => (key === 'name' ? undefined : Object.is(value, -0) ? '-0' : typeof value === 'number' && !Number.isFinite(value) ? String(value) : value));

@@ -1,0 +1,199 @@
+/**
+ * The kernels of one entry before fusion, one for each stored value, and where stored values live when that is inside another: the
+ * parts of a concatenation in the whole, a leaf's new value in the leaf's own memory.
+ */
+import { axisAt, fixed, substitute, type Affine } from '../ir/affine.ts';
+import type { Update, Value } from '../ir/graph.ts';
+import type { Index } from '../ir/nest.ts';
+import type { Step } from '../ir/program.ts';
+import { elements, shapeOf, type Shape } from '../ir/type.ts';
+import { linear, loadsOf, stepBody, type Draft, type Source } from './draft.ts';
+import { expansion, MustStore, placeOf } from './expand.ts';
+import { partition, type Lowering } from './lower.ts';
+
+/** `offset` elements into another stored value or a leaf. */
+export interface Home {
+  readonly root: Value;
+  readonly offset: number;
+}
+
+export interface Built {
+  readonly drafts: readonly Draft[];
+  readonly homes: ReadonlyMap<Value, Home>;
+  /** Stored values that something outside the entry's kernels reads: their stores stay. */
+  readonly required: ReadonlySet<Value>;
+  /** The kernels' values that together make up a concatenation. */
+  readonly parts: ReadonlyMap<Value, readonly Value[]>;
+}
+
+/** Storing more values until every kernel can be written, and copying instead of updating in place where that would overwrite what is still read. */
+export function build(lowering: Lowering): Built {
+  const copied = new Set<Update>();
+  for (;;) {
+    try {
+      const built = attempt(lowering, copied);
+      const conflict = firstConflict(lowering, built, copied);
+      if (conflict === null) return built;
+      copied.add(conflict);
+    } catch (error) {
+      if (!(error instanceof MustStore) || lowering.stored.has(error.value)) throw error;
+      lowering.stored.add(error.value);
+    }
+  }
+}
+
+function attempt(lowering: Lowering, copied: ReadonlySet<Update>): Built {
+  const { entry, values, nest, host, stored } = lowering;
+  const homes = new Map<Value, Home>();
+  const parts = new Map<Value, Value[]>();
+  const required = new Set<Value>();
+  const drafts: Draft[] = [];
+
+  for (const update of entry.updates) {
+    const base = contiguousBase(update.value, lowering);
+    if (!copied.has(update) && base !== null && !host.has(base) && !homes.has(base)) homes.set(base, { root: update.leaf, offset: 0 });
+    else drafts.push(copy(lowering, update.value, { root: update.leaf, offset: 0, shape: shapeOf(update.leaf.type), dtype: update.leaf.type.dtype }));
+  }
+  for (const value of [...values].reverse()) {
+    const pieces = stored.has(value) && !host.has(value) ? partition(nest(value)) : null;
+    if (pieces === null) continue;
+    const row = elements(value.type) / value.type.dims[0]!.extent;
+    const whole: Value[] = [];
+    for (const { operand, start } of pieces) {
+      const part = value.operands[operand]!;
+      const base = contiguousBase(part, lowering);
+      if (base !== null && !host.has(base) && !homes.has(base)) {
+        stored.add(base);
+        homes.set(base, { root: value, offset: start * row });
+        whole.push(base);
+      } else drafts.push(copy(lowering, part, { root: value, offset: start * row, shape: shapeOf(part.type), dtype: value.type.dtype }));
+    }
+    parts.set(value, whole);
+  }
+  for (const value of homes.keys()) required.add(value);
+  for (const { value } of entry.results) required.add(placeOf(value, lowering)?.root ?? value);
+
+  const scalars = values.filter(value => host.has(value) && stored.has(value));
+  if (scalars.length > 0) drafts.push(hostDraft(lowering, scalars));
+  for (const value of values) if (stored.has(value) && !host.has(value) && !parts.has(value)) drafts.push(draft(lowering, value));
+  return { drafts, homes, required, parts };
+}
+
+/** What a value is a plain reinterpretation of, when it covers all of it: the value to compute in place. Leaves are not. */
+function contiguousBase(value: Value, lowering: Lowering): Value | null {
+  let base = value;
+  while (base.op !== null && !lowering.stored.has(base)) {
+    const { body, combine, scatter } = lowering.nest(base);
+    if (combine !== null || scatter || body.kind !== 'load') return base;
+    const operand = base.operands[body.operand]!;
+    if (elements(operand.type) !== elements(base.type)) return base;
+    // A permuted view is computed, not reinterpreted: it is a base of its own.
+    const probe = { ...lowering, stored: new Set([operand]) };
+    if (placeOf(base, probe)?.root !== operand) return base;
+    base = operand;
+  }
+  return base.op === null ? null : base;
+}
+
+function draft(lowering: Lowering, value: Value): Draft {
+  const nest = lowering.nest(value);
+  const output: Source = { root: value, offset: 0, shape: shapeOf(value.type), dtype: value.type.dtype };
+  const { axes, space, reduce } = withoutOnes(nest.space, nest.reduce);
+  const { body: expand, sources } = expansion(lowering, [...space, ...reduce]);
+  const body = expand(value, nest, axes);
+  const at = axes.slice(0, nest.space.length);
+  const base = { sources, outputs: [output], values: [value], host: false };
+  if (nest.scatter) {
+    const { shape, at: target } = nest.scatter;
+    const positions = target.map((index): Index => ('gathered' in index ? { gathered: expand(value, { ...nest, body: index.gathered }, axes) } : substitute(index, axes)!));
+    const steps: readonly Step[] = [{ kind: 'clear', output: 0 }, { kind: 'store', output: 0, axes: space, at: positions, body, accumulate: true, joined: false }];
+    return { ...base, space: [], outputs: [{ ...output, shape }], steps };
+  }
+  if (nest.combine === null) return { ...base, space, steps: [{ kind: 'store', output: 0, axes: [], at, body, accumulate: false, joined: false }] };
+  return {
+    ...base, space,
+    steps: [
+      { kind: 'reduce', local: 0, axes: reduce, combine: nest.combine, body },
+      { kind: 'store', output: 0, axes: [], at, body: { kind: 'local', local: 0 }, accumulate: false, joined: false },
+    ],
+  };
+}
+
+/** Axes of one iteration are no loops: what is left, and what each axis of the nest is in it. */
+function withoutOnes(space: Shape, reduce: Shape): { readonly axes: readonly Affine[]; readonly space: Shape; readonly reduce: Shape } {
+  let next = 0;
+  const axes = [...space, ...reduce].map(extent => (extent === 1 ? fixed(0) : axisAt(next++)));
+  return { axes, space: space.filter(extent => extent !== 1), reduce: reduce.filter(extent => extent !== 1) };
+}
+
+/** A kernel that computes a value straight into part of another's memory. */
+function copy(lowering: Lowering, value: Value, output: Source): Draft {
+  const shape = shapeOf(value.type);
+  const { axes: at, space } = withoutOnes(shape, []);
+  const { expression, sources } = expansion(lowering, space);
+  const body = expression(value, at);
+  return { space, sources, outputs: [{ ...output, shape }], steps: [{ kind: 'store', output: 0, axes: [], at, body, accumulate: false, joined: false }], values: [value], host: false };
+}
+
+function hostDraft(lowering: Lowering, scalars: readonly Value[]): Draft {
+  // Nothing on the host is rounded to f32 on the way: every scalar is written out from the leaves.
+  const { expression, sources } = expansion({ ...lowering, stored: new Set() }, []);
+  const steps = scalars.map((value, output): Step => ({ kind: 'store', output, axes: [], at: [], body: expression(value, []), accumulate: false, joined: output > 0 }));
+  const outputs = scalars.map((value): Source => ({ root: value, offset: 0, shape: [], dtype: value.type.dtype }));
+  return { space: [], sources, outputs, steps, values: scalars, host: true };
+}
+
+/** An update in place whose leaf is still read, in its old state, by something that needs the new one, or elsewhere in the same kernel. */
+function firstConflict(lowering: Lowering, built: Built, copied: ReadonlySet<Update>): Update | null {
+  const readers = new Map<Value, Draft[]>();
+  for (const each of built.drafts) for (const source of each.sources) readers.set(source.root, [...(readers.get(source.root) ?? []), each]);
+  for (const update of lowering.entry.updates) {
+    if (copied.has(update)) continue;
+    const written = [...built.homes].filter(([, home]) => leafOf(home, built.homes) === update.leaf).map(([value]) => value);
+    const after = downstream(new Set(written), built, readers);
+    for (const reader of readers.get(update.leaf) ?? []) {
+      const writes = reader.outputs.some(output => written.includes(output.root));
+      if (writes ? !readsInPlace(reader, update.leaf) : after.has(reader)) return update;
+    }
+  }
+  return null;
+}
+
+function leafOf(home: Home, homes: ReadonlyMap<Value, Home>): Value {
+  const next = homes.get(home.root);
+  return next ? leafOf(next, homes) : home.root;
+}
+
+function downstream(from: ReadonlySet<Value>, built: Built, readers: ReadonlyMap<Value, readonly Draft[]>): Set<Draft> {
+  const result = new Set<Draft>();
+  const pending = [...from];
+  const seen = new Set<Value>(pending);
+  const visit = (value: Value): void => {
+    if (!seen.has(value)) {
+      seen.add(value);
+      pending.push(value);
+    }
+  };
+  while (pending.length > 0) {
+    const value = pending.pop()!;
+    for (const [whole, pieces] of built.parts) if (pieces.includes(value)) visit(whole);
+    for (const reader of readers.get(value) ?? []) {
+      result.add(reader);
+      for (const output of reader.outputs) visit(output.root);
+    }
+  }
+  return result;
+}
+
+/** Every load of the leaf is at the element that the kernel's store replaces. */
+function readsInPlace(reader: Draft, leaf: Value): boolean {
+  const store = reader.steps.find(step => step.kind === 'store')!;
+  const target = linear({ ...reader.outputs[0]!, offset: 0 }, store.at);
+  return reader.steps.every(step => loadsOf(stepBody(step) ?? { kind: 'constant', value: 0, dtype: 'f32' }).every(load => {
+    const source = reader.sources[load.operand]!;
+    if (source.root !== leaf) return true;
+    const address = linear(source, load.at);
+    return step.kind === 'store' && address !== null && target !== null && JSON.stringify(address) === JSON.stringify(target);
+  }));
+}
+

@@ -1,0 +1,132 @@
+/**
+ * One entry's values as loop nests, and which of them get memory: results, what is reduced or scattered, and what would be
+ * computed over and again if it were not stored. The rest is computed where it is used.
+ */
+import { plainAxis } from '../ir/affine.ts';
+import { entryRoots, topological, type Entry, type Placement, type Value } from '../ir/graph.ts';
+import { parts, type Instruction, type Nest, type Scalar } from '../ir/nest.ts';
+import { elements, size } from '../ir/type.ts';
+import { isPrimitive } from '../ops/define.ts';
+import { placeOf } from './expand.ts';
+
+export interface Lowering {
+  readonly entry: Entry;
+  /** In topological order, leaves included. */
+  readonly values: readonly Value[];
+  readonly nest: (value: Value) => Nest;
+  /** Scalars that depend on nothing but `seed`, `step` and `steps`: the host computes them, in double precision. */
+  readonly host: ReadonlySet<Value>;
+  /** Leaves are not among them; they have their memory anyway. Grows while kernels are built. */
+  readonly stored: Set<Value>;
+  /** The named tensors inside leaves. */
+  readonly placements: readonly Placement[];
+}
+
+/** Values cheaper than this (instructions and loads) are computed again rather than stored, for a few uses. */
+const cheap = 4;
+const fewUses = 4;
+
+export function lower(entry: Entry, placements: readonly Placement[]): Lowering {
+  const roots = entryRoots(entry);
+  const values = topological(roots);
+  const nests = new Map<Value, Nest>();
+  const nest = (value: Value): Nest => {
+    const known = nests.get(value);
+    if (known) return known;
+    const definition = value.op!.definition;
+    if (!isPrimitive(definition)) throw new Error(`composite \`${definition.name}\` in a graph`);
+    const made = definition.lower(value.operands.map(operand => operand.type), value.attrs, value.type);
+    nests.set(value, made);
+    return made;
+  };
+  const host = hostValues(values, nest);
+  const lowering: Lowering = { entry, values, nest, host, stored: new Set(), placements };
+  for (const value of values) {
+    if (value.op === null || host.has(value)) continue;
+    if (nest(value).combine !== null || nest(value).scatter || partition(nest(value)) !== null) lowering.stored.add(value);
+  }
+  for (const root of roots) if (root.op !== null && placeOf(root, lowering) === null) lowering.stored.add(root);
+  for (const value of values) if (host.has(value) && (roots.includes(value) || values.some(user => !host.has(user) && user.operands.includes(value)))) lowering.stored.add(value);
+  storeWhatIsExpensive(lowering);
+  return lowering;
+}
+
+function hostValues(values: readonly Value[], nest: (value: Value) => Nest): Set<Value> {
+  const host = new Set<Value>();
+  const scalars = new Set(['seed', 'step', 'steps']);
+  for (const value of values) {
+    if (value.op === null ? scalars.has(value.leaf!.role) : value.type.dims.length === 0 && value.operands.length > 0 && value.operands.every(operand => host.has(operand) || isConstant(operand, nest))) host.add(value);
+  }
+  return new Set([...host].filter(value => value.op !== null));
+}
+
+const isConstant = (value: Value, nest: (value: Value) => Nest): boolean => value.op !== null && value.operands.length === 0 && nest(value).body.kind === 'constant';
+
+/** From the results backwards: how often an element would be computed if its value were not stored, against what that costs. */
+function storeWhatIsExpensive(lowering: Lowering): void {
+  const { values, nest, host, stored } = lowering;
+  const demand = new Map<Value, number>();
+  const costs = new Map<Value, Cost>();
+  const cost = (value: Value): Cost => {
+    if (value.op === null || stored.has(value)) return { work: 0, loads: elements(value.type) > 1 ? 1 : 0, random: false };
+    const known = costs.get(value);
+    if (known) return known;
+    const body = nest(value).body;
+    const inner = value.operands.map(cost);
+    const own = { work: work(body) + inner.reduce((sum, c) => sum + c.work, 0), loads: inner.reduce((sum, c) => sum + c.loads, 0), random: usesRandom(body) || inner.some(c => c.random) };
+    costs.set(value, own);
+    return own;
+  };
+  // Users come after operands, so that backwards every user is settled before its operands.
+  for (const value of [...values].reverse()) {
+    if (value.op === null || host.has(value)) continue;
+    const own = demand.get(value) ?? 0;
+    if (!stored.has(value) && placeOf(value, lowering) === null && own > elements(value.type)) {
+      const { work: instructions, loads, random } = cost(value);
+      const times = own / elements(value.type);
+      const again = (instructions + loads <= cheap && times <= fewUses) || instructions === 0 || (random && loads === 0);
+      if (!again) stored.add(value);
+    }
+    const evaluations = stored.has(value) ? size(nest(value).space) * size(nest(value).reduce) : own;
+    for (const operand of value.operands) demand.set(operand, (demand.get(operand) ?? 0) + evaluations);
+  }
+}
+
+interface Cost {
+  readonly work: number;
+  readonly loads: number;
+  readonly random: boolean;
+}
+
+const slow: Partial<Record<Instruction, number>> = { exp: 8, log: 8, tanh: 8, erf: 12, sin: 8, cos: 8, pow: 12, random: 30, div: 2, sqrt: 2, mod: 4, to_f32: 0, to_i32: 0, to_u8: 0 };
+
+function work(scalar: Scalar): number {
+  const own = scalar.kind === 'apply' ? slow[scalar.instruction] ?? 1 : scalar.kind === 'guard' ? 2 : 0;
+  return parts(scalar).reduce((sum, part) => sum + work(part), own);
+}
+
+const usesRandom = (scalar: Scalar): boolean => (scalar.kind === 'apply' && scalar.instruction === 'random') || parts(scalar).some(usesRandom);
+
+/**
+ * When a nest is nothing but its operands one after the other along the first axis: the first row of each. Then each operand can be
+ * computed where it belongs, and putting them together takes no kernel.
+ */
+export function partition(nest: Nest): readonly { readonly operand: number; readonly start: number }[] | null {
+  if (nest.combine !== null || nest.scatter || nest.space.length === 0) return null;
+  const pieces: { operand: number; start: number }[] = [];
+  let rest = nest.body;
+  let covered = 0;
+  while (rest.kind === 'guard') {
+    const [check] = rest.at;
+    const { then } = rest;
+    if (rest.at.length !== 1 || then.kind !== 'load') return null;
+    const { index, extent } = check!;
+    const leads = index.divisor === 1 && index.terms.length === 1 && index.terms[0]!.axis === 0 && index.terms[0]!.times === 1 && index.offset === -covered;
+    const straight = then.at.every((at, d) => !('gathered' in at) && (d === 0 ? at.offset === -covered && at.terms.length === 1 && at.terms[0]!.axis === 0 && at.terms[0]!.times === 1 && at.divisor === 1 : plainAxis(at) === d));
+    if (!leads || !straight) return null;
+    pieces.push({ operand: then.operand, start: covered });
+    covered += extent;
+    rest = rest.otherwise;
+  }
+  return pieces.length > 0 && covered === nest.space[0] ? pieces : null;
+}

@@ -1,0 +1,112 @@
+/**
+ * One static arena: leaves keep their place for good, everything else of an entry gets an offset for as long as it lives, and the
+ * transients of different entries share the same bytes. A result takes the memory of an operand that dies with it, where no
+ * iteration disturbs another.
+ */
+import type { Value } from '../ir/graph.ts';
+import { bytes, elementBytes } from '../ir/type.ts';
+import type { Built } from './build.ts';
+import { linear, loadsOf, stepBody, type Draft } from './draft.ts';
+
+/** Bytes to which every buffer is aligned: a cache line, and the widest vector. */
+export const alignment = 64;
+export const aligned = (offset: number): number => Math.ceil(offset / alignment) * alignment;
+
+/** The value that owns the memory in which a value lives, and how many elements into it. */
+export interface Residence {
+  readonly owner: Value;
+  readonly offset: number;
+}
+
+export interface Lifetime {
+  readonly owner: Value;
+  readonly bytes: number;
+  readonly first: number;
+  readonly last: number;
+}
+
+export interface EntryMemory {
+  readonly residence: (value: Value) => Residence;
+  /** Of everything that lives within the entry. */
+  readonly lifetimes: readonly Lifetime[];
+}
+
+export function residences(built: Built, order: readonly Draft[]): EntryMemory {
+  const shares = inPlace(built, order);
+  const residence = (value: Value): Residence => {
+    const home = built.homes.get(value) ?? shares.get(value);
+    if (home === undefined) return { owner: value, offset: 0 };
+    const outer = residence(home.root);
+    return { owner: outer.owner, offset: outer.offset + home.offset };
+  };
+  const lifetimes = new Map<Value, Lifetime>();
+  const touch = (value: Value, call: number): void => {
+    const { owner } = residence(value);
+    if (owner.op === null) return;
+    const known = lifetimes.get(owner);
+    lifetimes.set(owner, { owner, bytes: bytes(owner.type), first: Math.min(known?.first ?? call, call), last: Math.max(known?.last ?? call, call) });
+  };
+  order.forEach((draft, call) => {
+    for (const { root } of [...draft.sources, ...draft.outputs]) touch(root, call);
+  });
+  for (const value of built.required) if (!built.homes.has(value)) touch(value, order.length);
+  return { residence, lifetimes: [...lifetimes.values()] };
+}
+
+/** Values that take over the memory of an operand read for the last time where they are written. */
+function inPlace(built: Built, order: readonly Draft[]): Map<Value, { readonly root: Value; readonly offset: number }> {
+  const lastRead = new Map<Value, number>();
+  order.forEach((draft, call) => {
+    for (const { root } of draft.sources) lastRead.set(root, call);
+  });
+  const result = new Map<Value, { root: Value; offset: number }>();
+  const taken = new Set<Value>();
+  order.forEach((draft, call) => {
+    for (const output of draft.outputs) {
+      if (built.homes.has(output.root) || output.offset !== 0 || bytes(output.root.type) < alignment) continue;
+      const candidate = draft.sources.find(source =>
+        source.root.op !== null && lastRead.get(source.root) === call && !taken.has(source.root) && !built.homes.has(source.root)
+        && !built.required.has(source.root) && !built.parts.has(source.root) && !draft.outputs.some(other => other.root === source.root)
+        && elementBytes(source.dtype) === elementBytes(output.dtype) && bytes(source.root.type) === bytes(output.root.type)
+        && readsAtStore(draft, source.root, output.root));
+      if (!candidate) continue;
+      result.set(output.root, { root: candidate.root, offset: 0 });
+      taken.add(candidate.root);
+    }
+  });
+  return result;
+}
+
+/** Every load of `read` is, in the very step that stores `written`, at the element that is stored. */
+function readsAtStore(draft: Draft, read: Value, written: Value): boolean {
+  const store = draft.steps.findIndex(step => step.kind === 'store' && draft.outputs[step.output]!.root === written);
+  const at = draft.steps[store];
+  if (at === undefined || at.kind !== 'store' || at.accumulate) return false;
+  const target = linear(draft.outputs[at.output]!, at.at);
+  return draft.steps.every((step, i) => {
+    const body = stepBody(step);
+    return body === null || loadsOf(body).every(load => {
+      const source = draft.sources[load.operand]!;
+      if (source.root !== read) return true;
+      const address = linear(source, load.at);
+      return i === store && address !== null && target !== null && JSON.stringify(address) === JSON.stringify(target);
+    });
+  });
+}
+
+/** Offsets by size, largest first, each at the lowest place that is free while it lives (Pisarchyk & Lee 2020, greedy by size). */
+export function assign(lifetimes: readonly Lifetime[]): ReadonlyMap<Value, number> {
+  const placed: { readonly lifetime: Lifetime; readonly start: number; readonly end: number }[] = [];
+  const offsets = new Map<Value, number>();
+  for (const lifetime of [...lifetimes].sort((a, b) => b.bytes - a.bytes || a.first - b.first)) {
+    const busy = placed.filter(other => other.lifetime.first <= lifetime.last && lifetime.first <= other.lifetime.last).sort((a, b) => a.start - b.start);
+    let start = 0;
+    for (const other of busy) {
+      if (start + lifetime.bytes <= other.start) break;
+      start = Math.max(start, aligned(other.end));
+    }
+    placed.push({ lifetime, start, end: start + lifetime.bytes });
+    offsets.set(lifetime.owner, start);
+  }
+  return offsets;
+}

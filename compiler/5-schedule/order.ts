@@ -1,0 +1,121 @@
+/**
+ * What must come before what: a kernel after those that write what it reads, and one that overwrites a leaf after every other that
+ * still reads the leaf. Kept up to date while kernels are joined, and put in an order that keeps little memory alive.
+ */
+import type { Value } from '../ir/graph.ts';
+import { bytes } from '../ir/type.ts';
+import type { Built } from './build.ts';
+import type { Draft } from './draft.ts';
+
+export interface Successors {
+  /** Kernels that are left, every one after what it needs. */
+  readonly inOrder: () => readonly Draft[];
+  readonly alive: (draft: Draft) => boolean;
+  /** Kernels that write what this one reads, and nothing else. */
+  readonly producers: (draft: Draft) => readonly Draft[];
+  /** Whether some other kernel has to run after the first and before the second. */
+  readonly pathBetween: (first: Draft, second: Draft) => boolean;
+  readonly readOnlyBy: (value: Value, first: Draft, second: Draft) => boolean;
+  readonly replace: (first: Draft, second: Draft, joined: Draft) => void;
+}
+
+export function successors(built: Built): Successors {
+  const live = new Set(built.drafts);
+  const writers = new Map<Value, Set<Draft>>();
+  const readers = new Map<Value, Set<Draft>>();
+  const overwritten = (value: Value): Value => {
+    const home = built.homes.get(value);
+    return home ? overwritten(home.root) : value;
+  };
+  const put = (map: Map<Value, Set<Draft>>, key: Value, draft: Draft): void => {
+    map.set(key, (map.get(key) ?? new Set()).add(draft));
+  };
+  const register = (draft: Draft): void => {
+    for (const { root } of draft.sources) put(readers, root, draft);
+    for (const { root } of draft.outputs) put(writers, root, draft);
+  };
+  for (const draft of live) register(draft);
+  const writersOf = (value: Value): readonly Draft[] => {
+    const parts = built.parts.get(value);
+    if (value.op === null) return [];
+    return [...(writers.get(value) ?? []), ...(parts ?? []).flatMap(writersOf)];
+  };
+  const producers = (draft: Draft): readonly Draft[] => [...new Set(draft.sources.flatMap(source => writersOf(source.root)))];
+  const before = (draft: Draft): readonly Draft[] => {
+    const result = new Set(producers(draft));
+    for (const { root } of draft.outputs) {
+      const leaf = overwritten(root);
+      if (leaf.op === null) for (const reader of readers.get(leaf) ?? []) result.add(reader);
+    }
+    result.delete(draft);
+    return [...result];
+  };
+  return {
+    inOrder: () => arrange([...live], before, built),
+    alive: draft => live.has(draft),
+    producers,
+    pathBetween: (first, second) => {
+      const seen = new Set<Draft>([first]);
+      const pending = before(second).filter(draft => draft !== first);
+      while (pending.length > 0) {
+        const draft = pending.pop()!;
+        if (seen.has(draft)) continue;
+        seen.add(draft);
+        for (const earlier of before(draft)) {
+          if (earlier === first) return true;
+          pending.push(earlier);
+        }
+      }
+      return false;
+    },
+    readOnlyBy: (value, first, second) => [...(readers.get(value) ?? [])].every(reader => reader === first || reader === second),
+    replace: (first, second, joined) => {
+      for (const draft of [first, second]) {
+        live.delete(draft);
+        for (const { root } of draft.sources) readers.get(root)!.delete(draft);
+        for (const { root } of draft.outputs) writers.get(root)!.delete(draft);
+      }
+      live.add(joined);
+      register(joined);
+    },
+  };
+}
+
+/** List scheduling: of the kernels that may run, the one that leaves the least memory alive; ties in the order of the graph. */
+function arrange(drafts: readonly Draft[], before: (draft: Draft) => readonly Draft[], built: Built): Draft[] {
+  const position = new Map(drafts.map((draft, i) => [draft, i]));
+  const waiting = new Map(drafts.map(draft => [draft, new Set(before(draft))]));
+  const followers = new Map<Draft, Draft[]>();
+  for (const [draft, earlier] of waiting) for (const other of earlier) followers.set(other, [...(followers.get(other) ?? []), draft]);
+  const uses = new Map<Value, number>();
+  const transient = (value: Value): boolean => value.op !== null && !built.required.has(value) && !built.parts.has(value);
+  for (const draft of drafts) for (const root of new Set(draft.sources.map(source => source.root))) uses.set(root, (uses.get(root) ?? 0) + 1);
+  const growth = (draft: Draft): number => {
+    const made = draft.outputs.reduce((sum, output) => sum + (transient(output.root) ? bytes(output.root.type) : 0), 0);
+    const freed = [...new Set(draft.sources.map(source => source.root))].reduce((sum, root) => sum + (transient(root) && uses.get(root) === 1 ? bytes(root.type) : 0), 0);
+    return made - freed;
+  };
+  const ready = drafts.filter(draft => waiting.get(draft)!.size === 0);
+  const order: Draft[] = [];
+  while (ready.length > 0) {
+    let best = 0;
+    let least = growth(ready[0]!);
+    for (let i = 1; i < ready.length; i++) {
+      const own = growth(ready[i]!);
+      if (own < least || (own === least && position.get(ready[i]!)! < position.get(ready[best]!)!)) {
+        best = i;
+        least = own;
+      }
+    }
+    const [draft] = ready.splice(best, 1);
+    order.push(draft!);
+    for (const root of new Set(draft!.sources.map(source => source.root))) uses.set(root, uses.get(root)! - 1);
+    for (const follower of followers.get(draft!) ?? []) {
+      const left = waiting.get(follower)!;
+      left.delete(draft!);
+      if (left.size === 0) ready.push(follower);
+    }
+  }
+  if (order.length !== drafts.length) throw new Error('kernels wait for each other');
+  return order;
+}

@@ -1,0 +1,128 @@
+/**
+ * From a graph to a program: each entry's values become kernels, kernels are joined and put in order, every stored value gets its
+ * bytes in one arena, and equal kernels become one template that is called with different offsets.
+ */
+import type { Graph, Leaf, Value } from '../ir/graph.ts';
+import { instructionCount } from '../ir/nest.ts';
+import type { Access, Buffer, Call, Kernel, Program, ProgramEntry, Step, TensorPlace } from '../ir/program.ts';
+import { bytes, elementBytes, shapeOf, size, type Shape } from '../ir/type.ts';
+import { build } from './build.ts';
+import { stepBody, type Draft, type Source } from './draft.ts';
+import { placeOf } from './expand.ts';
+import { fuse } from './fuse.ts';
+import { lower, type Lowering } from './lower.ts';
+import { aligned, assign, residences } from './memory.ts';
+import { accessNames, bufferName, kernelName, uniqueNames } from './names.ts';
+
+/** `inputs` are the model's, in the order in which a program lists them; their leaves give the extents of a whole batch. */
+export function schedule(graph: Graph, inputs: readonly Value[]): Program {
+  const entries = graph.entries.map(entry => {
+    const lowering = lower(entry, graph.placements);
+    const built = build(lowering);
+    const order = fuse(built);
+    return { lowering, built, order, memory: residences(built, order) };
+  });
+
+  const buffers: Buffer[] = [];
+  const unique = uniqueNames();
+  let end = 0;
+  const allocate = (name: string, value: Value, role: Buffer['role']): number => {
+    const offset = aligned(end);
+    end = offset + bytes(value.type);
+    buffers.push({ name: unique(name), dtype: value.type.dtype, shape: shapeOf(value.type), offset, bytes: bytes(value.type), role, lifetime: null, origin: value.origin });
+    return buffers.length - 1;
+  };
+  // Leaves are told apart by role and name: entries have input leaves of their own, the first of which is the largest.
+  const leafBuffers = new Map<string, number>();
+  const leafBuffer = (value: Value): number => {
+    const key = `${value.leaf!.role} ${value.leaf!.name}`;
+    if (!leafBuffers.has(key)) leafBuffers.set(key, allocate(value.leaf!.name, value, leafRole(value.leaf!)));
+    return leafBuffers.get(key)!;
+  };
+  for (const placement of graph.placements) leafBuffer(placement.leaf);
+  for (const input of inputs) leafBuffer(input);
+  for (const { lowering } of entries) for (const value of lowering.values) if (value.op === null) leafBuffer(value);
+  for (const { lowering } of entries) for (const update of lowering.entry.updates) leafBuffer(update.leaf);
+
+  const persistent = aligned(end);
+  const templates = new Map<string, number>();
+  const kernels: Kernel[] = [];
+  const kernelNames = uniqueNames();
+  const programEntries = entries.map(({ lowering, order, memory }): ProgramEntry => {
+    const offsets = assign(memory.lifetimes);
+    const owned = new Map<Value, number>();
+    for (const { owner, bytes: length, first, last } of memory.lifetimes) {
+      const offset = persistent + offsets.get(owner)!;
+      end = Math.max(end, offset + length);
+      buffers.push({
+        name: unique(bufferName(owner)), dtype: owner.type.dtype, shape: shapeOf(owner.type), offset, bytes: length, role: 'transient', lifetime: [first, last], origin: owner.origin,
+      });
+      owned.set(owner, buffers.length - 1);
+    }
+    const locate = (source: Source): { readonly buffer: number; readonly offset: number } => {
+      const { owner, offset } = memory.residence(source.root);
+      const buffer = owner.op === null ? leafBuffer(owner) : owned.get(owner)!;
+      return { buffer, offset: buffers[buffer]!.offset / elementBytes(source.dtype) + offset + source.offset };
+    };
+    const calls = order.map((draft): Call => {
+      const names = accessNames(draft, graph.placements);
+      const access = (source: Source, i: number): Access => ({ name: names[i]!, dtype: source.dtype, shape: source.shape });
+      const accesses = [...draft.sources, ...draft.outputs].map(access);
+      const operands = accesses.slice(0, draft.sources.length);
+      const outputs = accesses.slice(draft.sources.length);
+      const plain = ({ dtype, shape }: Access): object => ({ dtype, shape });
+      const key = JSON.stringify([draft.space, draft.steps, operands.map(plain), outputs.map(plain), draft.host]);
+      if (!templates.has(key)) {
+        templates.set(key, kernels.length);
+        kernels.push({ name: kernelNames(kernelName(draft)), space: draft.space, operands, outputs, steps: draft.steps, host: draft.host, flops: flops(draft) });
+      }
+      const places = [...draft.sources, ...draft.outputs].map(locate);
+      return {
+        kernel: templates.get(key)!,
+        offsets: places.map(place => place.offset),
+        reads: places.slice(0, draft.sources.length).map(place => place.buffer),
+        writes: places.slice(draft.sources.length).map(place => place.buffer),
+        origins: draft.values.flatMap(value => (value.origin ? [value.origin] : [])),
+      };
+    });
+    return { name: lowering.entry.name, calls, results: lowering.entry.results.map(({ name, value }) => ({ name, ...result(value, lowering, locate) })) };
+  });
+
+  const placed = (role: 'parameter' | 'gradient' | 'state'): TensorPlace[] => graph.placements.filter(placement => placement.role === role).map(({ name, type, leaf, offset }) => ({
+    name, dtype: type.dtype, shape: shapeOf(type), offset: buffers[leafBuffer(leaf)]!.offset + offset * elementBytes(type.dtype),
+  }));
+  const scalar = (role: 'seed' | 'step' | 'steps'): TensorPlace => {
+    const leaf: Value = { op: null, leaf: { role, name: role }, operands: [], attrs: {}, type: { dtype: 'i32', dims: [] }, origin: null };
+    const known = leafBuffers.get(`${role} ${role}`) ?? leafBuffer(leaf);
+    return { name: role, dtype: 'i32', shape: [], offset: buffers[known]!.offset };
+  };
+  const scalars = [scalar('seed'), scalar('step'), scalar('steps')];
+  return {
+    buffers, kernels, entries: programEntries, arenaBytes: aligned(end),
+    inputs: inputs.map(input => ({ name: input.leaf!.name, dtype: input.type.dtype, shape: shapeOf(input.type), offset: buffers[leafBuffer(input)]!.offset })),
+    parameters: placed('parameter'), gradients: placed('gradient'), states: placed('state'), scalars,
+  };
+}
+
+function result(value: Value, lowering: Lowering, locate: (source: Source) => { readonly buffer: number; readonly offset: number }): Omit<TensorPlace, 'name'> {
+  const place = placeOf(value, lowering) ?? { root: value, offset: 0 };
+  const { offset } = locate({ ...place, shape: shapeOf(value.type), dtype: value.type.dtype });
+  return { dtype: value.type.dtype, shape: shapeOf(value.type), offset: offset * elementBytes(value.type.dtype) };
+}
+
+/** Arithmetic of one call: every step's body and combination over all its iterations, shared parts counted once. */
+function flops(draft: Draft): number {
+  const outer = size(draft.space);
+  return draft.steps.reduce((sum, step) => {
+    const body = stepBody(step);
+    if (body === null) return sum;
+    const combined = step.kind === 'reduce' || (step.kind === 'store' && step.accumulate) ? 1 : 0;
+    return sum + outer * size(iterated(step)) * (instructionCount(body) + combined);
+  }, 0);
+}
+
+const iterated = (step: Step): Shape => (step.kind === 'clear' ? [] : step.axes);
+
+const leafRole = (leaf: Leaf): Buffer['role'] =>
+  leaf.role === 'input' || leaf.role === 'parameter' ? leaf.role : leaf.role === 'gradient' || leaf.role === 'state' ? 'state' : 'scalar';
+

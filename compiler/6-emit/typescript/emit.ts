@@ -1,0 +1,248 @@
+/**
+ * A compiled model as one standalone program, written to be read: what it is and costs, its memory, one function for each kernel
+ * under the lines it came from, the entries as lists of calls, the typed interface, and the parts of the runtime that it reaches.
+ * Nothing from a model's file becomes code: names become identifiers of letters and digits, everything else string literals.
+ */
+import { createHash } from 'node:crypto';
+import { entryRoots, topological, type Origin } from '../../ir/graph.ts';
+import type { File } from '../../1-parse/ast.ts';
+import type { Model } from '../../ir/model.ts';
+import type { Call, Program, ProgramEntry, TensorPlace } from '../../ir/program.ts';
+import { elementBytes, size, type DType } from '../../ir/type.ts';
+import { place } from '../../source/text.ts';
+import { arrayOf } from './arrays.ts';
+import { kernelText } from './kernel.ts';
+import { identifiersIn, reached, readRuntime, withoutTypes } from './runtime.ts';
+
+export interface EmitOptions {
+  /** Plain JavaScript, for engines that do not strip types. */
+  readonly javascript: boolean;
+  /** Check every kernel's results, so that the first that is not finite is named. */
+  readonly debugNan: boolean;
+}
+
+/** The text of the program; the levels come from a compilation through `schedule`. */
+export function emit(levels: { readonly file: File; readonly model?: Model; readonly program?: Program }, options: EmitOptions): string {
+  if (!levels.model || !levels.program) throw new Error('only a scheduled model can be emitted');
+  const { model } = levels;
+  const runtime = readRuntime();
+  const program = withFreeNames(levels.program, new Set([...runtime.declarations.map(declaration => declaration.name), ...runtime.imports.keys(), ...ownNames]));
+  const source = levels.file.span.file;
+  const hash = createHash('sha256').update(source.text).digest('hex').slice(0, 16);
+  const names = constantNames(program);
+  const body = [
+    memoryText(program, names),
+    kernelsText(program),
+    entriesText(program, names, options),
+    programText(model, program, hash, source.text.length),
+    interfaceText(model, program),
+  ].join('\n\n');
+  const { declarations, imports } = reached(runtime, new Set([...identifiersIn(body), 'main', 'realpathSync']));
+  const start = [
+    '// Runs when this file is started, not when it is imported.',
+    'if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === import.meta.filename) await main(program, process.argv.slice(2));',
+  ].join('\n');
+  const text = [
+    headerText(model, program, source.path, hash),
+    imports.join('\n'),
+    body,
+    section('The runtime: data, training loop, files'),
+    ...declarations.map(declaration => declaration.text),
+    start,
+  ].join('\n\n');
+  return options.javascript ? withoutTypes(text) : `${text}\n`;
+}
+
+/** What the emitted text declares itself. */
+const ownNames = ['memory', 'f32', 'i32', 'u8', 'program', 'predict', 'train', 'evaluate', 'load', 'save', 'main'];
+
+/** Kernels whose name something else in the program has are called `…_kernel`. */
+const withFreeNames = (program: Program, taken: ReadonlySet<string>): Program =>
+  ({ ...program, kernels: program.kernels.map(kernel => (taken.has(kernel.name) ? { ...kernel, name: `${kernel.name}_kernel` } : kernel)) });
+
+const section = (title: string): string => `// ── ${title} ${'─'.repeat(Math.max(0, 116 - title.length))}`;
+/** A string of the user's as a literal; the comment it may stand in cannot be ended by it. */
+const literal = (text: string): string => JSON.stringify(text).replaceAll('\u2028', '\\u2028').replaceAll('\u2029', '\\u2029');
+const comment = (text: string): string => text.replaceAll('*/', '* /').replaceAll(/[\r\n\u2028\u2029]+/g, ' ');
+
+function headerText(model: Model, program: Program, path: string, hash: string): string {
+  const train = program.entries.find(entry => entry.name === 'train');
+  const flops = train?.calls.reduce((sum, call) => sum + program.kernels[call.kernel]!.flops, 0) ?? 0;
+  const count = program.parameters.reduce((sum, parameter) => sum + size(parameter.shape), 0);
+  const width = Math.max(0, ...program.parameters.map(parameter => parameter.name.length));
+  return [
+    '/**',
+    ` * ${comment(model.name)}${model.doc ? `: ${comment(model.doc)}` : ''}`,
+    ' *',
+    ` * Written by nabla from ${comment(path)} (sha256 ${hash}…). Start it to train: \`node <this file>\`, \`--help\` for more.`,
+    ` * Batch ${model.batch}; ${group(flops)} floating-point operations a step; ${group(program.arenaBytes)} bytes of memory in all, none allocated while training.`,
+    ` * ${group(count)} parameters:`,
+    ...program.parameters.map(parameter => ` *   ${comment(parameter.name).padEnd(width)}  ${parameter.dtype}[${parameter.shape.join(', ')}]`),
+    ' */',
+  ].join('\n');
+}
+
+const group = (value: number): string => Math.round(value).toLocaleString('en-US');
+
+/** A constant for each buffer: its first element, in units of its own element size. */
+function constantNames(program: Program): readonly string[] {
+  const used = new Set<string>();
+  return program.buffers.map(buffer => {
+    const base = `at_${buffer.name.replace(/[^A-Za-z0-9]+/g, '_')}`;
+    let name = base;
+    for (let i = 2; used.has(name); i++) name = `${base}_${i}`;
+    used.add(name);
+    return name;
+  });
+}
+
+function memoryText(program: Program, names: readonly string[]): string {
+  const lines = program.buffers.map((buffer, i) => {
+    const until = buffer.lifetime ? '' : ` // ${buffer.role}`;
+    return `const ${names[i]} = ${buffer.offset / elementBytes(buffer.dtype)};${until}`;
+  });
+  return [
+    section('Memory'),
+    `const memory = new ArrayBuffer(${program.arenaBytes});`,
+    'const f32 = new Float32Array(memory);',
+    'const i32 = new Int32Array(memory);',
+    'const u8 = new Uint8Array(memory);',
+    '',
+    '// Where each buffer begins, counted in its own elements. Buffers that are never needed at once share places.',
+    ...lines,
+  ].join('\n');
+}
+
+function kernelsText(program: Program): string {
+  const origins = new Map<number, Origin[]>();
+  for (const entry of program.entries) for (const call of entry.calls) origins.set(call.kernel, [...(origins.get(call.kernel) ?? []), ...call.origins]);
+  return [section('Kernels'), ...program.kernels.map((kernel, i) => `${kernelComment(origins.get(i) ?? [])}\n${kernelText(kernel)}`)].join('\n\n');
+}
+
+/** The lines of the `.model` file that a kernel serves, with their text. */
+function kernelComment(origins: readonly Origin[]): string {
+  const lines = new Map<string, string>();
+  for (const { span } of origins) {
+    if (span === null) continue;
+    const at = place(span);
+    if (lines.has(at)) continue;
+    const { text } = span.file;
+    const start = text.lastIndexOf('\n', span.start - 1) + 1;
+    const end = text.indexOf('\n', span.start);
+    lines.set(at, text.slice(start, end < 0 ? undefined : end).trim());
+  }
+  if (lines.size === 0) return '/** Written by the compiler: nothing in the model names it. */';
+  const shown = [...lines].slice(0, 4).map(([at, text]) => `${comment(at)}  ${comment(text)}`);
+  return shown.length === 1 ? `/** ${shown[0]} */` : ['/**', ...shown.map(text => ` * ${text}`), ...(lines.size > 4 ? [` * and ${lines.size - 4} more`] : []), ' */'].join('\n');
+}
+
+const functionNames: Readonly<Record<string, string>> = {
+  initialise: 'initialiseEntry', train: 'trainEntry', gradient_norm: 'gradientNormEntry',
+  evaluate: 'evaluateEntry', evaluate_row: 'evaluateRowEntry', predict: 'predictEntry', predict_row: 'predictRowEntry',
+};
+
+function entriesText(program: Program, names: readonly string[], options: EmitOptions): string {
+  const entry = ({ name, calls }: ProgramEntry): string => {
+    const lines = calls.flatMap(call => [`  ${callText(program, call, names)}`, ...(options.debugNan ? checksText(program, call) : [])]);
+    return `function ${functionNames[name]!}(): void {\n${lines.join('\n')}\n}`;
+  };
+  return [section('Entries: what is called in which order'), ...program.entries.map(entry)].join('\n\n');
+}
+
+function callText(program: Program, call: Call, names: readonly string[]): string {
+  const kernel = program.kernels[call.kernel]!;
+  const accesses = [...kernel.operands, ...kernel.outputs];
+  const args = [...call.reads, ...call.writes].map((index, i) => {
+    const buffer = program.buffers[index]!;
+    const into = call.offsets[i]! - buffer.offset / elementBytes(accesses[i]!.dtype);
+    return into === 0 ? names[index]! : `${names[index]!} + ${into}`;
+  });
+  return `${kernel.name}(${args.join(', ')});`;
+}
+
+function checksText(program: Program, call: Call): string[] {
+  const kernel = program.kernels[call.kernel]!;
+  const span = call.origins.find(origin => origin.span !== null)?.span;
+  const where = span ? place(span) : 'the optimiser';
+  return kernel.outputs.flatMap((output, i) => (arrayOf(output.dtype) === 'f32' ? [`  requireFinite(f32, ${call.offsets[kernel.operands.length + i]!}, ${size(output.shape)}, ${literal(kernel.name)}, ${literal(where)});`] : []));
+}
+
+function tensorText({ name, dtype, shape, offset }: TensorPlace): string {
+  return `{ name: ${literal(name)}, dtype: '${dtype}', shape: [${shape.join(', ')}], offset: ${offset} }`;
+}
+
+const list = (items: readonly string[], indent: string): string => (items.length === 0 ? '[]' : `[\n${items.map(item => `${indent}  ${item},\n`).join('')}${indent}]`);
+
+function programText(model: Model, program: Program, hash: string, length: number): string {
+  const entryOf = (name: string): ProgramEntry | undefined => program.entries.find(entry => entry.name === name);
+  const inputsOf = (entry: ProgramEntry): string[] => {
+    const read = new Set(entry.calls.flatMap(call => call.reads).map(index => program.buffers[index]!).filter(buffer => buffer.role === 'input').map(buffer => buffer.name));
+    return program.inputs.map(input => input.name).filter(name => read.has(name));
+  };
+  const entry = (name: string, rows: number): string => {
+    const found = entryOf(name);
+    if (!found) return 'null';
+    return `{\n    run: ${functionNames[name]!},\n    inputs: [${inputsOf(found).map(literal).join(', ')}],\n    results: ${list(found.results.map(tensorText), '    ')},\n    rows: ${rows},\n  }`;
+  };
+  const below = new Map((model.data?.sources ?? []).flatMap(source => source.fields.map(field => [field.input, field.below] as const)));
+  const flops = entryOf('train')?.calls.reduce((sum, call) => sum + program.kernels[call.kernel]!.flops, 0) ?? 0;
+  const offset = (name: string): number => program.scalars.find(scalar => scalar.name === name)!.offset;
+  return [
+    section('The program'),
+    'const program: CompiledProgram = {',
+    `  name: ${literal(model.name.toLowerCase())},`,
+    `  source: '${hash}${length.toString(16)}',`,
+    '  memory,',
+    `  batched: ${model.batchName !== null},`,
+    `  inputs: ${list(program.inputs.map(input => tensorText(input).replace(/ }$/, `, below: ${below.get(input.name) ?? null} }`)), '  ')},`,
+    `  parameters: ${list(program.parameters.map(tensorText), '  ')},`,
+    `  states: ${list(program.states.map(tensorText), '  ')},`,
+    `  gradients: ${list(entryOf('train') ? program.gradients.map(tensorText) : [], '  ')},`,
+    `  scalars: { seed: ${offset('seed')}, step: ${offset('step')}, steps: ${offset('steps')} },`,
+    `  initialise: ${functionNames['initialise']!},`,
+    `  train: ${entry('train', model.batch)},`,
+    `  gradientNorm: ${entry('gradient_norm', model.batch)},`,
+    `  evaluate: ${entry('evaluate', model.batch)},`,
+    `  evaluateRow: ${entry('evaluate_row', 1)},`,
+    `  predict: ${entry('predict', model.batch)},`,
+    `  predictRow: ${entry('predict_row', 1)},`,
+    `  settings: ${JSON.stringify(model.settings)},`,
+    `  data: ${literalJson(model.data)},`,
+    `  flopsPerStep: ${flops},`,
+    '};',
+  ].join('\n');
+}
+
+const literalJson = (value: unknown): string => JSON.stringify(value).replaceAll('\u2028', '\\u2028').replaceAll('\u2029', '\\u2029');
+
+const arrayTypes: Readonly<Record<DType, string>> = { f32: 'Float32Array', f16: 'Float32Array', bf16: 'Float32Array', i32: 'Int32Array', u8: 'Uint8Array', bool: 'Uint8Array' };
+
+/** The functions that an application calls. */
+function interfaceText(model: Model, program: Program): string {
+  const predict = program.entries.find(entry => entry.name === 'predict');
+  const parts = [section('Interface')];
+  if (predict) {
+    const needed = new Set(topological(entryRoots({ name: '', results: model.evaluation.outputs, updates: [] })).flatMap(value => (value.leaf?.role === 'input' ? [value.leaf.name] : [])));
+    const inputs = program.inputs.filter(input => needed.has(input.name));
+    const property = ({ name, dtype }: TensorPlace): string => `${/^[A-Za-z_]\w*$/.test(name) ? name : literal(name)}: ${arrayTypes[dtype]}`;
+    parts.push([
+      `/** Any number of rows at once, one after the other in each array${inputs.map(input => `; \`${input.name}\`: ${input.shape.slice(1).join('×') || '1'} a row`).join('')}. */`,
+      `export function predict(rows: { ${inputs.map(property).join('; ')} }): { ${predict.results.map(property).join('; ')} } {`,
+      `  return predictRows(program, rows) as { ${predict.results.map(property).join('; ')} };`,
+      '}',
+    ].join('\n'));
+  }
+  if (program.entries.some(entry => entry.name === 'train')) {
+    parts.push(
+      '/** Trains as the `train` block says, from new parameters; options replace its settings. Data is read from the folder `data`. */\nexport async function train(options: TrainOptions): Promise<TrainReport> {\n  return trainProgram(program, options);\n}',
+    );
+  }
+  if (program.entries.some(entry => entry.name === 'evaluate')) {
+    parts.push('/** Loss and metrics over the test data in a folder. */\nexport function evaluate(folder: string): Results {\n  return evaluateProgram(program, openData(program, folder).test);\n}');
+  }
+  parts.push(
+    '/** Reads parameters from a safetensors file. */\nexport function load(path: string): void {\n  loadWeights(program, path);\n}',
+    '/** Writes parameters to a safetensors file. */\nexport function save(path: string): void {\n  saveWeights(program, path);\n}',
+  );
+  return parts.join('\n\n');
+}
