@@ -11,7 +11,7 @@ import { bindArguments, type Given } from './call.ts';
 import { fail, Reported, within, type Context } from './context.ts';
 import { toDim } from './dims.ts';
 import { boolean, describe, number, tensorItem, type Item } from './item.ts';
-import { adopt, buildOp, buildUnary, cast, coerce, isElementwise, resolveAxis, toTensor, type Mode } from './tensors.ts';
+import { adopt, buildOp, buildUnary, cast, coerce, isElementwise, isNumeric, resolveAxis, toTensor, type Mode } from './tensors.ts';
 
 /** Whether the language can call an op: one with an attribute that only the compiler sets is made by other means. */
 export const callable = (op: AnyOp): boolean => Object.values(op.definition.attrs as Attributes).every(attribute => attribute.kind !== 'internal');
@@ -25,7 +25,8 @@ export function callOp(context: Context, op: AnyOp, given: readonly Given[]): It
     ...names.map(name => ({ name, required: true })),
     ...Object.entries(attributes).map(([name, attribute]) => ({ name: spelled(name, attribute.kind), required: attribute.default === undefined })),
   ];
-  const shown = `${definition.name}(${formals.map((formal, i) => (formal.required ? formal.name : `${formal.name} = ${showDefault(Object.values(attributes)[i - names.length]!.default)}`)).join(', ')})`;
+  const usual = (i: number): string => showDefault(Object.values(attributes)[i - names.length]!.default);
+  const shown = `${definition.name}(${formals.map((formal, i) => (formal.required ? formal.name : `${formal.name} = ${usual(i)}`)).join(', ')})`;
   const bound = bindArguments(context, definition.name, shown, formals, given);
   const operands = variadic ? elementsOf(context, bound.get(names[0]!)!) : names.map(name => bound.get(name)!.item);
   if (!variadic && isElementwise(op)) return elementwise(context, op, operands);
@@ -34,8 +35,9 @@ export function callOp(context: Context, op: AnyOp, given: readonly Given[]): It
   const attrs: Record<string, unknown> = {};
   for (const [name, attribute] of Object.entries(attributes)) {
     const argument = bound.get(spelled(name, attribute.kind));
+    const what = `\`${spelled(name, attribute.kind)}\` of \`${definition.name}\``;
     attrs[name] = argument === undefined ? attribute.default
-      : within(context, argument.span, () => convert(context, argument, attribute.kind, values[0]?.type.dims ?? [], `\`${spelled(name, attribute.kind)}\` of \`${definition.name}\``));
+      : within(context, argument.span, () => convert(context, argument, attribute.kind, values[0]?.type.dims ?? [], what));
   }
   return tensorItem(buildConverted(context, op, values, attrs));
 }
@@ -45,7 +47,9 @@ export const spelled = (name: string, kind: keyof AttributeKinds): string => (ki
 const showDefault = (value: unknown): string => (Array.isArray(value) && value.length === 1 ? String(value[0]) : JSON.stringify(value));
 
 function elementsOf(context: Context, argument: Given): readonly Item[] {
-  if (argument.item.kind !== 'list' || argument.item.elements.length === 0) fail(context, { code: 'type.argument', message: `expected a list of tensors, found ${describe(argument.item)}`, span: argument.span });
+  if (argument.item.kind !== 'list' || argument.item.elements.length === 0) fail(context, {
+    code: 'type.argument', message: `expected a list of tensors, found ${describe(argument.item)}`, span: argument.span,
+  });
   const wrong = argument.item.elements.find(element => element.kind === 'poison');
   if (wrong) throw new Reported();
   return argument.item.elements;
@@ -57,7 +61,7 @@ function elementwise(context: Context, op: AnyOp, operands: readonly Item[]): It
   if (operands.length === 1) return tensorItem(buildUnary(context, op, toTensor(context, operands[0]!)));
   let first: ConstraintViolation | null = null;
   for (const mode of ['choice', 'arithmetic', 'division'] satisfies Mode[]) {
-    const values = coerce(context, operands.map(item => (item.kind === 'tensor' || item.kind === 'number' || item.kind === 'boolean' ? item : tensorItem(toTensor(context, item)))), mode);
+    const values = coerce(context, operands.map(item => (isNumeric(item) ? item : tensorItem(toTensor(context, item)))), mode);
     try {
       return tensorItem(adopt(context, op.build(values, {})));
     } catch (error) {
@@ -76,7 +80,9 @@ function fold(context: Context, op: AnyOp, values: readonly number[]): Item {
   const result = definition.reference(values.map(scalar), {});
   if (result.dtype === 'bool') return boolean(result.data[0] !== 0);
   const value = result.data[0]!;
-  if (!Number.isFinite(value)) fail(context, { code: 'type.number', message: `\`${definition.name}(${values.join(', ')})\` is not a finite number` });
+  if (!Number.isFinite(value)) fail(context, {
+    code: 'type.number', message: `\`${definition.name}(${values.join(', ')})\` is not a finite number`,
+  });
   return number(value);
 }
 
@@ -101,12 +107,16 @@ function buildConverted(context: Context, op: AnyOp, values: readonly Value[], a
 }
 
 function violated(context: Context, error: ConstraintViolation): never {
-  return fail(context, { code: error.code, message: `\`${error.code.slice(0, error.code.indexOf('.'))}\` requires that ${error.rule}: ${error.detail}` });
+  return fail(context, {
+    code: error.code, message: `\`${error.code.slice(0, error.code.indexOf('.'))}\` requires that ${error.rule}: ${error.detail}`,
+  });
 }
 
 function convert(context: Context, argument: Given, kind: keyof AttributeKinds, dims: readonly Dim[], what: string): unknown {
   const { item, span } = argument;
-  const wrong = (expected: string): never => fail(context, { code: 'type.argument', message: `${what} must be ${expected}, found ${describe(item)}`, span });
+  const wrong = (expected: string): never => fail(context, {
+    code: 'type.argument', message: `${what} must be ${expected}, found ${describe(item)}`, span,
+  });
   const text = spanText(span);
   const integer = (element: Item): number => (element.kind === 'number' && Number.isInteger(element.value) ? element.value : wrong('a whole number'));
   const elements = item.kind === 'list' ? item.elements : [item];

@@ -4,7 +4,7 @@
  */
 import type { FunctionItem, LayerItem, OptimizerItem } from '../1-parse/ast.ts';
 import { builtins } from '../2-elaborate/builtins.ts';
-import { callable } from '../2-elaborate/op-call.ts';
+import { callable, spelled } from '../2-elaborate/op-call.ts';
 import { libraryFiles } from '../index.ts';
 import { isPrimitive, type AnyComposite, type AnyOp, type AnyPrimitive, type Attribute } from '../ops/define.ts';
 import { opTable } from '../ops/index.ts';
@@ -73,12 +73,15 @@ type Rules = Readonly<Record<string, string>>;
 
 function opEntry(op: AnyOp): Entry {
   const definition: AnyPrimitive | AnyComposite = op.definition;
-  const attributes = Object.entries(definition.attrs as Readonly<Record<string, Attribute>>);
+  const attributes = Object.entries(definition.attrs as Readonly<Record<string, Attribute>>)
+    .map(([name, attribute]): [string, Attribute] => [spelled(name, attribute.kind), attribute]);
+  // Any number of operands are given as a list.
+  const operands = (definition.operands as readonly string[]).map(name => name.replace(/^\.\.\./, ''));
   const parameters = attributes.map(([name, attribute]) => (attribute.default === undefined ? name : `${name} = ${written(attribute)}`));
   return {
     name: definition.name,
     group: callable(op) ? 'operator' : 'internal',
-    signature: `${definition.name}(${[...(definition.operands as readonly string[]), ...parameters].join(', ')})`,
+    signature: `${definition.name}(${[...operands, ...parameters].join(', ')})`,
     doc: definition.doc,
     details: [
       ...attributes.map(([name, { kind, doc }]) => `\`${name}\`${kind === 'internal' ? '' : ` (${kindNames[kind]})`}: ${doc}`),

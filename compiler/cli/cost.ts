@@ -1,0 +1,103 @@
+/**
+ * `nabla cost`: what a training step costs, by layer: parameters, FLOPs of the simplified graph by phase, and the bytes that its
+ * kernels read and write. A fused kernel's bytes count for the last of its layers. Without a train block, evaluation is shown.
+ */
+import type { Levels } from '../index.ts';
+import { entryRoots, topological, type Origin, type Phase } from '../ir/graph.ts';
+import type { Access } from '../ir/program.ts';
+import { elementBytes, elements, size } from '../ir/type.ts';
+import { isPrimitive } from '../ops/define.ts';
+import { compileFile, type CompileFlags } from './compile-file.ts';
+import { printTable } from './table.ts';
+
+export interface Cost {
+  readonly layer: string;
+  readonly parameters: number;
+  readonly forwardFlops: number;
+  readonly backwardFlops: number;
+  readonly updateFlops: number;
+  readonly bytesRead: number;
+  readonly bytesWritten: number;
+}
+
+export interface CostSheet {
+  readonly model: string;
+  readonly batch: number;
+  /** The entry whose run is counted: `train`, or `evaluate` or `predict` in a model that is not trained. */
+  readonly entry: string;
+  readonly layers: readonly Cost[];
+  readonly total: Cost;
+  readonly arenaBytes: number;
+}
+
+export function runCost(path: string, flags: CompileFlags & { readonly json?: boolean }): number {
+  const sheet = costSheet(compileFile(path, 'schedule', flags));
+  process.stdout.write(flags.json ? `${JSON.stringify(sheet, null, 2)}\n` : printSheet(sheet));
+  return 0;
+}
+
+/** The costs of a scheduled model. */
+export function costSheet({ model, simplified, program }: Levels): CostSheet {
+  const index = Math.max(0, simplified!.entries.findIndex(entry => ['train', 'evaluate', 'predict'].includes(entry.name)));
+  const entry = simplified!.entries[index]!;
+  const layers = new Map<string, Cost>();
+  const add = (layer: string, part: Partial<Cost>): void => {
+    const before = layers.get(layer) ?? nothing(layer);
+    layers.set(layer, { ...sum(before, { ...nothing(layer), ...part }), layer });
+  };
+  // In the order of the model's text: parameters are listed so.
+  for (const { leaf } of model!.parameters) add(layerOf(leaf.leaf!.name.split('.').slice(0, -1)), { parameters: elements(leaf.type) });
+  for (const value of topological(entryRoots(entry))) {
+    if (value.op === null || !isPrimitive(value.op.definition)) continue;
+    const flops = value.op.definition.flops(value.operands.map(operand => operand.type), value.attrs, value.type);
+    if (flops > 0) add(ownerOf(value.origin), { [flopsOf[value.origin?.phase ?? 'update']]: flops });
+  }
+  for (const call of program!.entries.find(other => other.name === entry.name)!.calls) {
+    const { operands, outputs } = program!.kernels[call.kernel]!;
+    add(ownerOf(call.origins.findLast(origin => origin.scope.length > 0) ?? call.origins.at(-1) ?? null), { bytesRead: bytesOf(operands), bytesWritten: bytesOf(outputs) });
+  }
+  const all = [...layers.values()];
+  return {
+    model: model!.name, batch: model!.batch, entry: entry.name, layers: all,
+    total: all.reduce((a, b) => ({ ...sum(a, b), layer: 'total' }), nothing('total')), arenaBytes: program!.arenaBytes,
+  };
+}
+
+const nothing = (layer: string): Cost => ({ layer, parameters: 0, forwardFlops: 0, backwardFlops: 0, updateFlops: 0, bytesRead: 0, bytesWritten: 0 });
+
+const sum = (a: Cost, b: Cost): Cost => ({
+  layer: a.layer,
+  parameters: a.parameters + b.parameters,
+  forwardFlops: a.forwardFlops + b.forwardFlops,
+  backwardFlops: a.backwardFlops + b.backwardFlops,
+  updateFlops: a.updateFlops + b.updateFlops,
+  bytesRead: a.bytesRead + b.bytesRead,
+  bytesWritten: a.bytesWritten + b.bytesWritten,
+});
+
+const flopsOf = {
+  forward: 'forwardFlops', backward: 'backwardFlops', update: 'updateFlops', initialise: 'updateFlops',
+} as const satisfies Record<Phase, keyof Cost>;
+
+const layerOf = (scope: readonly string[]): string => (scope.length === 0 ? '(model)' : scope.join('.'));
+const ownerOf = (origin: Origin | null): string => (origin === null || origin.phase === 'update' ? '(optimizer)' : layerOf(origin.scope));
+const bytesOf = (accesses: readonly Access[]): number => accesses.reduce((total, { shape, dtype }) => total + size(shape) * elementBytes(dtype), 0);
+
+function printSheet({ model, batch, entry, layers, total, arenaBytes }: CostSheet): string {
+  const rows = [...layers, total].map(cost => [
+    cost.layer, cost.parameters.toLocaleString('en-US'),
+    ...[cost.forwardFlops, cost.backwardFlops, cost.updateFlops, cost.bytesRead, cost.bytesWritten].map(short),
+  ]);
+  const head = ['layer', 'parameters', 'forward', 'backward', 'update', 'bytes read', 'bytes written'];
+  return `${model}, one run of \`${entry}\` on ${batch} ${batch === 1 ? 'row' : 'rows'}; forward, backward and update in FLOPs\n\n`
+    + `${printTable(head, rows)}\n  memory: one arena of ${short(arenaBytes)} bytes\n`;
+}
+
+/** Four digits and a decimal prefix. */
+function short(count: number): string {
+  const prefix = ['', 'k', 'M', 'G', 'T', 'P'];
+  let power = 0;
+  let value = count;
+  for (; value >= 1000 && power < prefix.length - 1; power++) value /= 1000;
+  return power === 0 ? String(count) : `${Number(value.toPrecision(4))} ${prefix[power]!}`;
+}

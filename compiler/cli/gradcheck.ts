@@ -1,0 +1,162 @@
+/**
+ * `nabla gradcheck`: the symbolic gradient of the loss against central differences, (f(θ + h) − f(θ − h)) / 2h, in double precision on
+ * a small batch of random rows. What gradients do not pass through is held fixed, as the gradient takes it to be.
+ */
+import { parse } from '../1-parse/parse.ts';
+import { indexLimits } from '../2-elaborate/index-limits.ts';
+import { gradients } from '../3-differentiate/gradients.ts';
+import { uniform } from '../ir/arithmetic.ts';
+import { evaluateGraph } from '../ir/evaluate.ts';
+import { topological, type Value } from '../ir/graph.ts';
+import type { Model } from '../ir/model.ts';
+import { elements, printType, shapeOf, type DType } from '../ir/type.ts';
+import { isPrimitive, type Tensor } from '../ops/define.ts';
+import { full } from '../ops/full.ts';
+import { place, type SourceFile } from '../source/text.ts';
+import { compileOptions, compileSource, type CompileFlags } from './compile-file.ts';
+import { Failure } from './failure.ts';
+import { readSource } from './read-source.ts';
+import { printTable } from './table.ts';
+
+/** Elements of a parameter that are compared. */
+const samples = 6;
+/** In double precision the differences are good to about 1e-7 of the gradient. */
+const tolerance = 1e-4;
+/** A step that reaches over a kink of relu or max gives a wrong difference; a smaller one then does not. */
+const stepSizes: readonly number[] = [1e-5, 1e-6, 1e-7];
+
+export interface Comparison {
+  readonly parameter: Value;
+  /** The largest error over the elements compared, relative to their gradients. */
+  readonly error: number;
+  /** Null gradients: the loss does not depend on it. */
+  readonly used: boolean;
+}
+
+export function runGradcheck(path: string, flags: CompileFlags & { readonly batch: string; readonly seed: string }): number {
+  const model = smallModel(readSource(path), path, flags);
+  const compared = compareGradients(model, Number(flags.seed));
+  const rows = compared.map(({ parameter, error, used }) => [
+    parameter.leaf!.name, printType(parameter.type), used ? error.toExponential(1) : '', !used ? 'not used by the loss' : error <= tolerance ? 'right' : 'WRONG',
+  ]);
+  process.stdout.write(printTable(['parameter', 'type', 'error', ''], rows));
+  const wrong = compared.filter(({ error }) => !(error <= tolerance));
+  if (wrong.length > 0) {
+    const names = wrong.map(({ parameter }) => `\`${parameter.leaf!.name}\`${parameter.origin?.span ? ` (${place(parameter.origin.span)})` : ''}`);
+    throw new Failure(`the gradients of ${names.join(', ')} differ from finite differences by more than ${tolerance}`);
+  }
+  return 0;
+}
+
+/** The model with a batch of the given rows instead of its own. */
+function smallModel(source: SourceFile, path: string, flags: CompileFlags & { readonly batch: string }): Model {
+  const options = compileOptions(path, flags);
+  const { model } = compileSource(source, 'elaborate', options);
+  if (model.batchName === null || model.batch === Number(flags.batch)) return model;
+  return compileSource(withBatch(source, flags.batch), 'elaborate', options).model;
+}
+
+function withBatch(source: SourceFile, batch: string): SourceFile {
+  const train = parse(source).file.items.find(item => item.kind === 'train');
+  const setting = train?.settings.find(candidate => candidate.name.text === 'batch');
+  const text = setting !== undefined
+    ? `${source.text.slice(0, setting.span.start)}batch ${batch}${source.text.slice(setting.span.end)}`
+    : train !== undefined
+      ? `${source.text.slice(0, train.span.end - 1)}\nbatch ${batch}\n${source.text.slice(train.span.end - 1)}`
+      : `${source.text}\ntrain {\n  batch ${batch}\n}\n`;
+  return { ...source, text };
+}
+
+/** Every trainable parameter's gradient at random values, compared in a few of its elements. */
+export function compareGradients(model: Model, seed: number): readonly Comparison[] {
+  const { loss } = model.training;
+  if (loss === null) throw new Failure(`the model \`${model.name}\` has no loss: there is no gradient to check`);
+  const parameters = model.parameters.filter(parameter => parameter.trainable).map(parameter => parameter.leaf);
+  const symbolic = gradients(loss, full({ value: 1, dims: [], dtype: loss.type.dtype }), parameters);
+  const draw = newDraws(seed);
+  const roots = [loss, ...symbolic.filter(gradient => gradient !== null)];
+  const base = evaluateGraph(roots, feedsOf(model, roots, seed, draw));
+  const order = topological([loss]);
+  return parameters.map((parameter, i) => {
+    const gradient = symbolic[i] ?? null;
+    return gradient === null ? { parameter, error: 0, used: false } : { parameter, error: largestError(parameter, base.get(gradient)!, loss, order, base, draw), used: true };
+  });
+}
+
+function largestError(parameter: Value, gradient: Tensor, loss: Value, order: readonly Value[], base: ReadonlyMap<Value, Tensor>, draw: Draw): number {
+  const changing = dependents(order, parameter);
+  const unchanged = new Map([...base].filter(([value]) => !changing.has(value)));
+  const at = base.get(parameter)!;
+  const lossAt = (element: number, value: number): number => {
+    const data = Float64Array.from(at.data);
+    data[element] = value;
+    return evaluateGraph([loss], new Map([...unchanged, [parameter, { ...at, data }]])).get(loss)!.data[0]!;
+  };
+  // Below a thousandth of the largest gradient, the rounding of the loss is what would be measured.
+  const least = Math.max(1e-6, 1e-3 * gradient.data.reduce((most, g) => Math.max(most, Math.abs(g)), 0));
+  let largest = 0;
+  for (const element of chosen(gradient.data.length, draw)) {
+    const expected = gradient.data[element]!;
+    const value = at.data[element]!;
+    let error = Infinity;
+    for (const h of stepSizes) {
+      const difference = (lossAt(element, value + h) - lossAt(element, value - h)) / (2 * h);
+      error = Math.min(error, Math.abs(difference - expected) / Math.max(Math.abs(difference), Math.abs(expected), least));
+      if (error <= tolerance) break;
+    }
+    largest = Math.max(largest, error);
+  }
+  return largest;
+}
+
+/** What changes with the parameter, as far as gradients see it. */
+function dependents(order: readonly Value[], parameter: Value): ReadonlySet<Value> {
+  const changing = new Set([parameter]);
+  for (const value of order) {
+    const definition = value.op?.definition;
+    const passes = definition !== undefined && isPrimitive(definition) && definition.gradient !== 'none';
+    if (passes && value.operands.some(operand => changing.has(operand))) changing.add(value);
+  }
+  return changing;
+}
+
+/** Different elements, all of them when there are few. */
+function chosen(count: number, draw: Draw): readonly number[] {
+  if (count <= samples) return Array.from({ length: count }, (_, i) => i);
+  const elements = new Set<number>();
+  while (elements.size < samples) elements.add(Math.floor(draw() * count));
+  return [...elements];
+}
+
+/** Numbers in [0, 1). */
+type Draw = () => number;
+
+function newDraws(seed: number): Draw {
+  let index = 0;
+  return () => uniform(seed, 0, 0, index++);
+}
+
+/** Parameters a little off their initial values, so that nothing sits on a kink; random inputs; the rest as training starts. */
+function feedsOf(model: Model, roots: readonly Value[], seed: number, draw: Draw): ReadonlyMap<Value, Tensor> {
+  const scalar = (value: number): Tensor => ({ dtype: 'i32', shape: [], data: Float64Array.of(value) });
+  const numbers: Readonly<Record<string, Tensor>> = { seed: scalar(seed), step: scalar(1), steps: scalar(10) };
+  const feeds = new Map<Value, Tensor>();
+  const owned = [...model.parameters, ...model.states];
+  const initials = owned.map(one => one.initial);
+  for (const value of topological([...roots, ...initials])) if (value.leaf !== null && numbers[value.leaf.role]) feeds.set(value, numbers[value.leaf.role]!);
+  const first = evaluateGraph(initials, feeds);
+  for (const { leaf, initial } of owned) {
+    const { dtype, shape, data } = first.get(initial)!;
+    feeds.set(leaf, { dtype, shape, data: leaf.leaf!.role === 'parameter' ? data.map(value => value + 0.1 * draw() - 0.05) : data });
+  }
+  const limits = indexLimits(model.training);
+  for (const input of model.inputs) feeds.set(input, randomInput(input, limits.get(input) ?? null, draw));
+  return feeds;
+}
+
+function randomInput({ type }: Value, limit: number | null, draw: Draw): Tensor {
+  const whole = (below: number) => (): number => Math.floor(draw() * below);
+  const real = (): number => 3 * draw() - 1.5;
+  const next = { f32: real, f16: real, bf16: real, i32: whole(limit ?? 10), u8: whole(limit ?? 256), bool: whole(2) } satisfies Record<DType, Draw>;
+  return { dtype: type.dtype, shape: shapeOf(type), data: Float64Array.from({ length: elements(type) }, next[type.dtype]) };
+}

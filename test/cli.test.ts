@@ -1,0 +1,145 @@
+/** The command line, as its users meet it: processes, what they print, how they end. */
+import { spawnSync, type SpawnSyncReturns } from 'node:child_process';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+
+const entry = join(import.meta.dirname, '../compiler/cli/nabla.js');
+const template = join(import.meta.dirname, '../compiler/cli/template');
+let folder = '';
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'nabla-cli-'));
+  cpSync(template, folder, { recursive: true });
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+function nabla(...args: readonly string[]): { readonly code: number | null; readonly out: string; readonly error: string } {
+  // Programs are written to a folder of temporary files: one of the test's own shows that none is left.
+  mkdirSync(join(folder, 'temporary'), { recursive: true });
+  const environment = { ...process.env, TMPDIR: join(folder, 'temporary'), FORCE_COLOR: '0', NABLA_DEBUG: '1' };
+  const { status, stdout, stderr }: SpawnSyncReturns<string> = spawnSync(process.execPath, [entry, ...args], { cwd: folder, encoding: 'utf8', env: environment });
+  return { code: status, out: stdout, error: stderr };
+}
+
+const write = (path: string, text: string | Uint8Array): void => writeFileSync(join(folder, path), text);
+
+const wrong = 'model Wrong {\n  input x: f32[B, 4]\n  y = liner(x)\n  z = relu(w)\n}\n';
+
+test('check: a right file, a wrong file, JSON', () => {
+  expect(nabla('check', 'flowers.model')).toEqual({ code: 0, out: 'flowers.model: no errors\n', error: '' });
+  write('wrong.model', wrong);
+  const { code, out, error } = nabla('check', 'wrong.model');
+  expect([code, out]).toEqual([1, '']);
+  expect(error).toContain('wrong.model:3:7');
+  expect(error).toMatch(/did you mean `linear`\?[^]*\nerror: `wrong\.model` has 2 errors\n$/);
+  const json = nabla('check', 'wrong.model', '--json');
+  expect([json.code, json.error]).toEqual([1, '']);
+  expect((JSON.parse(json.out) as { line: number }[]).map(diagnostic => diagnostic.line)).toEqual([3, 4]);
+});
+
+test.each([
+  [['chek', 'flowers.model'], 2, 'error: unknown command `chek`, did you mean `check`?\n'],
+  [['check', 'flowers.model', '--jsn'], 2, 'error: unknown option `--jsn`, did you mean `--json`?\n'],
+  [['check'], 2, 'error: missing required argument `file`\n'],
+  [['check', 'flowers.model', '--set', 'hidden'], 2, 'error: `hidden` is not a value for `--set <name=value>`: Write it as `--set name=value`\n'],
+  [['train', 'flowers.model', '--steps', '1.5'], 2, 'error: `1.5` is not a value for `--steps <n>`: It must be a whole number from 1 to 2147483647\n'],
+  [['build', 'flowers.model', '-o', 'flowers.model'], 2, 'error: `flowers.model` would be overwritten by its program: name another file with `-o`\n'],
+  [['check', 'none.model'], 1, 'error: `none.model` does not exist\n'],
+  [['check', '.'], 1, 'error: `.` is a folder: give a file\n'],
+  [['check', 'binary.model'], 1, 'error: `binary.model` is not a text file: models are written in UTF-8\n'],
+  [['check', '/dev/zero'], 1, 'error: `/dev/zero` is not a regular file\n'],
+  [['build', 'flowers.model', '-o', 'none/program.ts'], 1, 'error: `none/program.ts` does not exist\n'],
+  [['build', 'layers.model'], 1, 'error: `layers.model` holds no model: write `model Name { … }` in it\n'],
+  [['ops', 'lineer'], 1, 'error: there is no operator, function, layer or optimizer `lineer`, did you mean `linear`?\n'],
+  [['explain', 'matmul.C22'], 1, 'error: there is no code `matmul.C22`, did you mean `matmul.C2`?\n'],
+  [['init', '.'], 1, 'error: `.` holds `README.md`, `flowers.csv`, `flowers.model`, `package.json` already: choose another folder\n'],
+] as const)('%j is an error of one line', (args, code, message) => {
+  write('binary.model', Uint8Array.of(0, 255, 254));
+  write('layers.model', 'fn twice(x) = 2 * x\n');
+  expect(nabla(...args)).toEqual({ code, out: '', error: message });
+});
+
+test('imports stay inside the project', () => {
+  mkdirSync(join(folder, 'project/layers'), { recursive: true });
+  write('project/package.json', '{}');
+  write('secret.model', 'fn secret(x) = x\n');
+  write('project/layers/twice.model', 'fn twice(x) = 2 * x\n');
+  symlinkSync('../secret.model', join(folder, 'project/link.model'));
+  const check = (path: string, name: string): string => {
+    write('project/main.model', `import "${path}"\nmodel M {\n  input x: f32[B, 4]\n  output y = ${name}(x)\n}\n`);
+    return nabla('check', 'project/main.model').error;
+  };
+  expect(check('layers/twice.model', 'twice')).toBe('');
+  expect(check('../secret.model', 'secret')).toContain("outside the project's folder `project`");
+  expect(check('link.model', 'secret')).toContain("a link to a place outside the project's folder `project`");
+  expect(check('none.model', 'twice')).toContain('`project/none.model` does not exist');
+});
+
+test('train, evaluate, bench, build: one program, no files left behind', () => {
+  const trained = nabla('train', 'flowers.model', '--steps', '40', '--set', 'hidden=8');
+  expect([trained.code, trained.error]).toEqual([0, '']);
+  expect(trained.out).toContain('finished after step 40');
+  expect(existsSync(join(folder, 'Flowers.safetensors'))).toBe(true);
+  expect(nabla('evaluate', 'flowers.model', '--set', 'hidden=8').out).toMatch(/^loss \S+ {2}accuracy \S+\n$/);
+  expect(JSON.parse(nabla('bench', 'flowers.model', '--steps', '3').out)).toBeTypeOf('object');
+  expect(nabla('predict', 'flowers.model')).toMatchObject({ code: 1, out: '', error: 'error: no rows for `sizes`: give `--input sizes=FILE.npy`\n' });
+  expect(nabla('build', 'flowers.model', '-o', 'program.ts')).toEqual({ code: 0, out: 'saved program.ts\n', error: '' });
+  const program = spawnSync(process.execPath, ['program.ts', '--steps', '5'], { cwd: folder, encoding: 'utf8' });
+  expect([program.status, program.stderr]).toEqual([0, '']);
+  expect(readdirSync(join(folder, 'temporary')).filter(name => name.startsWith('nabla-'))).toEqual([]);
+}, 60_000);
+
+test('gradcheck finds the gradients right', () => {
+  const { code, out, error } = nabla('gradcheck', 'flowers.model');
+  expect([code, error]).toEqual([0, '']);
+  expect(out.match(/ right$/gm)).toHaveLength(4);
+});
+
+test('cost counts a layer as one counts by hand', () => {
+  const { out } = nabla('cost', 'flowers.model', '--json');
+  const { layers, total } = JSON.parse(out) as { layers: { layer: string; parameters: number; forwardFlops: number }[]; total: { parameters: number } };
+  const linear = layers.find(layer => layer.layer === 'linear.0')!;
+  // 16 rows, 4 inputs, 16 outputs: a product and a sum for each weight, a sum for each bias.
+  expect([linear.parameters, linear.forwardFlops]).toEqual([4 * 16 + 16, 16 * (2 * 4 * 16 + 16)]);
+  expect(total.parameters).toBe(4 * 16 + 16 + 16 * 3 + 3);
+  expect(nabla('cost', 'flowers.model').out).toContain('one arena of');
+});
+
+test.each(['ast', 'model', 'gradient', 'simplified', 'kernels', 'program'])('dump --stage %s', stage => {
+  const { code, out, error } = nabla('dump', 'flowers.model', '--stage', stage);
+  expect([code, error]).toEqual([0, '']);
+  expect(out.length).toBeGreaterThan(100);
+});
+
+test('graph draws', () => {
+  expect(nabla('graph', 'flowers.model').out).toMatch(/^digraph /m);
+  expect(nabla('graph', 'flowers.model', '--stage', 'kernels', '--format', 'svg')).toEqual({ code: 0, out: 'saved flowers-kernels.svg\n', error: '' });
+  expect(readFileSync(join(folder, 'flowers-kernels.svg'), 'utf8')).toContain('<svg');
+});
+
+test('fmt leaves the template as it is, and mends and tells others', () => {
+  expect(nabla('fmt', '--check', 'flowers.model')).toEqual({ code: 0, out: '', error: '' });
+  write('loose.model', 'fn  twice( x )=2*x');
+  expect(nabla('fmt', '--check', 'loose.model').code).toBe(1);
+  expect(nabla('fmt', 'loose.model', 'flowers.model')).toEqual({ code: 0, out: 'loose.model\n', error: '' });
+  expect(readFileSync(join(folder, 'loose.model'), 'utf8')).toBe('fn twice(x) = 2 * x\n');
+});
+
+test('init makes a project that is right', () => {
+  expect(nabla('init', 'new').code).toBe(0);
+  expect(readdirSync(join(folder, 'new')).sort()).toEqual(readdirSync(template).sort());
+  expect(nabla('check', 'new/flowers.model').code).toBe(0);
+});
+
+test('ops and explain', () => {
+  expect(nabla('ops').out).toMatch(/^ {2}matmul +The matrix product/m);
+  expect(nabla('ops', 'linear').out).toContain('linear(out, bias = true) (x: f32[..., In]) -> f32[..., out]');
+  expect(nabla('explain', 'matmul.C2').out).toContain('inner dimensions agree');
+  expect(nabla('explain', 'syntax.token').out).toContain('wrong:');
+});
+
+test('a Node that cannot run TypeScript is told which can', () => {
+  const { status, stderr } = spawnSync(process.execPath, ['--no-experimental-strip-types', entry, '--version'], { encoding: 'utf8' });
+  expect([status, stderr]).toEqual([1, `error: nabla needs Node 22.18 or later to run, and this is Node ${process.versions.node}: install a later one\n`]);
+});
