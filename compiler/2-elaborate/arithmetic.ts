@@ -7,7 +7,7 @@ import type { Value } from '../ir/graph.ts';
 import { isFloat } from '../ir/type.ts';
 import { fail, limits, Reported, type Context } from './context.ts';
 import { boolean, describe, list, number, tensorItem, type Item } from './item.ts';
-import { broadcastTogether, build, cast, coerce, full, isNumeric, toTensor } from './tensors.ts';
+import { broadcastTogether, build, cast, coerce, full, isNumeric, toTensor, type Mode } from './tensors.ts';
 
 export function binary(context: Context, operator: BinaryOperator, left: Item, right: Item): Item {
   if (left.kind === 'poison' || right.kind === 'poison') throw new Reported();
@@ -27,7 +27,7 @@ function constant(context: Context, operator: BinaryOperator, left: Item, right:
     const wrong = left.kind === 'number' ? right : left;
     return fail(context, {
       code: 'type.operator', message: `\`${operator}\` is not defined on ${describe(left)} and ${describe(right)}`,
-      help: wrong.kind === 'instance' ? 'apply the layer to its input first' : wrong.kind === 'layer' ? 'construct the layer and apply it to its input' : null,
+      help: helpWithLayer(wrong),
     });
   }
   const a = left.value;
@@ -44,7 +44,10 @@ function constant(context: Context, operator: BinaryOperator, left: Item, right:
     case '>': return boolean(a > b);
     case '>=': return boolean(a >= b);
     case 'and': case 'or': case '@':
-      return fail(context, { code: 'type.operator', message: `\`${operator}\` is not defined on numbers`, help: operator === '@' ? '`@` is the matrix product; numbers are multiplied with `*`' : null });
+      return fail(context, {
+        code: 'type.operator', message: `\`${operator}\` is not defined on numbers`,
+        help: operator === '@' ? '`@` is the matrix product; numbers are multiplied with `*`' : null,
+      });
     default: return operator satisfies never;
   }
 }
@@ -52,28 +55,38 @@ function constant(context: Context, operator: BinaryOperator, left: Item, right:
 function finite(context: Context, operator: BinaryOperator, a: number, b: number, result: number): Item {
   if (Number.isFinite(result)) return number(result);
   const division = (operator === '/' || operator === '%') && b === 0;
-  return fail(context, { code: 'type.number', message: division ? 'division by zero in a constant' : `\`${a} ${operator} ${b}\` is not a finite number` });
+  return fail(context, {
+    code: 'type.number',
+    message: division ? 'division by zero in a constant' : `\`${a} ${operator} ${b}\` is not a finite number`,
+  });
 }
 
 function joined(context: Context, left: readonly Item[], right: readonly Item[]): Item {
-  if (left.length + right.length > limits.list) fail(context, { code: 'type.size', message: `a list of more than ${limits.list.toLocaleString('en')} elements` });
+  if (left.length + right.length > limits.list) fail(context, {
+    code: 'type.size', message: `a list of more than ${limits.list.toLocaleString('en')} elements`,
+  });
   return list([...left, ...right]);
 }
 
+const helpWithLayer = (item: Item): string | null =>
+  item.kind === 'instance' ? 'apply the layer to its input first' : item.kind === 'layer' ? 'construct the layer and apply it to its input' : null;
+
 export function equalConstants(a: Item, b: Item): boolean {
-  if (a.kind === 'list' && b.kind === 'list') return a.elements.length === b.elements.length && a.elements.every((element, i) => equalConstants(element, b.elements[i]!));
+  if (a.kind === 'list' && b.kind === 'list') {
+    return a.elements.length === b.elements.length && a.elements.every((element, i) => equalConstants(element, b.elements[i]!));
+  }
   if (a.kind === 'dtype' && b.kind === 'dtype') return a.dtype === b.dtype;
   if (a.kind === 'none' || b.kind === 'none') return a.kind === b.kind;
   return 'value' in a && 'value' in b && a.kind === b.kind && a.value === b.value;
 }
 
 function onTensors(context: Context, operator: BinaryOperator, left: Item, right: Item): Value {
-  const apply = (name: string, mode: Parameters<typeof coerce>[2], items: readonly Item[]): Value => build(context, name, coerce(context, items, mode));
+  const apply = (name: string, mode: Mode, items: readonly Item[]): Value => build(context, name, coerce(context, items, mode));
   const wrong = [left, right].find(item => !isNumeric(item));
   if (wrong) {
     fail(context, {
       code: 'type.operator', message: `\`${operator}\` is not defined on ${describe(left)} and ${describe(right)}`,
-      help: wrong.kind === 'instance' ? 'apply the layer to its input first' : wrong.kind === 'layer' ? 'construct the layer and apply it to its input' : null,
+      help: helpWithLayer(wrong),
     });
   }
   switch (operator) {
@@ -144,7 +157,10 @@ export function not(context: Context, item: Item): Item {
 /** `c ? a : b` of a tensor condition: both are computed, and chosen element by element. */
 export function select(context: Context, condition: Item, then: Item, otherwise: Item): Item {
   const test = toTensor(context, condition, 'a condition');
-  if (test.type.dtype !== 'bool') fail(context, { code: 'type.logical', message: `a condition is a boolean, found ${describe(condition)}`, help: 'compare it first, as in `x != 0`' });
+  if (test.type.dtype !== 'bool') fail(context, {
+    code: 'type.logical', message: `a condition is a boolean, found ${describe(condition)}`,
+    help: 'compare it first, as in `x != 0`',
+  });
   const constants = then.kind !== 'tensor' && otherwise.kind !== 'tensor';
   const branches = constants
     ? [then, otherwise].map(item => (item.kind === 'number' ? tensorItem(full(context, item.value, 'f32')) : item))

@@ -29,7 +29,7 @@ function step(context: Context, statement: Statement, scope: Scope): Item | null
     case 'bind': bind(context, statement, scope); return null;
     case 'param': declare(statement.name.text, () => declareParameter(context, statement, scope)); return null;
     case 'state':
-      declare(statement.name.text, () => (scope.body.kind === 'optimizer' ? optimizerState(context, statement, scope) : declareState(context, statement, scope)));
+      declare(statement.name.text, () => (scope.body.kind === 'optimizer' ? optimizerState : declareState)(context, statement, scope));
       return null;
     case 'update': update(context, statement, scope); return null;
     case 'input': declare(statement.name.text, () => declareInput(context, statement, scope)); return null;
@@ -47,7 +47,9 @@ function step(context: Context, statement: Statement, scope: Scope): Item | null
     }
     case 'where': checkWhere(context, statement.condition, scope); return null;
     case 'return':
-      if (scope.body.kind === 'layer' && scope.body.model !== null) return fail(context, { code: 'model.return', message: 'a model returns nothing', help: 'name what it gives: `output name = …`' });
+      if (scope.body.kind === 'layer' && scope.body.model !== null) return fail(context, {
+        code: 'model.return', message: 'a model returns nothing', help: 'name what it gives: `output name = …`',
+      });
       return evaluate(context, statement.value, scope);
     default: return statement satisfies never;
   }
@@ -70,17 +72,27 @@ function bind(context: Context, statement: Extract<Statement, { kind: 'bind' }>,
   }
   targets.forEach((target, i) => scope.names.set(target.text, item.kind === 'list' ? (item.elements[i] ?? poison) : poison));
   if (item.kind === 'poison') return;
-  if (item.kind !== 'list') fail(context, { code: 'type.split', message: `${targets.length} names are bound, but the value is ${describe(item)}`, span: statement.value.span });
-  if (item.elements.length !== targets.length) fail(context, { code: 'type.split', message: `${targets.length} names are bound to ${item.elements.length} values` });
+  if (item.kind !== 'list') fail(context, {
+    code: 'type.split', message: `${targets.length} names are bound, but the value is ${describe(item)}`,
+    span: statement.value.span,
+  });
+  if (item.elements.length !== targets.length) fail(context, {
+    code: 'type.split', message: `${targets.length} names are bound to ${item.elements.length} values`,
+  });
 }
 
 function loop(context: Context, statement: Extract<Statement, { kind: 'for' }>, scope: Scope): Item | null {
   const [from, to] = [statement.from, statement.to].map(expression => {
     const item = need(context, expression, scope);
     if (item.kind === 'number' && Number.isInteger(item.value)) return item.value;
-    return fail(context, { code: 'type.range', message: `the bounds of a \`for\` are whole numbers known at compile time, found ${describe(item)}`, span: expression.span });
+    return fail(context, {
+      code: 'type.range', message: `the bounds of a \`for\` are whole numbers known at compile time, found ${describe(item)}`,
+      span: expression.span,
+    });
   }) as [number, number];
-  if (to - from > limits.turns) fail(context, { code: 'type.size', message: `the loop has ${to - from} turns; at most ${limits.turns.toLocaleString('en')} are unrolled` });
+  if (to - from > limits.turns) fail(context, {
+    code: 'type.size', message: `the loop has ${to - from} turns; at most ${limits.turns.toLocaleString('en')} are unrolled`,
+  });
   for (let i = from; i < to; i++) {
     scope.names.set(statement.variable.text, number(i));
     const returned = execute(context, statement.body, scope);
@@ -106,7 +118,9 @@ function update(context: Context, statement: Extract<Statement, { kind: 'update'
   const name = statement.name.text;
   if (body.kind === 'layer') return updateState(context, statement, body, scope);
   const state = body.kind === 'optimizer' ? body.states.get(name) : undefined;
-  if (state === undefined) return fail(context, { code: 'layer.update', message: `\`${name}\` is no state of this body`, span: statement.name.span });
+  if (state === undefined) return fail(context, {
+    code: 'layer.update', message: `\`${name}\` is no state of this body`, span: statement.name.span,
+  });
   state.updated = fitted(context, need(context, statement.value, scope), state.leaf.type, `the update of \`${name}\``);
   scope.names.set(name, tensorItem(state.updated));
 }
@@ -124,9 +138,14 @@ function result(context: Context, statement: Extract<Statement, { kind: 'result'
   scope.names.set(name, tensorItem(value));
   const place = statement.value.span;
   if (role !== 'output' && value.type.dims.length > 0) {
-    fail(context, { code: 'model.scalar', message: `a ${role} is one number, but this is ${printType(value.type)}`, span: place, help: 'take its `mean`' });
+    fail(context, {
+      code: 'model.scalar', message: `a ${role} is one number, but this is ${printType(value.type)}`, span: place,
+      help: 'take its `mean`',
+    });
   }
-  if (role === 'loss' && !isFloat(value.type.dtype)) fail(context, { code: 'model.scalar', message: `the loss is a floating-point number, but this is ${printType(value.type)}`, span: place });
+  if (role === 'loss' && !isFloat(value.type.dtype)) fail(context, {
+    code: 'model.scalar', message: `the loss is a floating-point number, but this is ${printType(value.type)}`, span: place,
+  });
   const earlier = model.results.find(other => (role === 'loss' ? other.role === 'loss' : other.name === name));
   if (earlier) {
     fail(context, {

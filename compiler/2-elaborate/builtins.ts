@@ -50,7 +50,9 @@ const table: readonly (readonly [string, Builtin])[] = [
     parameters: [required('list')],
     run: (context, given) => {
       const { item, span } = given.get('list')!;
-      return item.kind === 'list' ? number(item.elements.length) : fail(context, { code: 'type.argument', message: `\`length\` takes a list, found ${describe(item)}`, span });
+      return item.kind === 'list' ? number(item.elements.length) : fail(context, {
+        code: 'type.argument', message: `\`length\` takes a list, found ${describe(item)}`, span,
+      });
     },
   }],
   ['repeat', {
@@ -59,9 +61,13 @@ const table: readonly (readonly [string, Builtin])[] = [
     run: (context, given) => {
       const { item, span } = given.get('value')!;
       const count = numberOf(context, given.get('count')!);
-      if (!Number.isInteger(count) || count < 0 || count > limits.list) fail(context, { code: 'type.size', message: `a list has between 0 and ${limits.list.toLocaleString('en')} elements, not ${count}` });
+      if (!Number.isInteger(count) || count < 0 || count > limits.list) fail(context, {
+        code: 'type.size', message: `a list has between 0 and ${limits.list.toLocaleString('en')} elements, not ${count}`,
+      });
       if (item.kind !== 'list') return list(Array.from({ length: count }, () => item));
-      return item.elements.length === count ? item : fail(context, { code: 'type.argument', message: `expected one number or a list of ${count}, found ${describe(item)}`, span });
+      return item.elements.length === count ? item : fail(context, {
+        code: 'type.argument', message: `expected one number or a list of ${count}, found ${describe(item)}`, span,
+      });
     },
   }],
   ['other_axes', {
@@ -81,7 +87,9 @@ const table: readonly (readonly [string, Builtin])[] = [
       const value = numberOf(context, given.get('value')!);
       const dims = given.get('dims')!;
       const dtype = given.get('dtype')?.item ?? { kind: 'dtype', dtype: 'f32' as const };
-      if (dtype.kind !== 'dtype') return fail(context, { code: 'type.argument', message: `\`dtype\` is one of ${dtypes.join(', ')}, found ${describe(dtype)}` });
+      if (dtype.kind !== 'dtype') return fail(context, {
+        code: 'type.argument', message: `\`dtype\` is one of ${dtypes.join(', ')}, found ${describe(dtype)}`,
+      });
       const elements = dims.item.kind === 'list' ? dims.item.elements : [dims.item];
       return tensorItem(full(context, value, dtype.dtype, elements.map(element => toDim(context, element, spanText(dims.span)))));
     },
@@ -117,7 +125,10 @@ const table: readonly (readonly [string, Builtin])[] = [
     signature: 'random_uniform()', doc: 'In the initial value of a parameter: uniform numbers in [0, 1) of its shape.',
     parameters: [],
     run: context => {
-      if (context.initialiser === null) return fail(context, { code: 'name.initialiser', message: '`random_uniform` is known only in the initial value of a parameter', help: 'use `uniform_like(x)` elsewhere' });
+      if (context.initialiser === null) return fail(context, {
+        code: 'name.initialiser', message: '`random_uniform` is known only in the initial value of a parameter',
+        help: 'use `uniform_like(x)` elsewhere',
+      });
       return tensorItem(uniformTensor(context, context.initialiser.type.dims));
     },
   }],
@@ -125,7 +136,10 @@ const table: readonly (readonly [string, Builtin])[] = [
     signature: 'initial_shape()', doc: 'In the initial value of a parameter: its dimensions.',
     parameters: [],
     run: context => {
-      if (context.initialiser === null) return fail(context, { code: 'name.initialiser', message: '`initial_shape` is known only in the initial value of a parameter', help: 'use `shape(x)` elsewhere' });
+      if (context.initialiser === null) return fail(context, {
+        code: 'name.initialiser', message: '`initial_shape` is known only in the initial value of a parameter',
+        help: 'use `shape(x)` elsewhere',
+      });
       return list(context.initialiser.type.dims.map(d => number(d.extent, d)));
     },
   }],
@@ -146,5 +160,7 @@ function tensorOf(context: Context, given: Given): TensorItem | null {
 }
 
 function numberOf(context: Context, given: Given): number {
-  return given.item.kind === 'number' ? given.item.value : fail(context, { code: 'type.argument', message: `expected a number, found ${describe(given.item)}`, span: given.span });
+  return given.item.kind === 'number' ? given.item.value : fail(context, {
+    code: 'type.argument', message: `expected a number, found ${describe(given.item)}`, span: given.span,
+  });
 }

@@ -6,7 +6,7 @@ import type { Argument, Expression, FunctionItem, Name, Parameter, TypeExpressio
 import { spanText, type Span } from '../source/text.ts';
 import { suggest } from '../source/suggest.ts';
 import { execute } from './body.ts';
-import { fail, limits, report, Reported, type Context } from './context.ts';
+import { didYouMean, fail, limits, report, Reported, type Context } from './context.ts';
 import { matchArgument, matchDims } from './dims.ts';
 import { evaluate, labelled, need } from './expression.ts';
 import { describe, type Item } from './item.ts';
@@ -73,7 +73,10 @@ function callFunction(context: Context, definition: FunctionItem, module: Module
   return deeper(context, name, () => {
     definition.where.forEach(condition => checkWhere(context, condition, scope));
     const result = execute(context, definition.body, scope);
-    if (result === null) fail(context, { code: 'call.return', message: `the function \`${name}\` returns nothing`, span: definition.name.span, help: 'end it with `return …`' });
+    if (result === null) fail(context, {
+      code: 'call.return', message: `the function \`${name}\` returns nothing`, span: definition.name.span,
+      help: 'end it with `return …`',
+    });
     checkResult(context, result, definition.result, scope, name);
     return result;
   });
@@ -81,7 +84,10 @@ function callFunction(context: Context, definition: FunctionItem, module: Module
 
 /** Runs the body of a definition one call deeper; a definition that calls itself without end is told, not followed. */
 export function deeper<T>(context: Context, name: string, action: () => T): T {
-  if (context.depth >= limits.depth) fail(context, { code: 'call.depth', message: `\`${name}\` is nested more than ${limits.depth} calls deep`, help: 'does it call itself without end?' });
+  if (context.depth >= limits.depth) fail(context, {
+    code: 'call.depth', message: `\`${name}\` is nested more than ${limits.depth} calls deep`,
+    help: 'does it call itself without end?',
+  });
   const { calledAt } = context;
   context.calledAt = context.libraryAt ?? context.at;
   context.depth++;
@@ -99,10 +105,16 @@ export function checkResult(context: Context, result: Item, type: TypeExpression
   const what = `the result of \`${name}\``;
   if (result.kind !== 'tensor') {
     if (type.dims.length === 0 && (result.kind === 'number' || result.kind === 'boolean')) return;
-    fail(context, { code: 'type.result', message: `${what} must be \`${spanText(type.span)}\`, found ${describe(result)}`, secondary: [{ span: type.span, text: 'declared here' }] });
+    fail(context, {
+      code: 'type.result', message: `${what} must be \`${spanText(type.span)}\`, found ${describe(result)}`,
+      secondary: [{ span: type.span, text: 'declared here' }],
+    });
   }
   const { type: actual } = result.value;
-  if (actual.dtype !== type.dtype) fail(context, { code: 'type.result', message: `${what} must be ${type.dtype}, but is ${describe(result)}`, secondary: [{ span: type.span, text: 'declared here' }] });
+  if (actual.dtype !== type.dtype) fail(context, {
+    code: 'type.result', message: `${what} must be ${type.dtype}, but is ${describe(result)}`,
+    secondary: [{ span: type.span, text: 'declared here' }],
+  });
   matchDims(context, actual, type, scope, what, context.libraryAt ?? context.at);
 }
 
@@ -135,7 +147,9 @@ export const signature = (name: string, parameters: readonly Parameter[]): strin
   `${name}(${parameters.map(parameter => spanText(parameter.span)).join(', ')})`;
 
 /** Which argument goes to which parameter. Reports everything that does not fit, then gives up. */
-export function bindArguments(context: Context, name: string, shown: string, formals: readonly Formal[], given: readonly Given[]): Map<string, Given> {
+export function bindArguments(
+  context: Context, name: string, shown: string, formals: readonly Formal[], given: readonly Given[],
+): Map<string, Given> {
   const bound = new Map<string, Given>();
   const before = context.diagnostics.length;
   const notes = [`it is defined as \`${shown}\``];
@@ -149,22 +163,35 @@ export function bindArguments(context: Context, name: string, shown: string, for
     if (argument.name === null) {
       const formal = formals[position++];
       if (formal === undefined) {
-        say({ code: 'call.many', message: `\`${name}\` takes ${formals.length === 0 ? 'no arguments' : formals.length === 1 ? 'one argument' : `at most ${formals.length} arguments`}, but is given ${given.length}`, span: argument.span });
+        say({
+          code: 'call.many',
+          message: `\`${name}\` takes ${formals.length === 0 ? 'no arguments' : formals.length === 1 ? 'one argument' : `at most ${formals.length} arguments`}, but is given ${given.length}`,
+          span: argument.span,
+        });
         break;
       }
-      if (bound.has(formal.name)) say({ code: 'call.twice', message: `\`${formal.name}\` is given twice to \`${name}\``, span: argument.span });
+      if (bound.has(formal.name)) say({
+        code: 'call.twice', message: `\`${formal.name}\` is given twice to \`${name}\``, span: argument.span,
+      });
       bound.set(formal.name, argument);
       continue;
     }
     const wanted = argument.name.text;
     if (!formals.some(formal => formal.name === wanted)) {
       const near = suggest(wanted, formals.map(formal => formal.name));
-      say({ code: 'call.unknown', message: `\`${name}\` has no parameter \`${wanted}\``, span: argument.name.span, help: near === null ? null : `did you mean \`${near}\`?` });
-    } else if (bound.has(wanted)) say({ code: 'call.twice', message: `\`${wanted}\` is given twice to \`${name}\``, span: argument.name.span });
+      say({
+        code: 'call.unknown', message: `\`${name}\` has no parameter \`${wanted}\``, span: argument.name.span,
+        help: didYouMean(near),
+      });
+    } else if (bound.has(wanted)) say({
+      code: 'call.twice', message: `\`${wanted}\` is given twice to \`${name}\``, span: argument.name.span,
+    });
     else bound.set(wanted, argument);
   }
   const missing = formals.filter(formal => formal.required && !bound.has(formal.name)).map(formal => `\`${formal.name}\``);
-  if (missing.length > 0 && context.diagnostics.length === before) say({ code: 'call.missing', message: `\`${name}\` needs ${missing.join(' and ')}` });
+  if (missing.length > 0 && context.diagnostics.length === before) say({
+    code: 'call.missing', message: `\`${name}\` needs ${missing.join(' and ')}`,
+  });
   if (wrong || missing.length > 0 || given.some(argument => argument.item.kind === 'poison')) throw new Reported();
   return bound;
 }

@@ -75,7 +75,11 @@ export interface NameTable {
 }
 
 /** Limits that keep a wrong or hostile file from hanging the compiler; far above what a model needs. */
-export const limits = { turns: 10_000, values: 200_000, elements: 2 ** 31, rank: 16, list: 100_000, depth: 64, nesting: 400, work: 3_000_000, suggestions: 200 };
+export const limits = {
+  turns: 10_000, values: 200_000, elements: 2 ** 31, rank: 16, list: 100_000, depth: 64, nesting: 400, work: 1_000_000,
+  /** Errors after which no more names are suggested. */
+  suggestions: 200,
+};
 
 /** Thrown after a diagnostic was reported, or when an operand is poison; `evaluate` turns it into a poison item. */
 export class Reported extends Error {}
@@ -93,7 +97,8 @@ export function newRegistry(): Registry {
 
 export function newContext(ops: ReadonlyMap<string, AnyOp>, registry: Registry, diagnostics: Diagnostic[], at: Span): Context {
   return {
-    ops, registry, diagnostics, said: registry.said, at, libraryAt: null, calledAt: null, path: [], phase: 'forward', training: true, batch: 1, batchName: null, initialiser: null,
+    ops, registry, diagnostics, said: registry.said, at, libraryAt: null, calledAt: null, path: [], phase: 'forward', training: true,
+    batch: 1, batchName: null, initialiser: null,
     current: new Map(), updates: new Map(), draws: new Map(), shapeRead: false, depth: 0, nesting: 0, problems: 0, operator: null, work: 0, values: 0,
   };
 }
@@ -123,9 +128,11 @@ export function report(context: Context, problem: Problem): void {
   const label = inLibrary ? undefined : (operator?.right.text ?? problem.label);
   const { calledAt } = context;
   // A name or a declaration is wrong by itself; a shape may be wrong because of how the body was called.
-  const caller = !inLibrary && calledAt !== null && !calledAt.file.library && calledAt !== span && /^(type|where)\.|\.C\d+$/.test(problem.code) && !problem.secondary
+  const ofShapes = /^(type|where)\.|\.C\d+$/.test(problem.code) && problem.secondary === undefined;
+  const caller = ofShapes && !inLibrary && calledAt !== null && !calledAt.file.library && calledAt !== span
     ? [{ span: calledAt, text: 'in this call' }] : [];
-  const secondary = [...(problem.secondary ?? []), ...caller, ...(inLibrary ? [{ span: own, text: 'in the library' }] : operator ? [operator.left] : [])];
+  const beside = inLibrary ? [{ span: own, text: 'in the library' }] : operator ? [operator.left] : [];
+  const secondary = [...(problem.secondary ?? []), ...caller, ...beside];
   context.diagnostics.push({
     code: problem.code, message: problem.message, span,
     ...(label === undefined ? {} : { label }),
@@ -146,6 +153,9 @@ export function exhaust(context: Context, problem: Problem): never {
   report(context, problem);
   throw new Exhausted();
 }
+
+export const didYouMean = (near: string | null, otherwise: string | null = null): string | null =>
+  near === null ? otherwise : `did you mean \`${near}\`?`;
 
 /** Runs `action` with the present place moved to `span`. */
 export function within<T>(context: Context, span: Span, action: () => T): T {

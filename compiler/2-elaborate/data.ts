@@ -5,7 +5,7 @@ import type { DataField, DataSettings, DataSource, Forward } from '../ir/model.t
 import { printType, shapeOf, size } from '../ir/type.ts';
 import { spanText, type Span } from '../source/text.ts';
 import { suggest } from '../source/suggest.ts';
-import { attempt, fail, keyword, report, within, type Context } from './context.ts';
+import { attempt, didYouMean, fail, keyword, report, within, type Context } from './context.ts';
 import { need } from './expression.ts';
 import { describe, type Item } from './item.ts';
 import { indexLimits } from './index-limits.ts';
@@ -28,18 +28,30 @@ export function elaborateData(context: Context, block: DataBlock, forward: Forwa
     const shape = shapeOf(value.type);
     return [value.leaf!.name, { value, row: batched ? shape.slice(1) : shape, below: limits.get(value) ?? null }];
   }));
-  const draft: { sources: DataSource[]; shuffle: boolean; split: number | null; holdOut: number | null } = { sources: [], shuffle: true, split: null, holdOut: null };
+  const draft = { sources: [] as DataSource[], shuffle: true, split: null as number | null, holdOut: null as number | null };
   const seen = new Map<string, Span>();
   for (const setting of block.settings) {
     const name = setting.name.text;
     const earlier = seen.get(name);
-    if (earlier) report(context, { code: 'data.twice', message: `\`${name}\` is set twice`, span: setting.name.span, secondary: [{ span: earlier, text: 'set first here' }] });
+    if (earlier) report(context, {
+      code: 'data.twice', message: `\`${name}\` is set twice`, span: setting.name.span,
+      secondary: [{ span: earlier, text: 'set first here' }],
+    });
     else within(context, setting.span, () => attempt(() => read(setting)));
     seen.set(name, setting.name.span);
   }
-  if (!seen.has('train') && block.settings.length > 0) report(context, { code: 'data.train', message: 'the data block has no `train` source', span: keyword(block.span, 'data'), help: 'write one, as in `train = csv("train.csv", …)`' });
-  if (draft.split !== null && draft.holdOut !== null) report(context, { code: 'data.twice', message: '`split` and `hold_out` both take test rows from the training rows; keep one', span: seen.get('hold_out')! });
-  else if ((draft.split !== null || draft.holdOut !== null) && seen.has('test')) report(context, { code: 'data.twice', message: 'there is a `test` source; `split` and `hold_out` are for when there is none', span: (seen.get('split') ?? seen.get('hold_out'))! });
+  if (!seen.has('train') && block.settings.length > 0) report(context, {
+    code: 'data.train', message: 'the data block has no `train` source', span: keyword(block.span, 'data'),
+    help: 'write one, as in `train = csv("train.csv", …)`',
+  });
+  if (draft.split !== null && draft.holdOut !== null) report(context, {
+    code: 'data.twice', message: '`split` and `hold_out` both take test rows from the training rows; keep one',
+    span: seen.get('hold_out')!,
+  });
+  else if ((draft.split !== null || draft.holdOut !== null) && seen.has('test')) report(context, {
+    code: 'data.twice', message: 'there is a `test` source; `split` and `hold_out` are for when there is none',
+    span: (seen.get('split') ?? seen.get('hold_out'))!,
+  });
   return draft;
 
   function read(setting: Setting): void {
@@ -48,29 +60,40 @@ export function elaborateData(context: Context, block: DataBlock, forward: Forwa
     if (setting.assigned) {
       if (name !== 'train' && name !== 'test') {
         const near = suggest(name, ['train', 'test']);
-        fail(context, { code: 'data.unknown', message: `a data block has the sources \`train\` and \`test\`, not \`${name}\``, span, help: near === null ? null : `did you mean \`${near}\`?` });
+        fail(context, {
+          code: 'data.unknown', message: `a data block has the sources \`train\` and \`test\`, not \`${name}\``, span,
+          help: didYouMean(near),
+        });
       }
       draft.sources.push(source(context, name, value as Expression, targets, scope));
       return;
     }
-    const item = values.length === 1 && value!.kind !== 'word' && value!.kind !== 'quantity' && value!.kind !== 'pattern' ? need(context, value as Expression, scope) : null;
+    const plain = values.length === 1 && value!.kind !== 'word' && value!.kind !== 'quantity' && value!.kind !== 'pattern';
+    const item = plain ? need(context, value as Expression, scope) : null;
     switch (name) {
       case 'shuffle':
         if (values.length > 0 && item?.kind !== 'boolean') fail(context, { code: 'data.value', message: '`shuffle` is `true` or `false`' });
         draft.shuffle = item?.kind === 'boolean' ? item.value : true;
         return;
       case 'split':
-        if (item?.kind !== 'number' || item.value <= 0 || item.value >= 1) return fail(context, { code: 'data.value', message: '`split` is the share of rows to train on, between 0 and 1, as in `split 0.9`' });
+        if (item?.kind !== 'number' || item.value <= 0 || item.value >= 1) return fail(context, {
+          code: 'data.value', message: '`split` is the share of rows to train on, between 0 and 1, as in `split 0.9`',
+        });
         draft.split = item.value;
         return;
       case 'hold_out':
-        if (item?.kind !== 'number' || !Number.isInteger(item.value) || item.value < 1) return fail(context, { code: 'data.value', message: '`hold_out` is the number of last rows to test on, as in `hold_out 1000`' });
+        if (item?.kind !== 'number' || !Number.isInteger(item.value) || item.value < 1) return fail(context, {
+          code: 'data.value', message: '`hold_out` is the number of last rows to test on, as in `hold_out 1000`',
+        });
         draft.holdOut = item.value;
         return;
       default: {
         const known = ['train', 'test', 'shuffle', 'split', 'hold_out'];
         const near = suggest(name, known);
-        fail(context, { code: 'data.unknown', message: `a data block has no setting \`${name}\``, span, help: near === null ? `settings are ${known.map(one => `\`${one}\``).join(', ')}` : near === 'train' || near === 'test' ? `did you mean \`${near} = …\`?` : `did you mean \`${near}\`?` });
+        fail(context, {
+          code: 'data.unknown', message: `a data block has no setting \`${name}\``, span,
+          help: near === 'train' || near === 'test' ? `did you mean \`${near} = …\`?` : didYouMean(near, `settings are ${known.map(one => `\`${one}\``).join(', ')}`),
+        });
       }
     }
   }
@@ -79,14 +102,16 @@ export function elaborateData(context: Context, block: DataBlock, forward: Forwa
 function source(context: Context, name: string, expression: Expression, targets: ReadonlyMap<string, Target>, scope: Scope): DataSource {
   if (expression.kind === 'missing') return fail(context, { code: 'data.format', message: 'a source is missing' });
   const shown = formats.map(format => `\`${format}\``).join(', ');
-  if (expression.kind !== 'call' || expression.callee.kind !== 'name') return fail(context, { code: 'data.format', message: `a source is one of ${shown}, as in \`idx(image: "images.idx")\``, span: expression.span });
+  if (expression.kind !== 'call' || expression.callee.kind !== 'name') return fail(context, {
+    code: 'data.format', message: `a source is one of ${shown}, as in \`idx(image: "images.idx")\``, span: expression.span,
+  });
   const format = expression.callee.text;
   if (!isFormat(format)) {
     const near = suggest(format, formats);
     return fail(context, {
       code: 'data.format', span: expression.callee.span,
       message: later.includes(format) ? `\`${format}\` sources are not part of this version of nabla` : `no data format is called \`${format}\``,
-      help: near === null ? `formats are ${shown}` : `did you mean \`${near}\`?`,
+      help: didYouMean(near, `formats are ${shown}`),
     });
   }
   const positional = expression.arguments.filter(argument => argument.name === null);
@@ -101,7 +126,11 @@ function source(context: Context, name: string, expression: Expression, targets:
   }
   const oneFile = format === 'csv' || format === 'npz' || format === 'safetensors';
   const file = oneFile ? (attempt(() => sourceFile(context, format, positional, scope)) ?? '') : '';
-  if (!oneFile && positional.length > 0) report(context, { code: 'data.file', message: `\`${format}\` has one file for each input: \`${format}(${[...targets.keys()][0] ?? 'x'}: "file")\``, span: positional[0]!.span });
+  if (!oneFile && positional.length > 0) report(context, {
+    code: 'data.file',
+    message: `\`${format}\` has one file for each input: \`${format}(${[...targets.keys()][0] ?? 'x'}: "file")\``,
+    span: positional[0]!.span,
+  });
   checkNames(context, name, fieldArguments, targets);
   const fields: DataField[] = [];
   for (const [input, argument] of fieldArguments) {
@@ -111,7 +140,9 @@ function source(context: Context, name: string, expression: Expression, targets:
     if (made) fields.push(made);
   }
   const separator = attempt(() => option<string>(context, options.get('separator'), scope, 'string', ',')) ?? ',';
-  if (separator.length !== 1) report(context, { code: 'data.value', message: `\`separator\` is one character, not "${separator}"`, span: options.get('separator')!.value.span });
+  if (separator.length !== 1) report(context, {
+    code: 'data.value', message: `\`separator\` is one character, not "${separator}"`, span: options.get('separator')!.value.span,
+  });
   return { name, format, fields, separator, header: attempt(() => option<boolean>(context, options.get('header'), scope, 'boolean', true)) ?? true };
 }
 
@@ -119,7 +150,10 @@ const isFormat = (text: string): text is Format => (formats as readonly string[]
 
 function sourceFile(context: Context, format: Format, positional: readonly Argument[], scope: Scope): string {
   const [first, ...more] = positional;
-  if (first === undefined || more.length > 0) return fail(context, { code: 'data.file', message: `\`${format}\` takes one file first: \`${format}("data.${format}", …)\``, ...(more[0] ? { span: more[0].span } : {}) });
+  if (first === undefined || more.length > 0) return fail(context, {
+    code: 'data.file', message: `\`${format}\` takes one file first: \`${format}("data.${format}", …)\``,
+    ...(more[0] ? { span: more[0].span } : {}),
+  });
   const item = need(context, first.value, scope);
   return within(context, first.value.span, () => path(context, item));
 }
@@ -128,8 +162,11 @@ function sourceFile(context: Context, format: Format, positional: readonly Argum
 function path(context: Context, item: Item): string {
   if (item.kind !== 'string') return fail(context, { code: 'data.file', message: `a file is named by a string, found ${describe(item)}` });
   const { value } = item;
-  if (value === '' || value.startsWith('/') || value.includes('\\') || value.includes('\0') || /^[A-Za-z]:/.test(value) || value.split('/').includes('..')) {
-    return fail(context, { code: 'data.path', message: `\`${value}\` is not a path inside the data folder`, help: 'paths are relative to the data folder, with `/` and without `..`' });
+  if (value === '' || /^\/|^[A-Za-z]:|[\\\0]/.test(value) || value.split('/').includes('..')) {
+    return fail(context, {
+      code: 'data.path', message: `\`${value}\` is not a path inside the data folder`,
+      help: 'paths are relative to the data folder, with `/` and without `..`',
+    });
   }
   return value;
 }
@@ -138,11 +175,17 @@ function checkNames(context: Context, name: string, fields: ReadonlyMap<string, 
   for (const [key, argument] of fields) {
     if (targets.has(key)) continue;
     const near = suggest(key, [...targets.keys()].filter(target => !fields.has(target)));
-    report(context, { code: 'data.input', message: `the model has no input \`${key}\``, span: argument.name!.span, help: near === null ? `its inputs are ${[...targets.keys()].map(one => `\`${one}\``).join(', ')}` : `did you mean \`${near}\`?` });
+    report(context, {
+      code: 'data.input', message: `the model has no input \`${key}\``, span: argument.name!.span,
+      help: near === null ? `its inputs are ${[...targets.keys()].map(one => `\`${one}\``).join(', ')}` : `did you mean \`${near}\`?`,
+    });
   }
   const missing = [...targets.keys()].filter(target => !fields.has(target));
   const unknown = [...fields.keys()].filter(key => !targets.has(key));
-  if (missing.length > unknown.length) report(context, { code: 'data.missing', message: `the \`${name}\` source has nothing for the input ${missing.map(one => `\`${one}\``).join(' and ')}` });
+  if (missing.length > unknown.length) report(context, {
+    code: 'data.missing',
+    message: `the \`${name}\` source has nothing for the input ${missing.map(one => `\`${one}\``).join(' and ')}`,
+  });
 }
 
 function field(context: Context, format: Format, input: string, target: Target, file: string, expression: Expression, scope: Scope): DataField {
@@ -151,22 +194,34 @@ function field(context: Context, format: Format, input: string, target: Target, 
   if (format === 'idx' || format === 'npy') return { ...base, file: path(context, need(context, expression, scope)) };
   if (format === 'npz' || format === 'safetensors') {
     const item = need(context, expression, scope);
-    return item.kind === 'string' ? { ...base, file, columns: [item.value] } : fail(context, { code: 'data.value', message: `\`${input}\` names a tensor of the file by a string, found ${describe(item)}` });
+    return item.kind === 'string' ? { ...base, file, columns: [item.value] } : fail(context, {
+      code: 'data.value', message: `\`${input}\` names a tensor of the file by a string, found ${describe(item)}`,
+    });
   }
   const categories = expression.kind === 'call' && expression.callee.kind === 'name' && expression.callee.text === 'categories';
   const columnsExpression = categories ? expression.arguments[0]?.value : expression;
-  if (columnsExpression === undefined || (categories && expression.arguments.length !== 1)) return fail(context, { code: 'data.value', message: '`categories` takes one column, as in `categories("species")`' });
+  if (columnsExpression === undefined || (categories && expression.arguments.length !== 1)) return fail(context, {
+    code: 'data.value', message: '`categories` takes one column, as in `categories("species")`',
+  });
   const item = need(context, columnsExpression, scope);
   const columns = (item.kind === 'list' ? item.elements : [item]).map(column => {
     if (column.kind === 'string') return column.value;
     if (column.kind === 'number' && Number.isInteger(column.value) && column.value >= 0) return String(column.value);
-    return fail(context, { code: 'data.value', message: `a column is named by a string, or by its position from 0, found ${describe(column)}` });
+    return fail(context, {
+      code: 'data.value', message: `a column is named by a string, or by its position from 0, found ${describe(column)}`,
+    });
   });
   const wanted = size(target.row);
   if (columns.length !== wanted) {
-    fail(context, { code: 'data.columns', message: `\`${input}\` is ${printType(target.value.type)} and needs ${wanted} ${wanted === 1 ? 'column' : 'columns'} a row, but \`${spanText(columnsExpression.span)}\` has ${columns.length}` });
+    fail(context, {
+      code: 'data.columns',
+      message: `\`${input}\` is ${printType(target.value.type)} and needs ${wanted} ${wanted === 1 ? 'column' : 'columns'} a row, but \`${spanText(columnsExpression.span)}\` has ${columns.length}`,
+    });
   }
-  if (categories && dtype !== 'i32' && dtype !== 'u8') fail(context, { code: 'data.value', message: `categories are whole numbers, but \`${input}\` is ${printType(target.value.type)}`, help: 'declare the input as i32' });
+  if (categories && dtype !== 'i32' && dtype !== 'u8') fail(context, {
+    code: 'data.value', message: `categories are whole numbers, but \`${input}\` is ${printType(target.value.type)}`,
+    help: 'declare the input as i32',
+  });
   return { ...base, file, columns, categorical: categories };
 }
 
@@ -174,5 +229,7 @@ function option<T extends string | boolean>(context: Context, argument: Argument
   if (argument === undefined) return usual;
   const item = need(context, argument.value, scope);
   if (item.kind === kind) return item.value as T;
-  return fail(context, { code: 'data.value', message: `\`${argument.name!.text}\` is a ${kind}, found ${describe(item)}`, span: argument.value.span });
+  return fail(context, {
+    code: 'data.value', message: `\`${argument.name!.text}\` is a ${kind}, found ${describe(item)}`, span: argument.value.span,
+  });
 }

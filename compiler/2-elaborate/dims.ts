@@ -13,12 +13,16 @@ import type { Scope } from './scope.ts';
 import { cast, quoteDim } from './tensors.ts';
 
 /** The type that a declaration such as `param w: f32[4 * units, D]` writes. */
-export const declaredType = (context: Context, type: TypeExpression, scope: Scope): TensorType => tensor(type.dtype, declaredDims(context, type.dims, scope));
+export const declaredType = (context: Context, type: TypeExpression, scope: Scope): TensorType =>
+  tensor(type.dtype, declaredDims(context, type.dims, scope));
 
 export const declaredDims = (context: Context, dims: readonly DimExpression[], scope: Scope): readonly Dim[] =>
   dims.flatMap((expression): readonly Dim[] => {
     if (expression.kind !== 'ellipsis') return [dimension(context, expression, scope)];
-    if (scope.ellipsis === null) fail(context, { code: 'type.ellipsis', message: '`...` stands for nothing here', span: expression.span, help: 'write it in the type of an argument first' });
+    if (scope.ellipsis === null) fail(context, {
+      code: 'type.ellipsis', message: '`...` stands for nothing here', span: expression.span,
+      help: 'write it in the type of an argument first',
+    });
     return scope.ellipsis;
   });
 
@@ -30,10 +34,16 @@ export function dimension(context: Context, expression: Expression, scope: Scope
 
 export function toDim(context: Context, item: Item, text: string): Dim {
   if (item.kind === 'poison') throw new Reported();
-  if (item.kind !== 'number') return fail(context, { code: 'type.extent', message: `a dimension is a whole number, found ${describe(item)}` });
+  if (item.kind !== 'number') return fail(context, {
+    code: 'type.extent', message: `a dimension is a whole number, found ${describe(item)}`,
+  });
   const { value } = item;
-  if (!Number.isInteger(value) || value < 1) fail(context, { code: 'type.extent', message: `a dimension is a whole number of at least 1, but \`${text}\` is ${value}` });
-  if (value > 2 ** 31) fail(context, { code: 'type.size', message: `the dimension \`${text}\` is ${value}; at most 2^31 elements are possible` });
+  if (!Number.isInteger(value) || value < 1) fail(context, {
+    code: 'type.extent', message: `a dimension is a whole number of at least 1, but \`${text}\` is ${value}`,
+  });
+  if (value > 2 ** 31) fail(context, {
+    code: 'type.size', message: `the dimension \`${text}\` is ${value}; at most 2^31 elements are possible`,
+  });
   return item.dim ?? item.label ?? dim(value);
 }
 
@@ -53,7 +63,8 @@ export function matchArgument(context: Context, item: Item, type: TypeExpression
 }
 
 function matchConstant(context: Context, item: Item, dtype: DType, what: string, at: Span): Item {
-  const fits = item.kind === 'boolean' ? dtype === 'bool' : item.kind === 'number' && (dtype === 'i32' || dtype === 'u8' ? Number.isInteger(item.value) : dtype !== 'bool');
+  const whole = dtype === 'i32' || dtype === 'u8';
+  const fits = item.kind === 'number' ? dtype !== 'bool' && (!whole || Number.isInteger(item.value)) : item.kind === 'boolean' && dtype === 'bool';
   if (!fits) fail(context, { code: 'type.argument', span: at, message: `${what} must be ${dtype}, found ${describe(item)}` });
   return item;
 }
@@ -63,7 +74,10 @@ function convertLossless(context: Context, value: Value, dtype: DType, what: str
   const from = value.type.dtype;
   const lossless = dtype === 'f32' ? from !== 'i32' : dtype === 'i32' ? from === 'u8' || from === 'bool' : false;
   if (lossless) return cast(context, value, dtype);
-  return fail(context, { code: 'type.dtype', span: at, message: `${what} must be ${dtype}, but is ${printType(value.type)}`, help: `convert it with \`cast(…, ${dtype})\`` });
+  return fail(context, {
+    code: 'type.dtype', span: at, message: `${what} must be ${dtype}, but is ${printType(value.type)}`,
+    help: `convert it with \`cast(…, ${dtype})\``,
+  });
 }
 
 /** Matches the dimensions of a tensor with a written type; `...` takes what the other dimensions leave. */
@@ -73,7 +87,7 @@ export function matchDims(context: Context, actual: TensorType, type: TypeExpres
   const { dims } = actual;
   const written = type.dims.length - (ellipsis < 0 ? 0 : 1);
   if (ellipsis < 0 ? dims.length !== written : dims.length < written) {
-    const rank = ellipsis < 0 ? `${written} ${written === 1 ? 'dimension' : 'dimensions'}` : `at least ${written} ${written === 1 ? 'dimension' : 'dimensions'}`;
+    const rank = `${ellipsis < 0 ? '' : 'at least '}${written} ${written === 1 ? 'dimension' : 'dimensions'}`;
     fail(context, {
       code: 'type.rank', span: at, message: `${what} must be \`${spanText(type.span)}\` with ${rank}, but is ${printType(actual)}`,
       secondary: [{ span: type.span, text: 'the type it must have' }],
@@ -108,7 +122,9 @@ function matchDim(context: Context, actual: Dim, expression: Expression, scope: 
       return;
     }
     if (known.kind === 'poison') return;
-    if (known.kind !== 'number') fail(context, { code: 'type.extent', span: expression.span, message: `\`${expression.text}\` is no dimension but ${describe(known)}` });
+    if (known.kind !== 'number') fail(context, {
+      code: 'type.extent', span: expression.span, message: `\`${expression.text}\` is no dimension but ${describe(known)}`,
+    });
     if (known.value !== actual.extent) mismatch(context, actual, known, expression, scope, what, at);
     return;
   }

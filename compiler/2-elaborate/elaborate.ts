@@ -67,10 +67,16 @@ function elaborateModel(
   const training = run({ training: true });
   const evaluation = run({ training: false });
   if (settings?.batchSpan && training.batchName === null && context.diagnostics.length === before) {
-    report(context, { code: 'train.batch', message: 'no input has a batch dimension', span: settings.batchSpan, help: 'write one first, as in `input x: f32[B, 4]`, or remove `batch`' });
+    report(context, {
+      code: 'train.batch', message: 'no input has a batch dimension', span: settings.batchSpan,
+      help: 'write one first, as in `input x: f32[B, 4]`, or remove `batch`',
+    });
   }
   if (train !== null && training.forward.loss === null && context.diagnostics.length === before) {
-    report(context, { code: 'train.loss', message: `the model \`${definition.name.text}\` has no loss to train`, span: definition.name.span, help: 'write `loss = …` in the model' });
+    report(context, {
+      code: 'train.loss', message: `the model \`${definition.name.text}\` has no loss to train`, span: definition.name.span,
+      help: 'write `loss = …` in the model',
+    });
   }
   // What fits for a whole batch fits for one row, unless the model uses the batch's extent; then its own message says so.
   const single = training.batchName === null || context.diagnostics.length > 0 ? null : run({ training: false, batch: 1 });

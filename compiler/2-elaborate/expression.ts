@@ -2,13 +2,13 @@
  * Expressions evaluated to items. An expression in error gives poison, so that every independent error of a file is found and
  * nothing that merely follows from one is told.
  */
-import type { Expression } from '../1-parse/ast.ts';
+import type { ConstantItem, Expression } from '../1-parse/ast.ts';
 import { dtypes, printTypeLong, type DType } from '../ir/type.ts';
 import { suggest } from '../source/suggest.ts';
 import { binary, negate, not, select } from './arithmetic.ts';
 import { builtins } from './builtins.ts';
 import { call, pipe } from './call.ts';
-import { exhaust, fail, limits, report, Reported, within, type Context } from './context.ts';
+import { didYouMean, exhaust, fail, limits, report, Reported, within, type Context } from './context.ts';
 import { boolean, describe, list, none, number, poison, tensorItem, type Item } from './item.ts';
 import { callable } from './op-call.ts';
 import { definedNames, findDefinition, newScope, type Module, type Scope } from './scope.ts';
@@ -19,8 +19,14 @@ import { build } from './tensors.ts';
 export function evaluate(context: Context, expression: Expression, scope: Scope): Item {
   return within(context, expression.span, () => {
     try {
-      if (++context.nesting > limits.nesting) fail(context, { code: 'call.depth', message: `expressions are nested more than ${limits.nesting} deep, over all open calls`, help: 'does something call itself without end?' });
-      if (++context.work > limits.work) exhaust(context, { code: 'call.work', message: `elaboration takes more than ${limits.work.toLocaleString('en')} steps`, help: 'unroll fewer turns, or recurse less' });
+      if (++context.nesting > limits.nesting) fail(context, {
+        code: 'call.depth', message: `expressions are nested more than ${limits.nesting} deep, over all open calls`,
+        help: 'does something call itself without end?',
+      });
+      if (++context.work > limits.work) exhaust(context, {
+        code: 'call.work', message: `elaboration takes more than ${limits.work.toLocaleString('en')} steps`,
+        help: 'unroll fewer turns, or recurse less',
+      });
       return evaluateKind(context, expression, scope);
     } catch (error) {
       if (error instanceof Reported) return poison;
@@ -71,7 +77,11 @@ function binaryChain(context: Context, expression: Extract<Expression, { kind: '
     const operand = left;
     left = within(context, node.span, () => {
       const { operator } = context;
-      context.operator = { span: node.span, left: { span: node.left.span, text: shownOperand(operand) }, right: { span: node.right.span, text: shownOperand(right) } };
+      context.operator = {
+        span: node.span,
+        left: { span: node.left.span, text: shownOperand(operand) },
+        right: { span: node.right.span, text: shownOperand(right) },
+      };
       try {
         return binary(context, node.operator, operand, right);
       } catch (error) {
@@ -109,7 +119,9 @@ function pipeChain(context: Context, expression: Extract<Expression, { kind: 'pi
 function conditional(context: Context, expression: Extract<Expression, { kind: 'conditional' }>, scope: Scope): Item {
   const condition = need(context, expression.condition, scope);
   if (condition.kind === 'boolean') return evaluate(context, condition.value ? expression.then : expression.otherwise, scope);
-  if (condition.kind !== 'tensor') fail(context, { code: 'type.logical', message: `a condition is a boolean, found ${describe(condition)}`, span: expression.condition.span });
+  if (condition.kind !== 'tensor') fail(context, {
+    code: 'type.logical', message: `a condition is a boolean, found ${describe(condition)}`, span: expression.condition.span,
+  });
   const then = evaluate(context, expression.then, scope);
   const otherwise = evaluate(context, expression.otherwise, scope);
   if (then.kind === 'poison' || otherwise.kind === 'poison') throw new Reported();
@@ -159,23 +171,32 @@ const standingNames = ['none', 'pi', 'training', 'step', 'steps', 'fan_in', 'fan
  */
 function fan(context: Context, name: 'fan_in' | 'fan_out'): Item {
   const target = context.initialiser?.type;
-  if (target === undefined) return fail(context, { code: 'name.initialiser', message: `\`${name}\` is known only in the initial value of a parameter` });
+  if (target === undefined) return fail(context, {
+    code: 'name.initialiser', message: `\`${name}\` is known only in the initial value of a parameter`,
+  });
   const extents = target.dims.map(d => d.extent);
-  if (extents.length < 2) return fail(context, { code: 'type.fan', message: `\`${name}\` needs a parameter of at least two dimensions`, help: 'give the bound as a number' });
+  if (extents.length < 2) return fail(context, {
+    code: 'type.fan', message: `\`${name}\` needs a parameter of at least two dimensions`, help: 'give the bound as a number',
+  });
   const kernel = extents.slice(2).reduce((a, b) => a * b, 1);
   return number(kernel * (name === 'fan_in' ? extents[1]! : extents[0]!));
 }
 
-function constantValue(context: Context, definition: Extract<NonNullable<ReturnType<typeof findDefinition>>['definition'], { kind: 'constant' }>, module: Scope['module']): Item {
+function constantValue(context: Context, definition: ConstantItem, module: Module): Item {
   const name = definition.name.text;
   const known = module.constants.get(name);
-  if (known === null) return fail(context, { code: 'name.cycle', message: `the constant \`${name}\` is defined by itself`, span: definition.name.span });
+  if (known === null) return fail(context, {
+    code: 'name.cycle', message: `the constant \`${name}\` is defined by itself`, span: definition.name.span,
+  });
   if (known !== undefined) return known;
   module.constants.set(name, null);
   const item = evaluate(context, definition.value, newScope(module, { kind: 'constant' }));
   const value = item.kind === 'tensor' ? poison : labelled(item, name, definition.span.file.library);
   module.constants.set(name, value);
-  if (item.kind === 'tensor') fail(context, { code: 'type.constant', message: `the constant \`${name}\` must be known at compile time, found ${describe(item)}`, span: definition.value.span });
+  if (item.kind === 'tensor') fail(context, {
+    code: 'type.constant', message: `the constant \`${name}\` must be known at compile time, found ${describe(item)}`,
+    span: definition.value.span,
+  });
   return value;
 }
 
@@ -194,8 +215,11 @@ const knownNames = (context: Context): readonly string[] =>
 
 export function reportUnknown(context: Context, name: string, local: Iterable<string>, module: Module): void {
   if (name === 'grad') return report(context, { code: 'name.later', message: '`grad` is not part of this version of nabla' });
-  const near = name.length < 2 || context.diagnostics.length > limits.suggestions ? null : suggest(name, [...local, ...definedNames(module), ...knownNames(context)]);
-  report(context, { code: 'name.unknown', message: `nothing is called \`${name}\` here`, help: near === null ? null : `did you mean \`${near}\`?` });
+  const hopeless = name.length < 2 || context.diagnostics.length > limits.suggestions;
+  const near = hopeless ? null : suggest(name, [...local, ...definedNames(module), ...knownNames(context)]);
+  report(context, {
+    code: 'name.unknown', message: `nothing is called \`${name}\` here`, help: didYouMean(near),
+  });
 }
 
 function unknownName(context: Context, name: string, scope: Scope): never {
@@ -206,10 +230,15 @@ function unknownName(context: Context, name: string, scope: Scope): never {
 function member(context: Context, object: Item, name: string): Item {
   if (object.kind === 'tensor') {
     if (name !== 'T') {
-      return fail(context, { code: 'name.member', message: `a tensor has no \`.${name}\``, help: name.toLowerCase() === 't' ? 'its transpose is `.T`' : '`.T` is its transpose; operations are functions, as in `mean(x)`' });
+      return fail(context, {
+        code: 'name.member', message: `a tensor has no \`.${name}\``,
+        help: name.toLowerCase() === 't' ? 'its transpose is `.T`' : '`.T` is its transpose; operations are functions, as in `mean(x)`',
+      });
     }
     const rank = object.value.type.dims.length;
-    if (rank < 2) return fail(context, { code: 'type.rank', message: `\`.T\` swaps the last two dimensions, but this is ${describe(object)}` });
+    if (rank < 2) return fail(context, {
+      code: 'type.rank', message: `\`.T\` swaps the last two dimensions, but this is ${describe(object)}`,
+    });
     const axes = Array.from({ length: rank }, (_, i) => (i === rank - 1 ? rank - 2 : i === rank - 2 ? rank - 1 : i));
     return tensorItem(build(context, 'transpose', [object.value], { axes }));
   }

@@ -1,7 +1,7 @@
 /** Hyperparameters of the model and constants of the file, with the values that the command line gives them. */
 import type { ModelItem } from '../1-parse/ast.ts';
 import { suggest } from '../source/suggest.ts';
-import { report, within, type Context } from './context.ts';
+import { didYouMean, report, within, type Context } from './context.ts';
 import { evaluate, labelled, resolveName } from './expression.ts';
 import { boolean, describe, list, number, poison, type Item } from './item.ts';
 import { newScope, type Module } from './scope.ts';
@@ -18,7 +18,10 @@ export function applySettings(context: Context, module: Module, model: ModelItem
     } else if (!known.includes(name)) {
       const near = suggest(name, known);
       const names = known.length === 0 ? 'this file has none' : `this file has ${known.map(one => `\`${one}\``).join(', ')}`;
-      report(context, { code: 'set.unknown', message: `nothing that can be set is called \`${name}\``, ...(model ? { span: model.name.span } : {}), help: near === null ? names : `did you mean \`${near}\`?` });
+      report(context, {
+        code: 'set.unknown', message: `nothing that can be set is called \`${name}\``,
+        ...(model ? { span: model.name.span } : {}), help: didYouMean(near, names),
+      });
     }
   }
 }
@@ -29,9 +32,15 @@ export function bindHyperparameters(context: Context, model: ModelItem, module: 
     const name = parameter.name.text;
     const usual = parameter.default === null ? null : evaluate(context, parameter.default, scope);
     const given = settings.get(name);
-    if (usual?.kind === 'tensor') report(context, { code: 'type.constant', message: `the hyperparameter \`${name}\` must be known at compile time, found ${describe(usual)}`, span: parameter.span });
+    if (usual?.kind === 'tensor') report(context, {
+      code: 'type.constant', message: `the hyperparameter \`${name}\` must be known at compile time, found ${describe(usual)}`,
+      span: parameter.span,
+    });
     if (usual === null && given === undefined) {
-      report(context, { code: 'set.missing', message: `the hyperparameter \`${name}\` has no value`, span: parameter.span, help: `give it a default, \`${name} = 64\`, or set it with \`--set ${name}=64\`` });
+      report(context, {
+        code: 'set.missing', message: `the hyperparameter \`${name}\` has no value`, span: parameter.span,
+        help: `give it a default, \`${name} = 64\`, or set it with \`--set ${name}=64\``,
+      });
     }
     const item = given === undefined ? (usual ?? poison) : within(context, parameter.span, () => parseSetting(context, name, given, usual));
     scope.names.set(name, labelled(item.kind === 'tensor' ? poison : item, name, false));

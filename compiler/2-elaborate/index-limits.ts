@@ -5,7 +5,8 @@ import type { Forward } from '../ir/model.ts';
 /** For each input that is used as an index: the smallest extent that it indexes. */
 export function indexLimits(forward: Forward): ReadonlyMap<Value, number> {
   const limits = new Map<Value, number>();
-  const roots = [...(forward.loss ? [forward.loss] : []), ...forward.metrics.map(m => m.value), ...forward.outputs.map(o => o.value), ...forward.updates.map(u => u.value)];
+  const named = [...forward.metrics, ...forward.outputs, ...forward.updates];
+  const roots = [...(forward.loss ? [forward.loss] : []), ...named.map(result => result.value)];
   for (const value of topological(roots)) {
     const [a, b] = value.operands;
     if (value.op?.definition.name === 'gather') limit(b!, a!.type.dims[0]!.extent);

@@ -12,11 +12,16 @@ import { checkSize } from './tensors.ts';
 export function declareInput(context: Context, statement: Extract<Statement, { kind: 'input' }>, scope: Scope): void {
   const { model, instance } = scope.body.kind === 'layer' ? scope.body : { model: null, instance: null };
   const name = statement.name.text;
-  if (model === null || instance === null) return fail(context, { code: 'model.place', message: '`input` stands only in a model', help: "a layer's inputs are its second list of parameters: `layer f(…) (x: f32[…])`" });
+  if (model === null || instance === null) return fail(context, {
+    code: 'model.place', message: '`input` stands only in a model',
+    help: "a layer's inputs are its second list of parameters: `layer f(…) (x: f32[…])`",
+  });
   if (model.inputs.has(name)) fail(context, { code: 'model.twice', message: `the input \`${name}\` is declared twice` });
   const { dims: written, dtype } = statement.type;
   written.forEach((expression, axis) => {
-    if (expression.kind === 'ellipsis') fail(context, { code: 'type.ellipsis', message: 'the dimensions of an input are all written out', span: expression.span });
+    if (expression.kind === 'ellipsis') fail(context, {
+      code: 'type.ellipsis', message: 'the dimensions of an input are all written out', span: expression.span,
+    });
     if (expression.kind !== 'name' || resolveName(context, expression.text, scope) !== null) return;
     if (axis === 0 && context.batchName === null) {
       context.batchName = expression.text;

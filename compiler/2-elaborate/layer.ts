@@ -26,7 +26,10 @@ export function construct(context: Context, layer: Extract<Item, { kind: 'layer'
   const { body } = scope;
   if (body.kind !== 'layer') {
     const where = body.kind === 'fn' ? `the function \`${body.name}\`` : body.kind === 'optimizer' ? 'an optimizer' : 'a constant';
-    return fail(context, { code: 'layer.place', message: `the layer \`${name}\` cannot be constructed in ${where}`, help: 'only a model or a layer owns parameters: make this a `layer`, or pass the layer in' });
+    return fail(context, {
+      code: 'layer.place', message: `the layer \`${name}\` cannot be constructed in ${where}`,
+      help: 'only a model or a layer owns parameters: make this a `layer`, or pass the layer in',
+    });
   }
   const hyperparameters = newScope(module, { kind: 'constant' });
   bindParameters(context, name, definition.parameters, given, hyperparameters);
@@ -46,7 +49,10 @@ export function applyLayer(context: Context, instance: Instance, given: readonly
     try {
       definition.where.forEach(condition => checkWhere(context, condition, scope));
       const result = execute(context, definition.body, scope);
-      if (result === null) fail(context, { code: 'call.return', message: `the layer \`${name}\` returns nothing`, span: definition.name.span, help: 'end it with `return …`' });
+      if (result === null) fail(context, {
+        code: 'call.return', message: `the layer \`${name}\` returns nothing`, span: definition.name.span,
+        help: 'end it with `return …`',
+      });
       checkResult(context, result, definition.result, scope, name);
       return result;
     } finally {
@@ -83,12 +89,20 @@ function nameAt(context: Context, body: LayerBody, start: number, fallback: stri
 export function declareParameter(context: Context, statement: Extract<Statement, { kind: 'param' }>, scope: Scope): void {
   const { body } = scope;
   const name = statement.name.text;
-  if (body.kind !== 'layer') return fail(context, { code: 'layer.place', message: `a parameter \`${name}\` cannot stand in a function`, help: 'only a model or a layer owns parameters' });
+  if (body.kind !== 'layer') return fail(context, {
+    code: 'layer.place', message: `a parameter \`${name}\` cannot stand in a function`,
+    help: 'only a model or a layer owns parameters',
+  });
   const own = nameAt(context, body, statement.span.start, name);
   const type = declaredType(context, statement.type, scope);
-  if (type.dtype !== 'f32') fail(context, { code: 'layer.parameter', message: `the parameter \`${name}\` must be f32, not ${type.dtype}`, span: statement.type.span });
+  if (type.dtype !== 'f32') fail(context, {
+    code: 'layer.parameter', message: `the parameter \`${name}\` must be f32, not ${type.dtype}`, span: statement.type.span,
+  });
   if (statement.value === null) {
-    return fail(context, { code: 'layer.initial', message: `the parameter \`${name}\` has no initial value`, help: 'write one: `= glorot_uniform()`, `= normal(0, 0.02)`, `= 0`' });
+    return fail(context, {
+      code: 'layer.initial', message: `the parameter \`${name}\` has no initial value`,
+      help: 'write one: `= glorot_uniform()`, `= normal(0, 0.02)`, `= 0`',
+    });
   }
   const registered = registeredLeaf(context, 'parameter', [...body.instance.path, own].join('.'), type, statement.value, statement.span, scope);
   const item = tensorItem(registered.leaf);
@@ -99,7 +113,10 @@ export function declareParameter(context: Context, statement: Extract<Statement,
 export function declareState(context: Context, statement: Extract<Statement, { kind: 'state' }>, scope: Scope): void {
   const { body } = scope;
   const name = statement.name.text;
-  if (body.kind !== 'layer') return fail(context, { code: 'layer.place', message: `a state \`${name}\` cannot stand in a function`, help: 'only a model, a layer or an optimizer keeps states' });
+  if (body.kind !== 'layer') return fail(context, {
+    code: 'layer.place', message: `a state \`${name}\` cannot stand in a function`,
+    help: 'only a model, a layer or an optimizer keeps states',
+  });
   const path = [...body.instance.path, nameAt(context, body, statement.span.start, name)].join('.');
   const type = statement.type === null ? tensor('f32', []) : declaredType(context, statement.type, scope);
   const registered = registeredLeaf(context, 'state', path, type, statement.value, statement.span, scope);
@@ -113,7 +130,10 @@ export function declareState(context: Context, statement: Extract<Statement, { k
 export function updateState(context: Context, statement: Extract<Statement, { kind: 'update' }>, body: LayerBody, scope: Scope): void {
   const name = statement.name.text;
   const state = body.states.get(name);
-  if (state === undefined) return fail(context, { code: 'layer.update', message: `\`${name}\` is no state of this body`, span: statement.name.span, help: `declare it with \`state ${name}: f32[…] = 0\`, or bind it with \`=\`` });
+  if (state === undefined) return fail(context, {
+    code: 'layer.update', message: `\`${name}\` is no state of this body`, span: statement.name.span,
+    help: `declare it with \`state ${name}: f32[…] = 0\`, or bind it with \`=\``,
+  });
   if (!context.training) return;
   const value = fitted(context, need(context, statement.value, scope), state.leaf.type, `the update of \`${name}\``);
   context.current.set(state.path, value);
@@ -121,7 +141,9 @@ export function updateState(context: Context, statement: Extract<Statement, { ki
   scope.names.set(name, tensorItem(value));
 }
 
-function registeredLeaf(context: Context, role: 'parameter' | 'state', path: string, type: TensorType, initial: Expression, span: Span, scope: Scope): RegisteredLeaf {
+function registeredLeaf(
+  context: Context, role: 'parameter' | 'state', path: string, type: TensorType, initial: Expression, span: Span, scope: Scope,
+): RegisteredLeaf {
   const registry = role === 'parameter' ? context.registry.parameters : context.registry.states;
   const known = registry.get(path);
   if (known !== undefined) {
@@ -150,7 +172,10 @@ export function initialValue(context: Context, expression: Expression, type: Ten
     return within(context, expression.span, () => {
       const value = fitted(context, item, type, 'the initial value');
       const used = topological([value]).find(v => v.leaf !== null && v.leaf.role !== 'seed');
-      if (used) fail(context, { code: 'layer.initial', message: `an initial value is made of constants and random numbers, but this uses \`${used.leaf!.name}\`` });
+      if (used) fail(context, {
+        code: 'layer.initial',
+        message: `an initial value is made of constants and random numbers, but this uses \`${used.leaf!.name}\``,
+      });
       return value;
     });
   } finally {
@@ -164,7 +189,9 @@ export function fitted(context: Context, given: Item, type: TensorType, what: st
   const item = given.kind === 'list' && isNumeric(given) ? tensorItem(toTensor(context, given)) : given;
   if (item.kind === 'number') return full(context, item.value, type.dtype, type.dims);
   if (item.kind === 'boolean') return full(context, item.value ? 1 : 0, type.dtype, type.dims);
-  if (item.kind !== 'tensor') return fail(context, { code: 'type.argument', message: `${what} must be ${printType(type)}, found ${describe(item)}` });
+  if (item.kind !== 'tensor') return fail(context, {
+    code: 'type.argument', message: `${what} must be ${printType(type)}, found ${describe(item)}`,
+  });
   const common = broadcastDims(type.dims, item.value.type.dims);
   if (common === null || !sameShape(common.map(d => d.extent), shapeOf(type))) {
     return fail(context, { code: 'type.dimension', message: `${what} must be ${printType(type)}, but is ${printType(item.value.type)}` });

@@ -13,7 +13,9 @@ export interface Elaboration {
   readonly batchName: string | null;
 }
 
-export function elaborateForward(outer: Context, definition: ModelItem, module: Module, hyperparameters: ReadonlyMap<string, Item>, changes: Partial<Context>): Elaboration {
+export function elaborateForward(
+  outer: Context, definition: ModelItem, module: Module, hyperparameters: ReadonlyMap<string, Item>, changes: Partial<Context>,
+): Elaboration {
   const context: Context = { ...newContext(outer.ops, outer.registry, outer.diagnostics, definition.span), ...changes };
   const asLayer: LayerItem = { ...definition, kind: 'layer', inputs: [], result: null, where: [] };
   const model: ModelBody = { inputs: new Map(), results: [] };
@@ -36,7 +38,8 @@ export function elaborateForward(outer: Context, definition: ModelItem, module: 
 /** The parameters in the order in which they were made; what a `freeze` pattern names is not trainable. */
 export function parametersOf(context: Context, frozen: readonly Pattern[]): readonly Parameter[] {
   const { parameters } = context.registry;
-  for (const pattern of frozen) if (![...parameters.keys()].some(path => matchesPattern(path, pattern.text))) unmatchedPattern(context, pattern, [...parameters.keys()]);
+  const paths = [...parameters.keys()];
+  for (const pattern of frozen) if (!paths.some(path => matchesPattern(path, pattern.text))) unmatchedPattern(context, pattern, paths);
   return [...parameters].map(([path, { leaf, initial, span }]) =>
     ({ leaf, initial, span, trainable: !frozen.some(pattern => matchesPattern(path, pattern.text)) }));
 }

@@ -52,14 +52,20 @@ export function mainModule(file: File, library: Module, readImport: ReadImport, 
       const imported = read.file.span.file.path;
       if (imported === path || open.includes(imported)) {
         const cycle = [...open.slice(Math.max(0, open.indexOf(imported))), path, imported];
-        diagnostics.push({ code: 'import.cycle', message: `files import each other in a circle: ${cycle.map(one => `\`${one}\``).join(' → ')}`, span: item.pathSpan, help: 'move what both need to a third file' });
+        diagnostics.push({
+          code: 'import.cycle', message: `files import each other in a circle: ${cycle.map(one => `\`${one}\``).join(' → ')}`,
+          span: item.pathSpan, help: 'move what both need to a third file',
+        });
         continue;
       }
       const other = known.get(imported) ?? load(read.file, [...open, path]);
       for (const name of other.definitions.keys()) {
         const before = origin.get(name);
         if (before !== undefined && before !== imported) {
-          diagnostics.push({ code: 'name.twice', message: `\`${name}\` is defined in both \`${before}\` and \`${imported}\``, span: item.pathSpan, help: 'rename one of them' });
+          diagnostics.push({
+            code: 'name.twice', message: `\`${name}\` is defined in both \`${before}\` and \`${imported}\``, span: item.pathSpan,
+            help: 'rename one of them',
+          });
         }
         origin.set(name, imported);
       }

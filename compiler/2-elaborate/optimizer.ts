@@ -54,11 +54,17 @@ function findOptimizer(context: Context, expression: Expression, scope: Scope): 
   const optimizers = definedNames(scope.module).filter(name => findDefinition(scope.module, name)?.definition.kind === 'optimizer');
   if (expression.kind === 'name' && findDefinition(scope.module, expression.text) === null) {
     const near = suggest(expression.text, optimizers);
-    fail(context, { code: 'train.optimizer', message: `no optimizer is called \`${expression.text}\``, span: expression.span, help: near === null ? `there are ${optimizers.map(name => `\`${name}\``).join(', ')}` : `did you mean \`${near}\`?` });
+    fail(context, {
+      code: 'train.optimizer', message: `no optimizer is called \`${expression.text}\``, span: expression.span,
+      help: near === null ? `there are ${optimizers.map(name => `\`${name}\``).join(', ')}` : `did you mean \`${near}\`?`,
+    });
   }
   const item = need(context, expression, scope);
   if (item.kind === 'optimizer') return item;
-  return fail(context, { code: 'train.optimizer', message: `\`${spanText(expression.span)}\` is ${describe(item)}, not an optimizer`, span: expression.span, help: `there are ${optimizers.map(name => `\`${name}\``).join(', ')}` });
+  return fail(context, {
+    code: 'train.optimizer', message: `\`${spanText(expression.span)}\` is ${describe(item)}, not an optimizer`,
+    span: expression.span, help: `there are ${optimizers.map(name => `\`${name}\``).join(', ')}`,
+  });
 }
 
 /** The exception's arguments in the place of the ones of the same name. */
@@ -71,7 +77,9 @@ function elaborateGroup(context: Context, optimizer: Optimizer, given: readonly 
   // What the flat shape alone makes wrong is not told: the parameters' own shapes decide then.
   const trial: Context = { ...context, diagnostics: [], said: new Set(), shapeRead: false };
   const flat = attempt(() => elaborateRule(trial, optimizer, given, end));
-  if (flat !== null && trial.diagnostics.length === 0 && !trial.shapeRead && isFlat(flat)) return { parameters, flat: true, rules: parameters.length > 0 ? [flat] : [] };
+  if (flat !== null && trial.diagnostics.length === 0 && !trial.shapeRead && isFlat(flat)) {
+    return { parameters, flat: true, rules: parameters.length > 0 ? [flat] : [] };
+  }
   const types = parameters.length > 0 ? parameters.map(parameter => parameter.leaf.type) : [end];
   return { parameters, flat: false, rules: types.map(type => elaborateRule(context, optimizer, given, type)) };
 }
@@ -89,7 +97,10 @@ function elaborateRule(context: Context, optimizer: Optimizer, given: readonly G
   definition.inputs.forEach((input, i) => scope.names.set(input.text, tensorItem(i === 0 ? parameter : gradient)));
   const before = context.diagnostics.length;
   const result = execute(context, definition.body, scope);
-  if (result === null) fail(context, { code: 'call.return', message: `the optimizer \`${name}\` returns nothing`, span: definition.name.span, help: 'end it with `return` and the new value of the parameter' });
+  if (result === null) fail(context, {
+    code: 'call.return', message: `the optimizer \`${name}\` returns nothing`, span: definition.name.span,
+    help: 'end it with `return` and the new value of the parameter',
+  });
   const updated = context.diagnostics.length > before ? parameter : fitted(context, result, type, `what the optimizer \`${name}\` returns`);
   return {
     parameter, gradient, updated, learningRate,
@@ -100,7 +111,9 @@ function elaborateRule(context: Context, optimizer: Optimizer, given: readonly G
 function learningRateOf(context: Context, item: Item | undefined): Value | null {
   if (item?.kind === 'number') return full(context, item.value);
   if (item?.kind !== 'tensor') return null;
-  if (item.value.type.dims.length > 0) fail(context, { code: 'train.value', message: `\`lr\` must be one number, found ${describe(item)}` });
+  if (item.value.type.dims.length > 0) fail(context, {
+    code: 'train.value', message: `\`lr\` must be one number, found ${describe(item)}`,
+  });
   return item.value;
 }
 
@@ -124,7 +137,8 @@ function isFlat(rule: UpdateRule): boolean {
     const { definition } = value.op;
     if (!isPrimitive(definition) || !sameShape(shapeOf(value.type), shape)) return false;
     const nest = definition.lower(value.operands.map(operand => operand.type), value.attrs, value.type);
-    if (nest.combine !== null || nest.scatter || nest.reinterpret || !readsInPlace(nest.body, value.operands.map(operand => operand.type.dims.length))) return false;
+    const ranks = value.operands.map(operand => operand.type.dims.length);
+    if (nest.combine !== null || nest.scatter || nest.reinterpret || !readsInPlace(nest.body, ranks)) return false;
   }
   return true;
 }

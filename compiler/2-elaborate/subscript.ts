@@ -21,7 +21,10 @@ type Place =
 export function subscript(context: Context, object: Item, subscripts: readonly Subscript[], scope: Scope): Item {
   const places = subscripts.map(one => placeOf(context, one, scope));
   if (object.kind === 'list') return ofList(context, object.elements, places);
-  if (object.kind !== 'tensor') return fail(context, { code: 'type.subscript', message: `${describe(object)} has no elements to take`, help: object.kind === 'op' ? 'index notation is not part of this version of nabla' : null });
+  if (object.kind !== 'tensor') return fail(context, {
+    code: 'type.subscript', message: `${describe(object)} has no elements to take`,
+    help: object.kind === 'op' ? 'index notation is not part of this version of nabla' : null,
+  });
   const gather = places.find(place => place.kind === 'gather');
   if (gather) {
     if (places.length > 1) fail(context, { code: 'type.subscript', message: 'a tensor of positions stands alone, as in `table[index]`' });
@@ -43,7 +46,9 @@ function placeOf(context: Context, one: Subscript, scope: Scope): Place {
   if (item.kind === 'none') return { kind: 'new' };
   if (item.kind === 'tensor') {
     const { dtype } = item.value.type;
-    if (dtype !== 'i32' && dtype !== 'u8') fail(context, { code: 'type.subscript', message: `positions are whole numbers, found ${describe(item)}`, span: one.span });
+    if (dtype !== 'i32' && dtype !== 'u8') fail(context, {
+      code: 'type.subscript', message: `positions are whole numbers, found ${describe(item)}`, span: one.span,
+    });
     return { kind: 'gather', index: item.value };
   }
   return { kind: 'index', at: whole(context, one.value, scope), subscript: one };
@@ -52,12 +57,17 @@ function placeOf(context: Context, one: Subscript, scope: Scope): Place {
 function whole(context: Context, expression: Expression, scope: Scope): number {
   const item = need(context, expression, scope);
   if (item.kind === 'number' && Number.isInteger(item.value)) return item.value;
-  return fail(context, { code: 'type.subscript', message: `a position is a whole number known at compile time, found ${describe(item)}`, span: expression.span });
+  return fail(context, {
+    code: 'type.subscript', message: `a position is a whole number known at compile time, found ${describe(item)}`,
+    span: expression.span,
+  });
 }
 
 function ofList(context: Context, elements: readonly Item[], places: readonly Place[]): Item {
   const [place] = places;
-  if (places.length !== 1 || place === undefined || (place.kind !== 'index' && place.kind !== 'range')) return fail(context, { code: 'type.subscript', message: 'a list takes one position or one range' });
+  if (places.length !== 1 || place === undefined || (place.kind !== 'index' && place.kind !== 'range')) return fail(context, {
+    code: 'type.subscript', message: 'a list takes one position or one range',
+  });
   if (place.kind === 'index') {
     const found = elements[place.at < 0 ? place.at + elements.length : place.at];
     return found ?? fail(context, { code: 'type.subscript', message: `position ${place.at} is outside a list of ${elements.length}` });
@@ -71,7 +81,9 @@ function ofTensor(context: Context, x: Value, written: readonly Place[]): Value 
   const taking = written.filter(place => place.kind === 'index' || place.kind === 'range').length;
   const rests = written.filter(place => place.kind === 'rest').length;
   if (rests > 1) fail(context, { code: 'type.subscript', message: '`...` stands at most once in a subscript' });
-  if (taking > dims.length) fail(context, { code: 'type.subscript', message: `${taking} positions for ${printType(x.type)}, which has ${dims.length}` });
+  if (taking > dims.length) fail(context, {
+    code: 'type.subscript', message: `${taking} positions for ${printType(x.type)}, which has ${dims.length}`,
+  });
   const all: Place[] = Array.from({ length: dims.length - taking }, () => ({ kind: 'range', from: null, to: null, step: 1, subscript: null as never }));
   const places = rests === 1 ? written.flatMap(place => (place.kind === 'rest' ? all : [place])) : [...written, ...all];
   const starts: number[] = [];
@@ -95,7 +107,9 @@ function ofTensor(context: Context, x: Value, written: readonly Place[]): Value 
 
 function single(context: Context, place: Extract<Place, { kind: 'index' }>, d: Dim): readonly [number, number, number] {
   const at = place.at < 0 ? place.at + d.extent : place.at;
-  if (at < 0 || at >= d.extent) fail(context, { code: 'type.subscript', message: `position ${place.at} is outside an extent of ${quoteDim(d)}`, span: place.subscript.span });
+  if (at < 0 || at >= d.extent) fail(context, {
+    code: 'type.subscript', message: `position ${place.at} is outside an extent of ${quoteDim(d)}`, span: place.subscript.span,
+  });
   return [at, at + 1, 1];
 }
 
@@ -105,6 +119,8 @@ function bounds(context: Context, place: Extract<Place, { kind: 'range' }>, d: D
   const cut = (at: number): number => Math.min(Math.max(at < 0 ? at + d.extent : at, step > 0 ? 0 : -1), step > 0 ? d.extent : d.extent - 1);
   const start = place.from === null ? (step > 0 ? 0 : d.extent - 1) : cut(place.from);
   const stop = place.to === null ? (step > 0 ? d.extent : -1) : cut(place.to);
-  if (Math.ceil((stop - start) / step) < 1) within(context, place.subscript.span, () => fail(context, { code: 'type.subscript', message: `the range is empty: ${quoteDim(d)} from ${start} to ${stop}` }));
+  if (Math.ceil((stop - start) / step) < 1) within(context, place.subscript.span, () => fail(context, {
+    code: 'type.subscript', message: `the range is empty: ${quoteDim(d)} from ${start} to ${stop}`,
+  }));
   return [start, stop, step];
 }

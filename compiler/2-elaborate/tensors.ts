@@ -23,7 +23,8 @@ export function buildOp(context: Context, op: AnyOp, operands: readonly Value[],
   } catch (error) {
     if (!(error instanceof ConstraintViolation)) throw error;
     const name = error.code.slice(0, error.code.indexOf('.'));
-    const notes = operands.length === 0 || context.operator !== null ? [] : [`operands: ${operands.map(operand => printType(operand.type)).join(', ')}`];
+    const shown = operands.length === 0 || context.operator !== null || error.detail.includes('[');
+    const notes = shown ? [] : [`operands: ${operands.map(operand => printType(operand.type)).join(', ')}`];
     return fail(context, { code: error.code, message: `\`${name}\` requires that ${error.rule}: ${error.detail}`, notes });
   }
   return adopt(context, value);
@@ -39,7 +40,10 @@ export function adopt(context: Context, root: Value): Value {
     value.origin = origin;
     checkSize(context, value.type.dims);
     if (++context.values > limits.values) {
-      exhaust(context, { code: 'type.size', message: `the graph has more than ${limits.values.toLocaleString('en')} values`, help: 'unroll fewer turns, or use larger operations' });
+      exhaust(context, {
+        code: 'type.size', message: `the graph has more than ${limits.values.toLocaleString('en')} values`,
+        help: 'unroll fewer turns, or use larger operations',
+      });
     }
     pending.push(...value.operands);
   }
@@ -48,9 +52,14 @@ export function adopt(context: Context, root: Value): Value {
 
 export function checkSize(context: Context, dims: readonly Dim[]): void {
   const count = dims.reduce((product, d) => product * d.extent, 1);
-  if (dims.length > limits.rank) fail(context, { code: 'type.size', message: `a tensor has ${dims.length} dimensions; at most ${limits.rank} are possible` });
+  if (dims.length > limits.rank) fail(context, {
+    code: 'type.size', message: `a tensor has ${dims.length} dimensions; at most ${limits.rank} are possible`,
+  });
   if (count <= limits.elements) return;
-  fail(context, { code: 'type.size', message: `a tensor [${dims.map(printDim).join(', ')}] has ${count.toExponential(1)} elements; at most 2^31 are possible` });
+  fail(context, {
+    code: 'type.size',
+    message: `a tensor [${dims.map(printDim).join(', ')}] has ${count.toExponential(1)} elements; at most 2^31 are possible`,
+  });
 }
 
 /** A constant as a scalar tensor. */
@@ -86,15 +95,20 @@ export function toTensor(context: Context, item: Item, what = 'a tensor'): Value
 /** Whether an item can become a tensor: lists of numbers, and lists of such lists, are vectors and matrices. */
 export const isNumeric = (item: Item): boolean =>
   item.kind === 'tensor' || item.kind === 'number' || item.kind === 'boolean' ||
-  (item.kind === 'list' && item.elements.length > 0 && item.elements.every(element => element.kind === 'number' || (element.kind === 'list' && isNumeric(element))));
+  (item.kind === 'list' && item.elements.length > 0 && item.elements.every(each => each.kind === 'number' || (each.kind === 'list' && isNumeric(each))));
 
 const isWhole = (item: Item): boolean => (item.kind === 'list' ? item.elements.every(isWhole) : item.kind === 'number' && Number.isInteger(item.value));
 
 /** The elements one after the other along a new first axis. */
 function listTensor(context: Context, item: ListItem, dtype: DType): Value {
-  const rows = item.elements.map(element => (element.kind === 'list' ? listTensor(context, element, dtype) : full(context, element.kind === 'number' ? element.value : 0, dtype)));
+  const row = (element: Item): Value =>
+    element.kind === 'list' ? listTensor(context, element, dtype) : full(context, element.kind === 'number' ? element.value : 0, dtype);
+  const rows = item.elements.map(row);
   const uneven = rows.find(row => !sameShape(shapeOf(row.type), shapeOf(rows[0]!.type)));
-  if (uneven) fail(context, { code: 'type.tensor', message: `the rows of a list have different shapes: ${printType(rows[0]!.type)} and ${printType(uneven.type)}` });
+  if (uneven) fail(context, {
+    code: 'type.tensor',
+    message: `the rows of a list have different shapes: ${printType(rows[0]!.type)} and ${printType(uneven.type)}`,
+  });
   const stacked = rows.map(row => reshape(context, row, [dim(1), ...row.type.dims]));
   return stacked.length === 1 ? stacked[0]! : build(context, 'concat', stacked, { axis: 0 });
 }
@@ -125,7 +139,8 @@ export function broadcastTogether(context: Context, values: readonly Value[]): V
 function failToBroadcast(context: Context, a: Value, b: Value): never {
   const rank = Math.max(a.type.dims.length, b.type.dims.length);
   const at = (value: Value, i: number): Dim => value.type.dims[value.type.dims.length - rank + i] ?? dim(1);
-  const wrong = Array.from({ length: rank }, (_, i) => i).filter(i => at(a, i).extent !== at(b, i).extent && at(a, i).extent !== 1 && at(b, i).extent !== 1);
+  const fits = (x: number, y: number): boolean => x === y || x === 1 || y === 1;
+  const wrong = Array.from({ length: rank }, (_, i) => i).filter(i => !fits(at(a, i).extent, at(b, i).extent));
   const pairs = wrong.map(i => `${quoteDim(at(a, i))} against ${quoteDim(at(b, i))}`).join(', ');
   fail(context, {
     code: 'type.broadcast', message: `shapes do not broadcast: ${pairs}`,
@@ -141,7 +156,10 @@ function commonType(context: Context, items: readonly Item[], mode: Mode): DType
   const numbers = items.flatMap(item => (item.kind === 'number' ? [item.value] : []));
   if (mode === 'logical') {
     const wrong = items.find(item => item.kind === 'number' || (item.kind === 'tensor' && item.value.type.dtype !== 'bool'));
-    if (wrong) fail(context, { code: 'type.logical', message: `\`and\`, \`or\` and \`not\` take booleans, found ${describe(wrong)}`, help: 'compare it first, as in `x != 0`' });
+    if (wrong) fail(context, {
+      code: 'type.logical', message: `\`and\`, \`or\` and \`not\` take booleans, found ${describe(wrong)}`,
+      help: 'compare it first, as in `x != 0`',
+    });
     return 'bool';
   }
   const common = dtypes.reduce(promoteTwo);
@@ -206,21 +224,32 @@ export const reshape = (context: Context, value: Value, dims: readonly Dim[]): V
 export function resolveAxis(context: Context, item: Item, dims: readonly Dim[], text: string): number {
   if (item.kind === 'poison') throw new Reported();
   const shown = `[${dims.map(d => d.name ?? d.extent).join(', ')}]`;
-  if (item.kind !== 'number') return fail(context, { code: 'type.axis', message: `an axis is a dimension's name or an integer, found ${describe(item)}` });
+  if (item.kind !== 'number') return fail(context, {
+    code: 'type.axis', message: `an axis is a dimension's name or an integer, found ${describe(item)}`,
+  });
   const wanted = item.dim ?? item.label;
   if (wanted !== null) {
     const same = dims.flatMap((d, i) => (d === wanted ? [i] : []));
     const matches = same.length > 0 ? same : dims.flatMap((d, i) => (d.name !== null && d.name === wanted.name ? [i] : []));
     if (matches.length === 1) return matches[0]!;
     if (matches.length > 1) {
-      return fail(context, { code: 'type.axis', message: `\`${text}\` is ambiguous in ${shown}: axes ${matches.join(' and ')}`, help: `give the axis as an integer, such as \`${matches[matches.length - 1]}\`` });
+      return fail(context, {
+        code: 'type.axis', message: `\`${text}\` is ambiguous in ${shown}: axes ${matches.join(' and ')}`,
+        help: `give the axis as an integer, such as \`${matches[matches.length - 1]}\``,
+      });
     }
     if (item.dim !== null) {
       const names = dims.flatMap(d => (d.name === null ? [] : [`\`${d.name}\``]));
-      return fail(context, { code: 'type.axis', message: `\`${text}\` is no dimension of ${shown}`, help: names.length > 0 ? `its named dimensions are ${names.join(', ')}` : 'give the axis as an integer' });
+      return fail(context, {
+        code: 'type.axis', message: `\`${text}\` is no dimension of ${shown}`,
+        help: names.length > 0 ? `its named dimensions are ${names.join(', ')}` : 'give the axis as an integer',
+      });
     }
   }
   const axis = item.value < 0 ? item.value + dims.length : item.value;
   if (Number.isInteger(axis) && axis >= 0 && axis < dims.length) return axis;
-  return fail(context, { code: 'type.axis', message: `axis ${item.value} does not exist in ${shown}`, help: dims.length === 0 ? 'a scalar has no axes' : `axes are 0 … ${dims.length - 1}, or -${dims.length} … -1 from the end` });
+  return fail(context, {
+    code: 'type.axis', message: `axis ${item.value} does not exist in ${shown}`,
+    help: dims.length === 0 ? 'a scalar has no axes' : `axes are 0 … ${dims.length - 1}, or -${dims.length} … -1 from the end`,
+  });
 }

@@ -44,20 +44,26 @@ const readers = {
   },
   optimizer: (context, setting, _, draft) => {
     const [value, ...more] = setting.values;
-    if (value === undefined || !isExpression(value) || more.length > 0) fail(context, { code: 'train.value', message: '`optimizer` takes one optimizer, as in `optimizer adam(lr: 1e-3)`' });
+    if (value === undefined || !isExpression(value) || more.length > 0) fail(context, {
+      code: 'train.value', message: '`optimizer` takes one optimizer, as in `optimizer adam(lr: 1e-3)`',
+    });
     draft.optimizer = {
       expression: value,
       exceptions: setting.exceptions.map(exception => ({ patterns: exception.patterns, arguments: exception.arguments, span: exception.span })),
     };
   },
   freeze: (context, setting, _, draft) => {
-    if (setting.values.length === 0) fail(context, { code: 'train.value', message: '`freeze` takes patterns of parameter paths, as in `freeze encoder.*`' });
+    if (setting.values.length === 0) fail(context, {
+      code: 'train.value', message: '`freeze` takes patterns of parameter paths, as in `freeze encoder.*`',
+    });
     for (const value of setting.values) draft.frozen.push(patternOf(context, value));
   },
   precision: (context, setting) => {
     const [value] = setting.values;
     const text = value === undefined ? '' : value.kind === 'string' ? value.value : spanText(value.span);
-    if (!['f32', 'f16', 'bf16'].includes(text)) fail(context, { code: 'train.value', message: `\`precision\` is one of f32, f16 and bf16, not \`${text}\`` });
+    if (!['f32', 'f16', 'bf16'].includes(text)) fail(context, {
+      code: 'train.value', message: `\`precision\` is one of f32, f16 and bf16, not \`${text}\``,
+    });
     if (text !== 'f32') later(context, `precision ${text}`);
   },
   accumulate: (context, setting, scope) => {
@@ -70,7 +76,9 @@ const readers = {
   },
   memory: (context, setting) => {
     const [value] = setting.values;
-    if (value?.kind !== 'quantity' || !['B', 'KB', 'MB', 'GB', 'KiB', 'MiB', 'GiB'].includes(value.unit)) fail(context, { code: 'train.value', message: '`memory` is an amount such as `512MB`' });
+    if (value?.kind !== 'quantity' || !['B', 'KB', 'MB', 'GB', 'KiB', 'MiB', 'GiB'].includes(value.unit)) fail(context, {
+      code: 'train.value', message: '`memory` is an amount such as `512MB`',
+    });
     later(context, 'memory');
   },
   minimize: context => later(context, 'minimize'),
@@ -86,11 +94,17 @@ export function elaborateSettings(context: Context, block: TrainBlock | null, sc
     const earlier = seen.get(name);
     if (read === undefined) {
       const near = suggest(name, Object.keys(readers));
-      report(context, { code: 'train.unknown', message: `a train block has no setting \`${name}\``, span: setting.name.span, help: near === null ? `settings are ${Object.keys(readers).map(one => `\`${one}\``).join(', ')}` : `did you mean \`${near}\`?` });
+      report(context, {
+        code: 'train.unknown', message: `a train block has no setting \`${name}\``, span: setting.name.span,
+        help: near === null ? `settings are ${Object.keys(readers).map(one => `\`${one}\``).join(', ')}` : `did you mean \`${near}\`?`,
+      });
     } else if (setting.assigned) {
       report(context, { code: 'train.value', message: `a setting is written without \`=\`: \`${name} …\``, span: setting.span });
     } else if (earlier && name !== 'freeze') {
-      report(context, { code: 'train.twice', message: `\`${name}\` is set twice`, span: setting.name.span, secondary: [{ span: earlier, text: 'set first here' }] });
+      report(context, {
+        code: 'train.twice', message: `\`${name}\` is set twice`, span: setting.name.span,
+        secondary: [{ span: earlier, text: 'set first here' }],
+      });
     } else within(context, setting.span, () => attempt(() => read(context, setting, scope, draft)));
     if (setting.exceptions.length > 0 && name !== 'optimizer' && read !== undefined) {
       report(context, { code: 'train.value', message: '`except` stands only after an optimizer', span: setting.exceptions[0]!.span });
@@ -98,13 +112,18 @@ export function elaborateSettings(context: Context, block: TrainBlock | null, sc
     seen.set(name, setting.name.span);
   }
   if (block !== null && !seen.has('optimizer') && !seen.has('minimize')) {
-    report(context, { code: 'train.optimizer', message: 'the train block names no optimizer', span: keyword(block.span, 'train'), help: 'write one, as in `optimizer adam(lr: 1e-3)`' });
+    report(context, {
+      code: 'train.optimizer', message: 'the train block names no optimizer', span: keyword(block.span, 'train'),
+      help: 'write one, as in `optimizer adam(lr: 1e-3)`',
+    });
   }
   const { batch, optimizer, frozen, ...settings } = draft;
   return { settings, batch, batchSpan: batch === null ? null : (seen.get('batch') ?? null), optimizer, frozen };
 }
 
-const later = (context: Context, what: string): never => fail(context, { code: 'train.later', message: `\`${what}\` is not part of this version of nabla`, help: 'remove the line' });
+const later = (context: Context, what: string): never => fail(context, {
+  code: 'train.later', message: `\`${what}\` is not part of this version of nabla`, help: 'remove the line',
+});
 
 const isExpression = (value: SettingValue): value is Expression => value.kind !== 'word' && value.kind !== 'quantity' && value.kind !== 'pattern';
 
@@ -113,20 +132,29 @@ function numberOf(context: Context, setting: Setting, scope: Scope): number {
   const name = setting.name.text;
   if (value === undefined) return fail(context, { code: 'train.value', message: `\`${name}\` needs a number`, span: setting.span });
   if (more.length > 0) return fail(context, { code: 'train.value', message: `\`${name}\` takes one number`, span: more[0]!.span });
-  if (!isExpression(value)) return fail(context, { code: 'train.value', message: `\`${name}\` takes a number, not \`${spanText(value.span)}\``, span: value.span });
+  if (!isExpression(value)) return fail(context, {
+    code: 'train.value', message: `\`${name}\` takes a number, not \`${spanText(value.span)}\``, span: value.span,
+  });
   const item = need(context, value, scope);
-  return item.kind === 'number' ? item.value : fail(context, { code: 'train.value', message: `\`${name}\` takes a number, found ${describe(item)}`, span: value.span });
+  return item.kind === 'number' ? item.value : fail(context, {
+    code: 'train.value', message: `\`${name}\` takes a number, found ${describe(item)}`, span: value.span,
+  });
 }
 
 function whole(context: Context, setting: Setting, scope: Scope, least: number): number {
   const value = numberOf(context, setting, scope);
   if (Number.isInteger(value) && value >= least && value < 2 ** 31) return value;
-  return fail(context, { code: 'train.value', message: `\`${setting.name.text}\` is a whole number of at least ${least}, not ${value}`, span: setting.values[0]!.span });
+  return fail(context, {
+    code: 'train.value', message: `\`${setting.name.text}\` is a whole number of at least ${least}, not ${value}`,
+    span: setting.values[0]!.span,
+  });
 }
 
 function positive(context: Context, setting: Setting, scope: Scope): number {
   const value = numberOf(context, setting, scope);
-  return value > 0 ? value : fail(context, { code: 'train.value', message: `\`${setting.name.text}\` is a number above 0, not ${value}`, span: setting.values[0]!.span });
+  return value > 0 ? value : fail(context, {
+    code: 'train.value', message: `\`${setting.name.text}\` is a number above 0, not ${value}`, span: setting.values[0]!.span,
+  });
 }
 
 /** `early_stop patience 5` is `early_stop 5`. */
@@ -167,5 +195,7 @@ function patternOf(context: Context, value: SettingValue): Pattern {
   if (value.kind === 'pattern') return { text: value.text, span: value.span };
   if (value.kind === 'string') return { text: value.value, span: value.span };
   if (value.kind === 'name' || value.kind === 'member') return { text: spanText(value.span), span: value.span };
-  return fail(context, { code: 'train.value', message: '`freeze` takes patterns of parameter paths, as in `freeze encoder.*`', span: value.span });
+  return fail(context, {
+    code: 'train.value', message: '`freeze` takes patterns of parameter paths, as in `freeze encoder.*`', span: value.span,
+  });
 }

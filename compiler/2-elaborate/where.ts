@@ -9,15 +9,21 @@ import type { Scope } from './scope.ts';
 export function checkWhere(context: Context, condition: Expression, scope: Scope): void {
   const item = need(context, condition, scope);
   if (item.kind === 'boolean' && item.value) return;
-  if (item.kind !== 'boolean') fail(context, { code: 'where.constant', message: `a \`where\` condition must be known at compile time, found ${describe(item)}`, span: condition.span });
+  if (item.kind !== 'boolean') fail(context, {
+    code: 'where.constant', message: `a \`where\` condition must be known at compile time, found ${describe(item)}`,
+    span: condition.span,
+  });
   // A constraint of a definition is the caller's mistake: told at the call, with the constraint beside it.
   const { calledAt } = context;
-  const told = calledAt === null || condition.span.file.library ? { span: condition.span } : { span: calledAt, secondary: [{ span: condition.span, text: 'the constraint' }] };
+  const told = calledAt === null || condition.span.file.library
+    ? { span: condition.span }
+    : { span: calledAt, secondary: [{ span: condition.span, text: 'the constraint' }] };
   fail(context, { code: 'where.failed', message: explain(context, condition, scope), ...told });
 }
 
 function explain(context: Context, condition: Expression, scope: Scope): string {
-  if (condition.kind === 'binary' && condition.operator === '==' && condition.left.kind === 'binary' && condition.left.operator === '%' && condition.right.kind === 'number' && condition.right.value === 0) {
+  const isZero = condition.kind === 'binary' && condition.operator === '==' && condition.right.kind === 'number' && condition.right.value === 0;
+  if (isZero && condition.left.kind === 'binary' && condition.left.operator === '%') {
     return `${quantity(context, condition.left.left, scope)} is not divisible by ${quantity(context, condition.left.right, scope)}`;
   }
   const names = [...new Set(namesIn(condition))].filter(name => scope.names.has(name));
