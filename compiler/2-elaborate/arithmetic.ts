@@ -71,7 +71,7 @@ function joined(context: Context, left: readonly Item[], right: readonly Item[])
 const helpWithLayer = (item: Item): string | null =>
   item.kind === 'instance' ? 'apply the layer to its input first' : item.kind === 'layer' ? 'construct the layer and apply it to its input' : null;
 
-export function equalConstants(a: Item, b: Item): boolean {
+function equalConstants(a: Item, b: Item): boolean {
   if (a.kind === 'list' && b.kind === 'list') {
     return a.elements.length === b.elements.length && a.elements.every((element, i) => equalConstants(element, b.elements[i]!));
   }

@@ -8,9 +8,13 @@ import { evaluate, isKnown, reportUnknown } from './expression.ts';
 import { expressionParts } from './parts.ts';
 import { newScope, type Module } from './scope.ts';
 
-export function checkDefinitions(context: Context, module: Module): void {
-  for (const file of module.files) checkFile(context, file, module);
-  for (const imported of module.imports) checkDefinitions(context, imported);
+export function checkDefinitions(context: Context, main: Module): void {
+  const modules = new Set([main]);
+  // A set is iterated to its end while it grows.
+  for (const module of modules) {
+    for (const file of module.files) checkFile(context, file, module);
+    for (const imported of module.imports) modules.add(imported);
+  }
 }
 
 function checkFile(context: Context, file: File, module: Module): void {

@@ -170,7 +170,7 @@ function commonType(context: Context, items: readonly Item[], mode: Mode): DType
 }
 
 /** The type of a result of two types: equal ones stay, two integers give i32, anything else with a float gives f32. */
-export const promoteTwo = (a: DType, b: DType): DType => (a === b ? a : isFloat(a) || isFloat(b) ? 'f32' : 'i32');
+const promoteTwo = (a: DType, b: DType): DType => (a === b ? a : isFloat(a) || isFloat(b) ? 'f32' : 'i32');
 
 /**
  * Whether an op works element by element on operands of one shape, told by its loop nest: nothing reduced or scattered, every
