@@ -166,5 +166,5 @@ describe('hostile files', () => {
     expect(inModel('  x = x |> l()', 'layer l() (x) { return x |> l() }')).toEqual(['call.depth']);
     const deep = Array.from({ length: 60 }, (_, i) => `fn f${i + 1}(x) = ${'relu('.repeat(90)}f${i}(x)${')'.repeat(90)}`).join('\n');
     expect(inModel('  x = f60(x)', `fn f0(x) = x\n${deep}`)).toEqual(['call.depth']);
-  });
+  }, 60_000);
 });
