@@ -1,0 +1,44 @@
+/** What PyTorch computed for a model (`test/fixtures/make.py` says what a file holds), and the model compiled as it was there. */
+import { readFileSync } from 'node:fs';
+import { compile, type Levels } from '../../compiler/index.ts';
+import { openBytes, wholeFileLimit } from '../../runtime/files.ts';
+import { readSafetensors } from '../../runtime/safetensors.ts';
+import { readTensor } from '../../runtime/stored-tensor.ts';
+import { elementCount, newTensorArray } from '../../runtime/tensor.ts';
+
+export interface Fixture {
+  readonly levels: Levels;
+  readonly batch: number;
+  /** Tensors by their names within a group: `group('weights')` has `linear.0.weight`. */
+  readonly group: (name: string) => ReadonlyMap<string, Float64Array>;
+  readonly losses: Float64Array;
+  /** The rows of batch `i`, by input. */
+  readonly rows: (i: number) => ReadonlyMap<string, Float64Array>;
+}
+
+export function readFixture(name: string): Fixture {
+  const path = new URL(`../fixtures/${name}.safetensors`, import.meta.url).pathname;
+  const { tensors, metadata } = readSafetensors(openBytes(path, path, wholeFileLimit));
+  const { model, batch, settings, optimizer } = metadata as Readonly<Record<'model' | 'batch' | 'settings' | 'optimizer', string>>;
+  const text = readFileSync(new URL(`../../${model}`, import.meta.url), 'utf8')
+    .replace(/^  batch .*$/m, `  batch ${batch}`)
+    .replace(/^  optimizer .*$/m, line => (optimizer === '' ? line : `  optimizer ${optimizer}`));
+  const { levels, diagnostics } = compile({ path: model, text, library: false }, 'schedule', {
+    settings: new Map(Object.entries(JSON.parse(settings) as Record<string, string>)), verify: true,
+  });
+  if (diagnostics.length > 0) throw new Error(diagnostics.map(d => d.message).join('; '));
+  const valuesOf = (key: string): Float64Array => {
+    const stored = tensors.get(key)!;
+    const dtype = stored.kind === 'i32' || stored.kind === 'u8' ? stored.kind : 'f32';
+    const values = newTensorArray(dtype, elementCount(stored.shape));
+    readTensor(stored, values, dtype);
+    return Float64Array.from(values);
+  };
+  const group = (title: string): ReadonlyMap<string, Float64Array> =>
+    new Map([...tensors.keys()].filter(key => key.startsWith(`${title}/`)).map(key => [key.slice(title.length + 1), valuesOf(key)]));
+  const rows = group('rows');
+  return {
+    levels, batch: Number(batch), group, losses: valuesOf('losses'),
+    rows: i => new Map([...rows].map(([input, values]) => [input, values.subarray(i * values.length / 10, (i + 1) * values.length / 10)])),
+  };
+}

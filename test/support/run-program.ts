@@ -1,0 +1,55 @@
+/** Runs an emitted program in this process. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { stripTypeScriptTypes } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { emit } from '../../compiler/6-emit/typescript/emit.ts';
+import type { Levels } from '../../compiler/index.ts';
+import type { CompiledProgram, Entry, TensorPlace } from '../../runtime/program.ts';
+import { viewOf } from '../../runtime/tensor.ts';
+import type { Machine, Role } from './machine.ts';
+
+/** What an emitted file exports, and the program inside it, which applications do not need. */
+export interface EmittedModule {
+  readonly program: CompiledProgram;
+  readonly predict?: (rows: Readonly<Record<string, Float32Array | Int32Array | Uint8Array>>) => Readonly<Record<string, Float32Array | Int32Array | Uint8Array>>;
+}
+
+/** The emitted text as a module, its types stripped as Node strips them. */
+export async function importEmitted(text: string): Promise<EmittedModule> {
+  const folder = mkdtempSync(join(tmpdir(), 'nabla-'));
+  const file = join(folder, 'program.mjs');
+  try {
+    writeFileSync(file, `${stripTypeScriptTypes(text)}\nexport { program };\n`);
+    return await import(/* @vite-ignore */ pathToFileURL(file).href) as EmittedModule;
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/** The emitted program of scheduled levels as a machine that computes in single precision. */
+export async function emittedMachine(levels: Levels): Promise<Machine> {
+  const { program } = await importEmitted(emit(levels, { javascript: false, debugNan: false }));
+  const places = { input: program.inputs, parameter: program.parameters, gradient: program.gradients, state: program.states } as const;
+  const placeOf = (role: Role, name: string): TensorPlace => {
+    if (role === 'scalar') return { name, dtype: 'i32', shape: [], offset: program.scalars[name as 'seed'] };
+    const found = (places[role] as readonly TensorPlace[]).find(place => place.name === name);
+    if (found === undefined) throw new Error(`there is no ${role} ${name}`);
+    return found;
+  };
+  const entries: Readonly<Record<string, Entry | null>> = {
+    initialise: { run: program.initialise, inputs: [], results: [], rows: 0 },
+    train: program.train, evaluate: program.evaluate, predict: program.predict, evaluate_row: program.evaluateRow, predict_row: program.predictRow,
+  };
+  return {
+    write: (role, name, data) => viewOf(program.memory, placeOf(role, name)).set(data),
+    read: (role, name) => Float64Array.from(viewOf(program.memory, placeOf(role, name))),
+    run: name => {
+      const entry = entries[name]!;
+      entry.run();
+      return new Map(entry.results.map(place => [place.name, { dtype: place.dtype, shape: place.shape, data: Float64Array.from(viewOf(program.memory, place)) }]));
+    },
+    names: role => (role === 'scalar' ? Object.keys(program.scalars) : places[role].map(place => place.name)),
+  };
+}
