@@ -12,7 +12,7 @@ export function pictureDot(picture: Picture): string {
   return [
     'digraph nabla {',
     `  graph [${attributes({ label: lines([picture.title, ...picture.notes, ...(picture.edges.some(edge => isKept(edge, nodes)) ? ['dashed: kept for the backward pass'] : [])], '\\l'), labelloc: 't', labeljust: 'l', ...font(14), rankdir: 'TB', nodesep: '0.25', ranksep: '0.3', bgcolor: 'white', margin: '0.2' })}]`,
-    `  node [${attributes({ shape: 'box', style: 'rounded,filled', color: '#7a7a7a', ...font(11), margin: '0.12,0.06', height: '0.3' })}]`,
+    `  node [${attributes({ shape: 'box', style: 'rounded,filled', color: '#7a7a7a', ...font(11), margin: '0.18,0.06', height: '0.3' })}]`,
     `  edge [${attributes({ color: '#6b6b6b', arrowsize: '0.6', ...font(9), fontcolor: '#555555' })}]`,
     ...cluster(clusterTree(picture.nodes), names, { next: 0 }),
     ...edgeLines(picture.edges, nodes, names),
@@ -35,23 +35,22 @@ export const lines = (texts: readonly string[], end: '\\n' | '\\l' = '\\n'): str
 
 const escape = (text: string): string => text.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('&', '&amp;').replace(/[\u0000-\u001f\u007f]/g, ' ');
 
-/** The cells of a record, whose text has signs of its own. */
-export const record = (cells: readonly string[]): string =>
-  `"{${cells.map(cell => escape(cell).replace(/[{}|<>]/g, sign => `\\${sign}`).replaceAll(' ', '\\ ')).join('|')}}"`;
-
 export const font = (size: number): { readonly fontname: string; readonly fontsize: string } => ({ fontname: 'Helvetica', fontsize: String(size) });
 
 const phaseColors = { forward: '#dff0dc', backward: '#fadfd8', update: '#e6def5', initialise: '#eeeeee' } satisfies Record<Phase, string>;
 const kindColors: Partial<Readonly<Record<NodeKind, string>>> = { input: '#d3e6f8', parameter: '#fff1bf', state: '#f2e2c4', result: '#ffffff' };
 const clusterColors = { forward: '#f6fbf5', backward: '#fef6f4', update: '#f8f5fd', initialise: '#fafafa' } satisfies Record<Phase, string>;
 
+/** The colour of a phase. */
+export const phaseColor = (phase: Phase): string => phaseColors[phase];
+
 /** The fill of a node. */
-export const nodeColor = (node: Pick<PictureNode, 'kind' | 'phase'>): string => kindColors[node.kind] ?? phaseColors[node.phase];
+const nodeColor = (node: Pick<PictureNode, 'kind' | 'phase'>): string => kindColors[node.kind] ?? phaseColors[node.phase];
 
 function nodeLine(node: PictureNode, name: string): string {
   const fillcolor = nodeColor(node);
   switch (node.kind) {
-    case 'kernel': return `${name} [${attributes({ label: record(node.lines), shape: 'record', fillcolor })}]`;
+    case 'kernel': return `${name} [${attributes({ label: lines(node.lines, '\\l'), style: 'filled', fillcolor, ...font(9), margin: '0.12,0.05' })}]`;
     case 'layer': return `${name} [${attributes({ label: lines(node.lines), fillcolor, penwidth: '1.8' })}]`;
     case 'parameter': case 'state': return `${name} [${attributes({ label: lines(node.lines), fillcolor, shape: 'box', style: 'filled', ...font(10) })}]`;
     case 'input': return `${name} [${attributes({ label: lines(node.lines), fillcolor, shape: 'ellipse', style: 'filled' })}]`;
@@ -73,11 +72,11 @@ function edgeLines(edges: readonly PictureEdge[], nodes: ReadonlyMap<string, Pic
   }
   return edges.map(edge => {
     const { tensor } = edge;
-    const label = tensor === null || (labelled.get(tensor.key) !== edge && tensor.name === null)
+    const label = tensor === null || labelled.get(tensor.key) !== edge
       ? {}
       : { label: lines([tensor.name, tensor.shape, formatBytes(tensor.bytes)].filter(text => text !== null).map(text => ` ${text}`), '\\l') };
     const [a, b] = [names.get(edge.from)!, names.get(edge.to)!];
-    if (isKept(edge, nodes)) return `  ${a} -> ${b} [${attributes({ ...label, minlen: '0', style: 'dashed', color: '#9a9a9a' })}]`;
+    if (isKept(edge, nodes)) return `  ${a} -> ${b} [${attributes({ ...label, style: 'dashed', color: '#9a9a9a' })}]`;
     const upwards = nodes.get(edge.from)!.phase === 'backward' && nodes.get(edge.to)!.phase === 'backward';
     return upwards ? `  ${b} -> ${a} [${attributes({ ...label, dir: 'back' })}]` : `  ${a} -> ${b} [${attributes(label)}]`;
   });

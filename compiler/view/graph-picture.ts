@@ -57,6 +57,7 @@ export function graphPicture({ title, results, updates, placements }: GraphConte
       if (placement !== null) return { kind: 'part', placement };
     }
     if (first?.kind === 'part' && value.op === reshape) return first;
+    if (first?.kind === 'text' && value.op === viewOp && value.attrs['fill'] === null) return first;
     if (first !== undefined && isSameTensor(value)) return first;
     if (gradientLeaves.has(value) && value.op === concat) return showGradients(value, operands);
     const flops = flopsOf(value);
@@ -89,7 +90,7 @@ export function graphPicture({ title, results, updates, placements }: GraphConte
     if (operand.kind === 'text') return;
     const from = operand.kind === 'node' ? operand.id : operand.kind === 'part' ? parameter(operand.placement, user) : leafOf(operand.leaf, user);
     const tensor: EdgeTensor | null = operand.kind === 'node' && elements(operand.value.type) > 1
-      ? { key: operand.id, name, shape: shapeText(operand.value.type), bytes: bytes(operand.value.type) }
+      ? { key: name === null ? operand.id : `${operand.id} ${name}`, name, shape: shapeText(operand.value.type), bytes: bytes(operand.value.type) }
       : null;
     edges.set(JSON.stringify([from, to, name]), { from, to, tensor });
   }
@@ -120,8 +121,10 @@ export function graphPicture({ title, results, updates, placements }: GraphConte
   }
 
   function addResult(id: string, name: string, value: Value): void {
-    addNode({ id, kind: 'result', phase: phaseOf(value), scope: [], expression: null, flops: 0, parameters: [], lines: [name, typeText(value.type)] });
-    connect(shown.get(value)!, id, value);
+    const source = shown.get(value)!;
+    const line = source.kind === 'text' ? source.text : typeText(value.type);
+    addNode({ id, kind: 'result', phase: phaseOf(value), scope: [], expression: null, flops: 0, parameters: [], lines: [name, line] });
+    connect(source, id, value);
   }
 
   function addUpdate(leaf: Value, value: Value): void {
@@ -129,7 +132,8 @@ export function graphPicture({ title, results, updates, placements }: GraphConte
     const { name, role } = leaf.leaf!;
     const phase = phaseOf(value);
     addNode(leafNode(id, leaf, phase, phase === 'update' ? [] : scopeOfParameter(name, value.origin?.scope ?? []), role === 'gradient' ? name : `new ${name}`));
-    if (shown.get(value)!.kind !== 'node' || (shown.get(value) as { readonly id: string }).id !== id) connect(shown.get(value)!, id, value);
+    const source = shown.get(value)!;
+    if (source.kind !== 'node' || source.id !== id) connect(source, id, value);
   }
 }
 

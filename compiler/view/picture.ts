@@ -134,7 +134,7 @@ function foldedNode(group: readonly PictureNode[], { depth, expressions }: Fold)
     id: first.id,
     kind: 'layer',
     phase: first.phase,
-    lines: [name, text === name ? null : text, expressions ? null : opCount(ops.length), ...parameterLines(parameters, name), flops > 0 ? formatFlops(flops) : null].filter(line => line !== null),
+    lines: [name, text === name ? null : text, expressions ? null : countLine(ops), ...parameterLines(parameters, name), flops > 0 ? formatFlops(flops) : null].filter(line => line !== null),
     scope: first.scope.slice(0, depth),
     expression: isLayer ? null : written[0] ?? null,
     flops,
@@ -142,7 +142,8 @@ function foldedNode(group: readonly PictureNode[], { depth, expressions }: Fold)
   };
 }
 
-const opCount = (count: number): string | null => (count > 1 ? `${count} ops` : null);
+const countLine = (nodes: readonly PictureNode[]): string | null =>
+  nodes.length > 1 ? `${nodes.length} ${nodes[0]!.kind === 'kernel' ? 'kernels' : 'ops'}` : null;
 
 /** Shapes where there are few, else their number. */
 function parameterLines(parameters: readonly ParameterShape[], layer: string | null): readonly string[] {
