@@ -1,24 +1,49 @@
 /** The command line, as its users meet it: processes, what they print, how they end. */
-import { spawnSync, type SpawnSyncReturns } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { main } from '../compiler/cli/main.ts';
 
 const entry = join(import.meta.dirname, '../compiler/cli/nabla.js');
 const template = join(import.meta.dirname, '../compiler/cli/template');
 let folder = '';
+// Every test starts processes, on machines that may be busy.
+vi.setConfig({ testTimeout: 60_000 });
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'nabla-cli-'));
   cpSync(template, folder, { recursive: true });
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-function nabla(...args: readonly string[]): { readonly code: number | null; readonly out: string; readonly error: string } {
-  // Programs are written to a folder of temporary files: one of the test's own shows that none is left.
+interface Result {
+  readonly code: number | null;
+  readonly out: string;
+  readonly error: string;
+}
+
+/** The command run in this process, in the test's folder. */
+async function nabla(...args: readonly string[]): Promise<Result> {
+  const out: string[] = [];
+  const error: string[] = [];
+  const into = (texts: string[]) => (text: unknown): boolean => texts.push(String(text)) > 0;
+  const spies = [vi.spyOn(process.stdout, 'write').mockImplementation(into(out)), vi.spyOn(process.stderr, 'write').mockImplementation(into(error))];
+  const before = process.cwd();
+  process.chdir(folder);
+  try {
+    return { code: await main(args), out: out.join(''), error: error.join('') };
+  } finally {
+    process.chdir(before);
+    for (const spy of spies) spy.mockRestore();
+  }
+}
+
+/** The command as a process. Programs are written to a folder of temporary files: one of the test's own shows that none is left. */
+function start(...args: readonly string[]): Result {
   mkdirSync(join(folder, 'temporary'), { recursive: true });
-  const environment = { ...process.env, TMPDIR: join(folder, 'temporary'), FORCE_COLOR: '0', NABLA_DEBUG: '1' };
-  const { status, stdout, stderr }: SpawnSyncReturns<string> = spawnSync(process.execPath, [entry, ...args], { cwd: folder, encoding: 'utf8', env: environment });
+  const environment = { ...process.env, TMPDIR: join(folder, 'temporary'), NODE_COMPILE_CACHE: join(tmpdir(), 'node-compile-cache') };
+  const { status, stdout, stderr } = spawnSync(process.execPath, [entry, ...args], { cwd: folder, encoding: 'utf8', env: environment });
   return { code: status, out: stdout, error: stderr };
 }
 
@@ -26,14 +51,14 @@ const write = (path: string, text: string | Uint8Array): void => writeFileSync(j
 
 const wrong = 'model Wrong {\n  input x: f32[B, 4]\n  y = liner(x)\n  z = relu(w)\n}\n';
 
-test('check: a right file, a wrong file, JSON', () => {
-  expect(nabla('check', 'flowers.model')).toEqual({ code: 0, out: 'flowers.model: no errors\n', error: '' });
+test('check: a right file, a wrong file, JSON', async () => {
+  expect(await nabla('check', 'flowers.model')).toEqual({ code: 0, out: 'flowers.model: no errors\n', error: '' });
   write('wrong.model', wrong);
-  const { code, out, error } = nabla('check', 'wrong.model');
+  const { code, out, error } = await nabla('check', 'wrong.model');
   expect([code, out]).toEqual([1, '']);
   expect(error).toContain('wrong.model:3:7');
   expect(error).toMatch(/did you mean `linear`\?[^]*\nerror: `wrong\.model` has 2 errors\n$/);
-  const json = nabla('check', 'wrong.model', '--json');
+  const json = await nabla('check', 'wrong.model', '--json');
   expect([json.code, json.error]).toEqual([1, '']);
   expect((JSON.parse(json.out) as { line: number }[]).map(diagnostic => diagnostic.line)).toEqual([3, 4]);
 });
@@ -54,89 +79,100 @@ test.each([
   [['ops', 'lineer'], 1, 'error: there is no operator, function, layer or optimizer `lineer`, did you mean `linear`?\n'],
   [['explain', 'matmul.C22'], 1, 'error: there is no code `matmul.C22`, did you mean `matmul.C2`?\n'],
   [['init', '.'], 1, 'error: `.` holds `README.md`, `flowers.csv`, `flowers.model`, `package.json` already: choose another folder\n'],
-] as const)('%j is an error of one line', (args, code, message) => {
+] as const)('%j is an error of one line', async (args, code, message) => {
   write('binary.model', Uint8Array.of(0, 255, 254));
   write('layers.model', 'fn twice(x) = 2 * x\n');
-  expect(nabla(...args)).toEqual({ code, out: '', error: message });
+  expect(await nabla(...args)).toEqual({ code, out: '', error: message });
 });
 
-test('imports stay inside the project', () => {
+test('imports stay inside the project', async () => {
   mkdirSync(join(folder, 'project/layers'), { recursive: true });
   write('project/package.json', '{}');
   write('secret.model', 'fn secret(x) = x\n');
   write('project/layers/twice.model', 'fn twice(x) = 2 * x\n');
   symlinkSync('../secret.model', join(folder, 'project/link.model'));
-  const check = (path: string, name: string): string => {
+  const check = async (path: string, name: string): Promise<string> => {
     write('project/main.model', `import "${path}"\nmodel M {\n  input x: f32[B, 4]\n  output y = ${name}(x)\n}\n`);
-    return nabla('check', 'project/main.model').error;
+    return (await nabla('check', 'project/main.model')).error;
   };
-  expect(check('layers/twice.model', 'twice')).toBe('');
-  expect(check('../secret.model', 'secret')).toContain("outside the project's folder `project`");
-  expect(check('link.model', 'secret')).toContain("a link to a place outside the project's folder `project`");
-  expect(check('none.model', 'twice')).toContain('`project/none.model` does not exist');
+  expect(await check('layers/twice.model', 'twice')).toBe('');
+  expect(await check('../secret.model', 'secret')).toContain("outside the project's folder `project`");
+  expect(await check('link.model', 'secret')).toContain("a link to a place outside the project's folder `project`");
+  expect(await check('none.model', 'twice')).toContain('`project/none.model` does not exist');
 });
 
 test('train, evaluate, bench, build: one program, no files left behind', () => {
-  const trained = nabla('train', 'flowers.model', '--steps', '40', '--set', 'hidden=8');
+  const trained = start('train', 'flowers.model', '--steps', '40', '--set', 'hidden=8');
   expect([trained.code, trained.error]).toEqual([0, '']);
   expect(trained.out).toContain('finished after step 40');
-  expect(existsSync(join(folder, 'Flowers.safetensors'))).toBe(true);
-  expect(nabla('evaluate', 'flowers.model', '--set', 'hidden=8').out).toMatch(/^loss \S+ {2}accuracy \S+\n$/);
-  expect(JSON.parse(nabla('bench', 'flowers.model', '--steps', '3').out)).toBeTypeOf('object');
-  expect(nabla('predict', 'flowers.model')).toMatchObject({ code: 1, out: '', error: 'error: no rows for `sizes`: give `--input sizes=FILE.npy`\n' });
-  expect(nabla('build', 'flowers.model', '-o', 'program.ts')).toEqual({ code: 0, out: 'saved program.ts\n', error: '' });
+  expect(existsSync(join(folder, 'flowers.safetensors'))).toBe(true);
+  expect(start('evaluate', 'flowers.model', '--set', 'hidden=8').out).toMatch(/^loss \S+ {2}accuracy \S+\n$/);
+  expect(JSON.parse(start('bench', 'flowers.model', '--steps', '3').out)).toBeTypeOf('object');
+  expect(start('build', 'flowers.model', '-o', 'program.ts')).toEqual({ code: 0, out: 'saved program.ts\n', error: '' });
   const program = spawnSync(process.execPath, ['program.ts', '--steps', '5'], { cwd: folder, encoding: 'utf8' });
   expect([program.status, program.stderr]).toEqual([0, '']);
-  expect(readdirSync(join(folder, 'temporary')).filter(name => name.startsWith('nabla-'))).toEqual([]);
-}, 60_000);
+  expect(readdirSync(join(folder, 'temporary'))).toEqual([]);
+});
 
-test('gradcheck finds the gradients right', () => {
-  const { code, out, error } = nabla('gradcheck', 'flowers.model');
+test('gradcheck finds the gradients right', async () => {
+  const { code, out, error } = await nabla('gradcheck', 'flowers.model');
   expect([code, error]).toEqual([0, '']);
   expect(out.match(/ right$/gm)).toHaveLength(4);
 });
 
-test('cost counts a layer as one counts by hand', () => {
-  const { out } = nabla('cost', 'flowers.model', '--json');
+test('cost counts a layer as one counts by hand', async () => {
+  const { out } = await nabla('cost', 'flowers.model', '--json');
   const { layers, total } = JSON.parse(out) as { layers: { layer: string; parameters: number; forwardFlops: number }[]; total: { parameters: number } };
   const linear = layers.find(layer => layer.layer === 'linear.0')!;
   // 16 rows, 4 inputs, 16 outputs: a product and a sum for each weight, a sum for each bias.
   expect([linear.parameters, linear.forwardFlops]).toEqual([4 * 16 + 16, 16 * (2 * 4 * 16 + 16)]);
   expect(total.parameters).toBe(4 * 16 + 16 + 16 * 3 + 3);
-  expect(nabla('cost', 'flowers.model').out).toContain('one arena of');
+  expect((await nabla('cost', 'flowers.model')).out).toContain('one arena of');
 });
 
-test.each(['ast', 'model', 'gradient', 'simplified', 'kernels', 'program'])('dump --stage %s', stage => {
-  const { code, out, error } = nabla('dump', 'flowers.model', '--stage', stage);
+test.each(['ast', 'model', 'gradient', 'simplified', 'kernels', 'program'])('dump --stage %s', async stage => {
+  const { code, out, error } = await nabla('dump', 'flowers.model', '--stage', stage);
   expect([code, error]).toEqual([0, '']);
   expect(out.length).toBeGreaterThan(100);
 });
 
-test('graph draws', () => {
-  expect(nabla('graph', 'flowers.model').out).toMatch(/^digraph /m);
-  expect(nabla('graph', 'flowers.model', '--stage', 'kernels', '--format', 'svg')).toEqual({ code: 0, out: 'saved flowers-kernels.svg\n', error: '' });
+test('graph draws', async () => {
+  expect((await nabla('graph', 'flowers.model')).out).toMatch(/^digraph /m);
+  expect(await nabla('graph', 'flowers.model', '--stage', 'kernels', '--format', 'svg')).toEqual({ code: 0, out: 'saved flowers-kernels.svg\n', error: '' });
   expect(readFileSync(join(folder, 'flowers-kernels.svg'), 'utf8')).toContain('<svg');
 });
 
-test('fmt leaves the template as it is, and mends and tells others', () => {
-  expect(nabla('fmt', '--check', 'flowers.model')).toEqual({ code: 0, out: '', error: '' });
+test('fmt leaves the template as it is, and mends and tells others', async () => {
+  expect(await nabla('fmt', '--check', 'flowers.model')).toEqual({ code: 0, out: '', error: '' });
   write('loose.model', 'fn  twice( x )=2*x');
-  expect(nabla('fmt', '--check', 'loose.model').code).toBe(1);
-  expect(nabla('fmt', 'loose.model', 'flowers.model')).toEqual({ code: 0, out: 'loose.model\n', error: '' });
+  expect((await nabla('fmt', '--check', 'loose.model')).code).toBe(1);
+  expect(await nabla('fmt', 'loose.model', 'flowers.model')).toEqual({ code: 0, out: 'loose.model\n', error: '' });
   expect(readFileSync(join(folder, 'loose.model'), 'utf8')).toBe('fn twice(x) = 2 * x\n');
 });
 
-test('init makes a project that is right', () => {
-  expect(nabla('init', 'new').code).toBe(0);
+test('init makes a project that is right', async () => {
+  expect((await nabla('init', 'new')).code).toBe(0);
   expect(readdirSync(join(folder, 'new')).sort()).toEqual(readdirSync(template).sort());
-  expect(nabla('check', 'new/flowers.model').code).toBe(0);
+  expect((await nabla('check', 'new/flowers.model')).code).toBe(0);
 });
 
-test('ops and explain', () => {
-  expect(nabla('ops').out).toMatch(/^ {2}matmul +The matrix product/m);
-  expect(nabla('ops', 'linear').out).toContain('linear(out, bias = true) (x: f32[..., In]) -> f32[..., out]');
-  expect(nabla('explain', 'matmul.C2').out).toContain('inner dimensions agree');
-  expect(nabla('explain', 'syntax.token').out).toContain('wrong:');
+test('ops and explain', async () => {
+  expect((await nabla('ops')).out).toMatch(/^ {2}matmul +The matrix product/m);
+  expect((await nabla('ops', 'linear')).out).toContain('linear(out, bias = true) (x: f32[..., In]) -> f32[..., out]');
+  expect((await nabla('explain', 'matmul.C2')).out).toContain('inner dimensions agree');
+  expect((await nabla('explain', 'syntax.token')).out).toContain('wrong:');
+});
+
+test('a mistake of the compiler is told as one', async () => {
+  vi.doMock('../compiler/cli/explain.ts', () => ({
+    runExplain: () => {
+      throw new TypeError('this is broken');
+    },
+  }));
+  const { code, error } = await nabla('explain', 'syntax.token');
+  vi.doUnmock('../compiler/cli/explain.ts');
+  expect(code).toBe(70);
+  expect(error).toMatch(/^internal error: this is broken\nThis is a mistake in nabla, [^\n]* Set NABLA_DEBUG=1 to see where\.\n$/);
 });
 
 test('a Node that cannot run TypeScript is told which can', () => {

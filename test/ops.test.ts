@@ -4,6 +4,7 @@
  * and each constraint rejects its sample. There is no test of a single op here.
  */
 import { describe, expect, test } from 'vitest';
+import { newNestRunner } from '../compiler/cli/compile-nest.ts';
 import { gradients } from '../compiler/3-differentiate/gradients.ts';
 import { threefry } from '../compiler/ir/arithmetic.ts';
 import { evaluateGraph, evaluateLowered, evaluateNest, type RunNest } from '../compiler/ir/evaluate.ts';
@@ -20,6 +21,7 @@ import { difference, draw, generator, readType } from './support/tensors.ts';
 /** Each must give what the references give; `exact` ways compute in double precision. */
 const waysToRun: readonly { readonly name: string; readonly run: RunNest; readonly exact: boolean }[] = [
   { name: 'the f64 interpreter', run: evaluateNest, exact: true },
+  { name: 'functions in f64', run: newNestRunner(), exact: true },
 ];
 
 type AnySample = Sample<readonly string[], Readonly<Record<string, unknown>>>;

@@ -17,7 +17,8 @@ export function runDump(path: string, flags: CompileFlags & { readonly stage: St
   return 0;
 }
 
-const stages = {
+/** How each stage is printed, and after which pass. */
+export const stages = {
   ast: { last: 'elaborate', print: levels => `${JSON.stringify(levels.file, (key, value: unknown) => (/span$/i.test(key) ? undefined : value), 2)}\n` },
   model: { last: 'elaborate', print: levels => printGraph(modelGraph(levels.model!)) },
   gradient: { last: 'differentiate', print: levels => printGraph(levels.gradient!) },

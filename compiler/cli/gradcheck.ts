@@ -6,13 +6,14 @@ import { parse } from '../1-parse/parse.ts';
 import { indexLimits } from '../2-elaborate/index-limits.ts';
 import { gradients } from '../3-differentiate/gradients.ts';
 import { uniform } from '../ir/arithmetic.ts';
-import { evaluateGraph } from '../ir/evaluate.ts';
+import { evaluateLowered, type RunNest } from '../ir/evaluate.ts';
 import { topological, type Value } from '../ir/graph.ts';
 import type { Model } from '../ir/model.ts';
 import { elements, printType, shapeOf, type DType } from '../ir/type.ts';
 import { isPrimitive, type Tensor } from '../ops/define.ts';
 import { full } from '../ops/full.ts';
 import { place, type SourceFile } from '../source/text.ts';
+import { newNestRunner } from './compile-nest.ts';
 import { compileOptions, compileSource, type CompileFlags } from './compile-file.ts';
 import { Failure } from './failure.ts';
 import { readSource } from './read-source.ts';
@@ -74,23 +75,33 @@ export function compareGradients(model: Model, seed: number): readonly Compariso
   const parameters = model.parameters.filter(parameter => parameter.trainable).map(parameter => parameter.leaf);
   const symbolic = gradients(loss, full({ value: 1, dims: [], dtype: loss.type.dtype }), parameters);
   const draw = newDraws(seed);
+  const run = newNestRunner();
   const roots = [loss, ...symbolic.filter(gradient => gradient !== null)];
-  const base = evaluateGraph(roots, feedsOf(model, roots, seed, draw));
+  const base = evaluateLowered(roots, feedsOf(model, roots, seed, draw, run), run);
   const order = topological([loss]);
   return parameters.map((parameter, i) => {
     const gradient = symbolic[i] ?? null;
-    return gradient === null ? { parameter, error: 0, used: false } : { parameter, error: largestError(parameter, base.get(gradient)!, loss, order, base, draw), used: true };
+    return gradient === null ? { parameter, error: 0, used: false } : { parameter, error: largestError(parameter, base.get(gradient)!, { loss, order, base, draw, run }), used: true };
   });
 }
 
-function largestError(parameter: Value, gradient: Tensor, loss: Value, order: readonly Value[], base: ReadonlyMap<Value, Tensor>, draw: Draw): number {
+interface Setting {
+  readonly loss: Value;
+  /** What the loss depends on, operands before users. */
+  readonly order: readonly Value[];
+  readonly base: ReadonlyMap<Value, Tensor>;
+  readonly draw: Draw;
+  readonly run: RunNest;
+}
+
+function largestError(parameter: Value, gradient: Tensor, { loss, order, base, draw, run }: Setting): number {
   const changing = dependents(order, parameter);
   const unchanged = new Map([...base].filter(([value]) => !changing.has(value)));
   const at = base.get(parameter)!;
   const lossAt = (element: number, value: number): number => {
     const data = Float64Array.from(at.data);
     data[element] = value;
-    return evaluateGraph([loss], new Map([...unchanged, [parameter, { ...at, data }]])).get(loss)!.data[0]!;
+    return evaluateLowered([loss], new Map([...unchanged, [parameter, { ...at, data }]]), run).get(loss)!.data[0]!;
   };
   // Below a thousandth of the largest gradient, the rounding of the loss is what would be measured.
   const least = Math.max(1e-6, 1e-3 * gradient.data.reduce((most, g) => Math.max(most, Math.abs(g)), 0));
@@ -137,14 +148,14 @@ function newDraws(seed: number): Draw {
 }
 
 /** Parameters a little off their initial values, so that nothing sits on a kink; random inputs; the rest as training starts. */
-function feedsOf(model: Model, roots: readonly Value[], seed: number, draw: Draw): ReadonlyMap<Value, Tensor> {
+function feedsOf(model: Model, roots: readonly Value[], seed: number, draw: Draw, run: RunNest): ReadonlyMap<Value, Tensor> {
   const scalar = (value: number): Tensor => ({ dtype: 'i32', shape: [], data: Float64Array.of(value) });
   const numbers: Readonly<Record<string, Tensor>> = { seed: scalar(seed), step: scalar(1), steps: scalar(10) };
   const feeds = new Map<Value, Tensor>();
   const owned = [...model.parameters, ...model.states];
   const initials = owned.map(one => one.initial);
   for (const value of topological([...roots, ...initials])) if (value.leaf !== null && numbers[value.leaf.role]) feeds.set(value, numbers[value.leaf.role]!);
-  const first = evaluateGraph(initials, feeds);
+  const first = evaluateLowered(initials, feeds, run);
   for (const { leaf, initial } of owned) {
     const { dtype, shape, data } = first.get(initial)!;
     feeds.set(leaf, { dtype, shape, data: leaf.leaf!.role === 'parameter' ? data.map(value => value + 0.1 * draw() - 0.05) : data });

@@ -8,8 +8,6 @@ import { Failure } from './failure.ts';
 
 /** Does what `argv` says and gives the exit code: 0, 1 for wrong files, 2 for a wrong command line, 70 for an error of nabla's. */
 export async function main(argv: readonly string[]): Promise<number> {
-  // A reader that goes away, such as `head`, ends the program quietly.
-  process.stdout.on('error', () => process.exit(1));
   let exitCode = 0;
   const commands = declareCommands(code => {
     exitCode = code;

@@ -14,6 +14,8 @@ if (process.features.typescript) {
       return specifier === 'chevrotain' ? { ...found, url: found.url.replace('/lib/src/api.js', '/lib/chevrotain.mjs') } : found;
     },
   });
+  // A reader that goes away, such as `head`, ends the program quietly.
+  process.stdout.on('error', () => process.exit(1));
   const { main } = await import('./main.ts');
   process.exitCode = await main(process.argv.slice(2));
 } else {
