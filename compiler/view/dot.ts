@@ -50,7 +50,7 @@ const nodeColor = (node: Pick<PictureNode, 'kind' | 'phase'>): string => kindCol
 function nodeLine(node: PictureNode, name: string): string {
   const fillcolor = nodeColor(node);
   switch (node.kind) {
-    case 'kernel': return `${name} [${attributes({ label: lines(node.lines, '\\l'), style: 'filled', fillcolor, ...font(9), margin: '0.12,0.05' })}]`;
+    case 'kernel': return `${name} [${attributes({ label: lines(node.lines, '\\l'), style: 'filled', fillcolor, ...font(9), margin: '0.16,0.05' })}]`;
     case 'layer': return `${name} [${attributes({ label: lines(node.lines), fillcolor, penwidth: '1.8' })}]`;
     case 'parameter': case 'state': return `${name} [${attributes({ label: lines(node.lines), fillcolor, shape: 'box', style: 'filled', ...font(10) })}]`;
     case 'input': return `${name} [${attributes({ label: lines(node.lines), fillcolor, shape: 'ellipse', style: 'filled' })}]`;

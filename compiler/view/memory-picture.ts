@@ -19,13 +19,14 @@ export function memoryDot(title: string, program: Program, entry: ProgramEntry):
   const persistent = program.buffers.filter(buffer => buffer.role !== 'transient');
   const transient = program.buffers.filter((buffer, i) => buffer.role === 'transient' && used.has(i)).sort((a, b) => a.offset - b.offset || start(a) - start(b));
   const steps = Math.max(1, entry.calls.length);
-  const at = (call: number): number => textWidth + (call / steps) * barsWidth;
+  // What is read after the last call lives one longer.
+  const at = (call: number): number => textWidth + (Math.min(call, steps) / steps) * barsWidth;
   const boxes: string[] = [];
   let top = 0;
 
   const heading = (text: string): void => {
     top += row * 0.6;
-    boxes.push(textBox(0, top, text, 11));
+    boxes.push(textBox(0, top, text, 11, textWidth + barsWidth));
     top += row * 1.4;
   };
 
@@ -55,7 +56,7 @@ export function memoryDot(title: string, program: Program, entry: ProgramEntry):
     const rest = transient.length - shown.length;
     if (rest > 0) {
       const bytes = transient.reduce((sum, buffer) => sum + buffer.bytes, 0) - shown.reduce((sum, buffer) => sum + buffer.bytes, 0);
-      boxes.push(textBox(0, top, `and ${rest} smaller buffers, ${formatBytes(bytes)} together`, 9));
+      boxes.push(textBox(0, top, `and ${rest} smaller buffers, ${formatBytes(bytes)} together`, 9, textWidth));
       top += row;
     }
     boxes.push(...ticks(entry.calls.length, at, top));
@@ -76,8 +77,8 @@ export function memoryDot(title: string, program: Program, entry: ProgramEntry):
   function addRow(buffer: Buffer, first: number, last: number): void {
     const shape = `${buffer.dtype}${buffer.shape.length > 0 ? `[${buffer.shape.join(', ')}]` : ''}`;
     boxes.push(
-      textBox(0, top, shorten(buffer.name, 26), 9), textBox(130, top, shorten(shape, 24), 9),
-      textBox(240, top, formatCount(buffer.offset), 8), textBox(286, top, formatBytes(buffer.bytes), 8),
+      textBox(0, top, shorten(buffer.name, 26), 9, 130), textBox(130, top, shorten(shape, 24), 9, 110),
+      textBox(240, top, formatCount(buffer.offset), 8, 46), textBox(286, top, formatBytes(buffer.bytes), 8, 44),
       box({ x: at(first), y: top + 1.5, width: at(last + 1) - at(first), height: row - 3, fill: fillOf(buffer), label: '' }),
     );
     top += row;
@@ -88,7 +89,7 @@ const start = (buffer: Buffer): number => buffer.lifetime![0];
 const end = (buffer: Buffer): number => buffer.lifetime![1];
 const fillOf = (buffer: Buffer): string => (buffer.role === 'transient' ? phaseColor(buffer.origin?.phase ?? 'forward') : '#dcdcdc');
 
-/** The name if it fits a box of that width, in the narrowest reading of the font. */
+/** The name if it fits a box of that width. */
 const fitted = (name: string, width: number): string => (name.length * 5 < width ? name : '');
 
 function totals(program: Program, persistent: readonly Buffer[], transient: readonly Buffer[], steps: number): readonly string[] {
@@ -119,9 +120,9 @@ interface Rectangle {
 const box = ({ fill, label, ...rectangle }: Rectangle & { readonly fill: string; readonly label: string }): string =>
   node(rectangle, { label: quote(label), fillcolor: fill, ...font(8) });
 
-/** Text that begins at x. A node is as wide as it says, so its label is put at the left of a wide one. */
-const textBox = (x: number, y: number, text: string, size: number): string =>
-  node({ x, y, width: textWidth, height: row }, { label: lines([text], '\\l'), shape: 'plaintext', style: 'solid', ...font(size) });
+/** Text that begins at x. */
+const textBox = (x: number, y: number, text: string, size: number, width: number): string =>
+  node({ x, y, width, height: row }, { label: lines([text], '\\l'), shape: 'plaintext', style: 'solid', ...font(size) });
 
 /** A pinned node. Positions are of centres, in inches, from the bottom. */
 function node({ x, y, width, height }: Rectangle, more: Readonly<Record<string, string>>): string {

@@ -134,7 +134,7 @@ function foldedNode(group: readonly PictureNode[], { depth, expressions }: Fold)
     id: first.id,
     kind: 'layer',
     phase: first.phase,
-    lines: [name, text === name ? null : text, expressions ? null : countLine(ops), ...parameterLines(parameters, name), flops > 0 ? formatFlops(flops) : null].filter(line => line !== null),
+    lines: [name, text === name ? null : text, expressions ? null : countLine(ops), ...parameterLines(parameters, isLayer ? first.scope.slice(0, depth + 1).join('.') : ''), flops > 0 ? formatFlops(flops) : null].filter(line => line !== null),
     scope: first.scope.slice(0, depth),
     expression: isLayer ? null : written[0] ?? null,
     flops,
@@ -145,11 +145,11 @@ function foldedNode(group: readonly PictureNode[], { depth, expressions }: Fold)
 const countLine = (nodes: readonly PictureNode[]): string | null =>
   nodes.length > 1 ? `${nodes.length} ${nodes[0]!.kind === 'kernel' ? 'kernels' : 'ops'}` : null;
 
-/** Shapes where there are few, else their number. */
-function parameterLines(parameters: readonly ParameterShape[], layer: string | null): readonly string[] {
+/** Shapes where there are few, else their number. Names are told from the layer on. */
+function parameterLines(parameters: readonly ParameterShape[], layer: string): readonly string[] {
   if (parameters.length === 0) return [];
   if (parameters.length > 4) return [`${formatCount(parameters.reduce((sum, p) => sum + p.count, 0))} parameters`];
-  return parameters.map(({ name, shape }) => `${layer === null ? name : name.slice(name.lastIndexOf('.') + 1)} ${shape}`);
+  return parameters.map(({ name, shape }) => `${layer !== '' && name.startsWith(`${layer}.`) ? name.slice(layer.length + 1) : name} ${shape}`);
 }
 
 /** One edge for each pair of nodes; several different tensors are told by their number and size. */

@@ -5,7 +5,6 @@
 import { renderGraphFromSource } from 'graphviz-cli';
 import type { Graph } from '../ir/graph.ts';
 import type { Model } from '../ir/model.ts';
-import type { Program, ProgramEntry } from '../ir/program.ts';
 import type { Levels } from '../pipeline.ts';
 import { pictureDot } from './dot.ts';
 import { graphPicture } from './graph-picture.ts';
@@ -20,25 +19,31 @@ export interface ViewOptions {
   readonly depth?: number;
 }
 
-/** Boxes that fit a picture one can still read. */
+/** Boxes that fit a picture one can still read; those of kernels are large. */
 const readable = 120;
+const readableKernels = 60;
 
 /** The picture of a stage. `levels` must hold the level that it shows, and the model. */
-export function view(levels: Levels, stage: Stage, options: ViewOptions = {}): string {
+export function view(levels: Levels, stage: Stage, { depth }: ViewOptions = {}): string {
   const model = levels.model!;
+  const folded = (picture: Picture, most: number): string =>
+    pictureDot(depth === undefined ? foldToFit(picture, most) : foldPicture(picture, { depth, expressions: false }));
   switch (stage) {
-    case 'source': return pictureDot(foldPicture(forwardPicture(model, 'as written'), { depth: options.depth ?? 0, expressions: true }));
-    case 'forward': return pictureDot(folded(forwardPicture(model, 'forward'), options));
-    case 'gradient': return pictureDot(folded(entryPicture(model, levels.gradient!, 'with gradients'), options));
-    case 'simplified': return pictureDot(folded(entryPicture(model, levels.simplified!, 'simplified'), options));
-    case 'kernels': return pictureDot(folded(kernelPicture(`${model.name}, kernels of ${programEntry(levels.program!).name}`, levels.program!, programEntry(levels.program!)), options));
-    case 'memory': return memoryDot(`${model.name}, memory of ${programEntry(levels.program!).name}`, levels.program!, programEntry(levels.program!));
+    case 'source': return pictureDot(foldPicture(forwardPicture(model, 'as written'), { depth: depth ?? 0, expressions: true }));
+    case 'forward': return folded(forwardPicture(model, 'forward'), readable);
+    case 'gradient': return folded(entryPicture(model, levels.gradient!, 'with gradients'), readable);
+    case 'simplified': return folded(entryPicture(model, levels.simplified!, 'simplified'), readable);
+    case 'kernels': {
+      const entry = chosen(levels.program!.entries);
+      return folded(kernelPicture(`${model.name}, kernels of ${entry.name}`, levels.program!, entry), readableKernels);
+    }
+    case 'memory': {
+      const entry = chosen(levels.program!.entries);
+      return memoryDot(`${model.name}, memory of ${entry.name}`, levels.program!, entry);
+    }
     default: return stage satisfies never;
   }
 }
-
-const folded = (picture: Picture, { depth }: ViewOptions): Picture =>
-  depth === undefined ? foldToFit(picture, readable) : foldPicture(picture, { depth, expressions: false });
 
 function forwardPicture(model: Model, what: string): Picture {
   const { loss, metrics, outputs, updates } = model.training;
@@ -49,8 +54,6 @@ function forwardPicture(model: Model, what: string): Picture {
 /** A step of training, or what else the program does when it does not train. */
 const chosen = <E extends { readonly name: string }>(entries: readonly E[]): E =>
   entries.find(({ name }) => name === 'train') ?? entries.find(({ name }) => name === 'predict') ?? entries[0]!;
-
-const programEntry = (program: Program): ProgramEntry => chosen(program.entries);
 
 function entryPicture(model: Model, graph: Graph, what: string): Picture {
   const entry = chosen(graph.entries);
@@ -63,7 +66,11 @@ function entryPicture(model: Model, graph: Graph, what: string): Picture {
  */
 export async function render(dot: string, format: 'svg' | 'png'): Promise<Uint8Array> {
   if (format === 'png') throw new Error('nabla draws `svg` and cannot draw `png`: save the picture as `svg` and convert it');
-  const svg = await renderGraphFromSource({ input: dot }, { format });
-  // Labels of lines begin with a space that keeps them off the line; it would be dropped.
-  return new TextEncoder().encode(svg.replace('<svg ', '<svg xml:space="preserve" '));
+  const svg = await renderGraphFromSource({ input: dot }, { format }).catch((cause: unknown) => {
+    throw new Error('the picture is too large to be laid out: draw fewer boxes, with a smaller `--depth`', { cause });
+  });
+  // Labels of lines begin with a space that keeps them off the line; it would be dropped. Not every machine has Helvetica, but most
+  // have a font of the same widths.
+  const shown = svg.replace('<svg ', '<svg xml:space="preserve" ').replaceAll('"Helvetica,sans-Serif"', '"Helvetica, Arial, Liberation Sans, sans-serif"');
+  return new TextEncoder().encode(shown);
 }
