@@ -57,22 +57,68 @@ export function loadsOf(scalar: Scalar): readonly Load[] {
   return found;
 }
 
-/** A scalar with its parts replaced, sharing kept: `change` sees a scalar whose parts are already changed. */
+/** Arithmetic instructions in a body, each shared part counted once. */
+export function distinctInstructions(body: Scalar): number {
+  const seen = new Set<Scalar>();
+  const pending = [body];
+  let count = 0;
+  while (pending.length > 0) {
+    const next = pending.pop()!;
+    if (seen.has(next)) continue;
+    seen.add(next);
+    if (next.kind === 'apply' && !next.instruction.startsWith('to_')) count++;
+    pending.push(...parts(next));
+  }
+  return count;
+}
+
+/** Steps as text that is equal for equal steps, no longer than the steps are large: shared parts are written once. */
+export function stepsKey(steps: readonly Step[]): string {
+  const numbers = new Map<Scalar, number>();
+  const known = new Map<string, number>();
+  const number = (scalar: Scalar): number => {
+    const before = numbers.get(scalar);
+    if (before !== undefined) return before;
+    const at = (index: Index): unknown => (isGathered(index) ? number(index.gathered) : index);
+    const key = JSON.stringify(
+      scalar.kind === 'apply' ? [scalar.instruction, ...scalar.arguments.map(number)]
+        : scalar.kind === 'guard' ? ['guard', scalar.at, number(scalar.then), number(scalar.otherwise)]
+          : scalar.kind === 'load' ? ['load', scalar.operand, scalar.at.map(at)]
+            : scalar.kind === 'constant' ? ['constant', String(scalar.value), Object.is(scalar.value, -0), scalar.dtype]
+              : scalar,
+    );
+    const result = known.get(key) ?? known.size;
+    known.set(key, result);
+    numbers.set(scalar, result);
+    return result;
+  };
+  const text = steps.map(step => JSON.stringify(step.kind === 'clear' ? step : {
+    ...step, body: number(step.body), ...(step.kind === 'store' ? { at: step.at.map(at => (isGathered(at) ? number(at.gathered) : at)) } : {}),
+  })).join();
+  return `${text}${[...known.keys()].join()}`;
+}
+
+/**
+ * A scalar with its parts replaced: `change` sees a scalar whose parts are already changed. What does not change stays the same
+ * object, and with one `done` for several bodies they go on sharing what they share; without sharing, bodies grow exponentially.
+ */
 export function mapScalar(scalar: Scalar, change: (scalar: Scalar) => Scalar, done = new Map<Scalar, Scalar>()): Scalar {
   const known = done.get(scalar);
   if (known) return known;
-  const inner = (part: Scalar): Scalar => mapScalar(part, change, done);
-  const result = change(rebuild(scalar, inner));
+  const result = change(rebuild(scalar, part => mapScalar(part, change, done)));
   done.set(scalar, result);
   return result;
 }
 
 function rebuild(scalar: Scalar, inner: (part: Scalar) => Scalar): Scalar {
+  const before = parts(scalar);
+  const after = before.map(inner);
+  if (after.every((part, i) => part === before[i])) return scalar;
   switch (scalar.kind) {
     case 'constant': case 'index': case 'local': return scalar;
-    case 'load': return scalar.at.some(isGathered) ? { ...scalar, at: scalar.at.map(at => (isGathered(at) ? { gathered: inner(at.gathered) } : at)) } : scalar;
-    case 'apply': return { ...scalar, arguments: scalar.arguments.map(inner) };
-    case 'guard': return { ...scalar, then: inner(scalar.then), otherwise: inner(scalar.otherwise) };
+    case 'load': return { ...scalar, at: scalar.at.map(at => (isGathered(at) ? { gathered: after[before.indexOf(at.gathered)]! } : at)) };
+    case 'apply': return { ...scalar, arguments: after };
+    case 'guard': return { ...scalar, then: after[0]!, otherwise: after[1]! };
     default: return scalar satisfies never;
   }
 }

@@ -9,11 +9,14 @@ import type { Load, Scalar } from '../ir/nest.ts';
 import type { Step } from '../ir/program.ts';
 import { size, type Shape } from '../ir/type.ts';
 import type { Built } from './build.ts';
-import { linear, loadsOf, mapScalar, mapSteps, stepAxes, stepBody, type Draft, type Source } from './draft.ts';
+import { distinctInstructions, linear, loadsOf, mapScalar, mapSteps, stepAxes, stepBody, type Draft, type Source } from './draft.ts';
 import { successors } from './order.ts';
 
 /** A row longer than this would leave the first-level cache between the passes over it. */
 const rowElements = 8192;
+/** Larger bodies gain nothing from sharing a loop, and engines stop optimising them; a contraction's is repeated for every place of its tile. */
+const mostInstructions = 256;
+const mostInstructionsInTile = 40;
 /** Fewer iterations than this are not worth giving up the parallel loops inside them. */
 const fewestRows = 4;
 
@@ -39,6 +42,8 @@ export function fuse(built: Built): readonly Draft[] {
 function join(first: Draft, second: Draft, built: Built, isPrivate: (value: Value) => boolean): Draft | null {
   const outer = commonSpace(first, second);
   if (outer === null) return null;
+  const limit = isContraction(first) || isContraction(second) ? mostInstructionsInTile : mostInstructions;
+  if (instructions(first) + instructions(second) > limit) return null;
   const a = demote(first, outer.length);
   const b = demote(second, outer.length);
   const sources = [...a.sources];
@@ -46,9 +51,10 @@ function join(first: Draft, second: Draft, built: Built, isPrivate: (value: Valu
   const outputs = [...a.outputs];
   const outputOf = b.outputs.map(output => outputs.push(output) - 1);
   const locals = a.steps.filter(step => step.kind === 'reduce').length;
+  const done = new Map<Scalar, Scalar>();
+  const body = (scalar: Scalar): Scalar => mapScalar(scalar, part =>
+    part.kind === 'load' ? { ...part, operand: sourceOf[part.operand]! } : part.kind === 'local' ? { kind: 'local', local: part.local + locals } : part, done);
   const moved = b.steps.map((step): Step => {
-    const body = (scalar: Scalar): Scalar => mapScalar(scalar, part =>
-      part.kind === 'load' ? { ...part, operand: sourceOf[part.operand]! } : part.kind === 'local' ? { kind: 'local', local: part.local + locals } : part);
     switch (step.kind) {
       case 'clear': return { ...step, output: outputOf[step.output]! };
       case 'reduce': return { ...step, local: step.local + locals, body: body(step.body) };
@@ -62,6 +68,8 @@ function join(first: Draft, second: Draft, built: Built, isPrivate: (value: Valu
   if (readsReplaced(kept, built)) return null;
   return tidy(kept, value => built.required.has(value) || !isPrivate(value));
 }
+
+const instructions = (draft: Draft): number => draft.steps.reduce((sum, step) => sum + (stepBody(step) ? distinctInstructions(stepBody(step)!) : 0), 0);
 
 /** The loops that both kernels can share, or null where sharing is not legal or not worth it. */
 function commonSpace(first: Draft, second: Draft): Shape | null {
@@ -209,7 +217,8 @@ function tidy(draft: Draft, isNeeded: (value: Value) => boolean): Draft {
   const keptSources = draft.sources.filter((_, i) => loaded.has(i));
   const keptOutputs = draft.outputs.filter((_, i) => steps.some(step => step.kind !== 'reduce' && step.output === i));
   const sourceOf = draft.sources.map(source => keptSources.indexOf(source));
-  const renumber = (scalar: Scalar): Scalar => mapScalar(scalar, part => (part.kind === 'load' ? { ...part, operand: sourceOf[part.operand]! } : part));
+  const done = new Map<Scalar, Scalar>();
+  const renumber = (scalar: Scalar): Scalar => mapScalar(scalar, part => (part.kind === 'load' && sourceOf[part.operand] !== part.operand ? { ...part, operand: sourceOf[part.operand]! } : part), done);
   return {
     ...draft, sources: keptSources, outputs: keptOutputs,
     steps: steps.map((step, i): Step => {

@@ -22,6 +22,8 @@ export interface Lowering {
   readonly placements: readonly Placement[];
 }
 
+/** Chains of operations longer than this are cut: a kernel stays readable, and small enough for an engine to optimise. */
+const longestChain = 64;
 /** Values cheaper than this (instructions and loads) are computed again rather than stored, for a few uses. */
 const cheap = 4;
 const fewUses = 4;
@@ -68,15 +70,22 @@ function storeWhatIsExpensive(lowering: Lowering): void {
   const demand = new Map<Value, number>();
   const costs = new Map<Value, Cost>();
   const cost = (value: Value): Cost => {
-    if (value.op === null || stored.has(value)) return { work: 0, loads: elements(value.type) > 1 ? 1 : 0, random: false };
+    if (value.op === null || stored.has(value)) return { work: 0, loads: elements(value.type) > 1 ? 1 : 0, chain: 0, random: false };
     const known = costs.get(value);
     if (known) return known;
     const body = nest(value).body;
     const inner = value.operands.map(cost);
-    const own = { work: work(body) + inner.reduce((sum, c) => sum + c.work, 0), loads: inner.reduce((sum, c) => sum + c.loads, 0), random: usesRandom(body) || inner.some(c => c.random) };
+    const own = { work: work(body) + inner.reduce((sum, c) => sum + c.work, 0), loads: inner.reduce((sum, c) => sum + c.loads, 0), chain: 1 + Math.max(0, ...inner.map(c => c.chain)), random: usesRandom(body) || inner.some(c => c.random) };
     costs.set(value, own);
     return own;
   };
+  for (const value of values) {
+    if (value.op === null || stored.has(value) || host.has(value)) continue;
+    if (cost(value).chain > longestChain) stored.add(value);
+    // What is guarded cannot share parts with the outside, so only little is computed there.
+    if (nest(value).body.kind === 'guard') for (const operand of value.operands) if (operand.op !== null && !host.has(operand) && cost(operand).work > cheap) stored.add(operand);
+  }
+  costs.clear();
   // Users come after operands, so that backwards every user is settled before its operands.
   for (const value of [...values].reverse()) {
     if (value.op === null || host.has(value)) continue;
@@ -95,6 +104,7 @@ function storeWhatIsExpensive(lowering: Lowering): void {
 interface Cost {
   readonly work: number;
   readonly loads: number;
+  readonly chain: number;
   readonly random: boolean;
 }
 

@@ -3,11 +3,10 @@
  * bytes in one arena, and equal kernels become one template that is called with different offsets.
  */
 import type { Graph, Leaf, Value } from '../ir/graph.ts';
-import { instructionCount } from '../ir/nest.ts';
 import type { Access, Buffer, Call, Kernel, Program, ProgramEntry, Step, TensorPlace } from '../ir/program.ts';
 import { bytes, elementBytes, shapeOf, size, type Shape } from '../ir/type.ts';
 import { build } from './build.ts';
-import { stepBody, type Draft, type Source } from './draft.ts';
+import { distinctInstructions, stepBody, stepsKey, type Draft, type Source } from './draft.ts';
 import { placeOf } from './expand.ts';
 import { fuse } from './fuse.ts';
 import { lower, type Lowering } from './lower.ts';
@@ -71,7 +70,7 @@ export function schedule(graph: Graph, inputs: readonly Value[]): Program {
       const operands = accesses.slice(0, draft.sources.length);
       const outputs = accesses.slice(draft.sources.length);
       const plain = ({ dtype, shape }: Access): object => ({ dtype, shape });
-      const key = JSON.stringify([draft.space, draft.steps, operands.map(plain), outputs.map(plain), draft.host]);
+      const key = JSON.stringify([draft.space, operands.map(plain), outputs.map(plain), draft.host]) + stepsKey(draft.steps);
       if (!templates.has(key)) {
         templates.set(key, kernels.length);
         kernels.push({ name: kernelNames(kernelName(draft)), space: draft.space, operands, outputs, steps: draft.steps, host: draft.host, flops: flops(draft) });
@@ -117,7 +116,7 @@ function flops(draft: Draft): number {
     const body = stepBody(step);
     if (body === null) return sum;
     const combined = step.kind === 'reduce' || (step.kind === 'store' && step.accumulate) ? 1 : 0;
-    return sum + outer * size(iterated(step)) * (instructionCount(body) + combined);
+    return sum + outer * size(iterated(step)) * (distinctInstructions(body) + combined);
   }, 0);
 }
 

@@ -28,6 +28,8 @@ export interface Scope {
   /** Equal scalars have equal numbers. */
   readonly numbers: Map<string, number>;
   readonly numberOf: Map<Scalar, number>;
+  /** Valid until the loops that are open change. */
+  readonly levelOf: Map<Scalar, number>;
 }
 
 const reserved = `f32 i32 u8 random erf roundToHalf roundToBfloat16 Math Infinity NaN undefined arguments await async break case catch class
@@ -45,7 +47,7 @@ export function newScope(kernel: Kernel): Scope {
   };
   const accessNames = [...kernel.operands, ...kernel.outputs].map(access => fresh(access.name));
   const localCount = kernel.steps.filter(step => step.kind === 'reduce').length;
-  return { kernel, levels: [newLevel()], accessNames, localCount, fresh, axes: new Map(), locals: new Map(), numbers: new Map(), numberOf: new Map() };
+  return { kernel, levels: [newLevel()], accessNames, localCount, fresh, axes: new Map(), locals: new Map(), numbers: new Map(), numberOf: new Map(), levelOf: new Map() };
 }
 
 const newLevel = (): Level => ({ lines: [], names: new Map() });
@@ -56,6 +58,7 @@ export function line(scope: Scope, text: string, level = scope.levels.length - 1
 }
 
 export function openLoop(scope: Scope, axis: number, from: number, to: number, step: number): void {
+  scope.levelOf.clear();
   const name = scope.fresh(axisNames[axis] ?? `axis${axis}`);
   const advance = step === 1 ? `${name}++` : `${name} += ${step}`;
   scope.levels.push(newLevel());
@@ -63,6 +66,7 @@ export function openLoop(scope: Scope, axis: number, from: number, to: number, s
 }
 
 export function closeLoop(scope: Scope, axis: number): void {
+  scope.levelOf.clear();
   const { header } = scope.axes.get(axis)!;
   scope.axes.delete(axis);
   const { lines } = scope.levels.pop()!;
@@ -229,6 +233,14 @@ function named(scope: Scope, level: number, value: Text, hintName: string): Text
 
 /** The level of the innermost loop that a scalar depends on. */
 function levelOf(scope: Scope, scalar: Scalar): number {
+  const known = scope.levelOf.get(scalar);
+  if (known !== undefined) return known;
+  const level = innermostLevel(scope, scalar);
+  scope.levelOf.set(scalar, level);
+  return level;
+}
+
+function innermostLevel(scope: Scope, scalar: Scalar): number {
   const axis = (index: Affine): number => index.terms.reduce((level, term) => Math.max(level, scope.axes.get(term.axis)!.level), 0);
   switch (scalar.kind) {
     case 'constant': return 0;

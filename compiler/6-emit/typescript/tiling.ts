@@ -31,8 +31,11 @@ export function tiling(kernel: Kernel): readonly Tile[] {
   return loads.length === 1 && last !== undefined && steps(loads[0]!, last) ? [{ axis: last, factor: tileFactor(kernel.space[last]!) }].filter(tile => tile.factor > 1) : [];
 }
 
-function loadsIn(scalar: Scalar): Load[] {
-  return scalar.kind === 'load' ? [scalar] : parts(scalar).flatMap(loadsIn);
+/** Each load once; bodies share parts. */
+function loadsIn(body: Scalar): readonly Load[] {
+  const seen = new Set<Scalar>([body]);
+  for (const scalar of seen) for (const part of parts(scalar)) seen.add(part);
+  return [...seen].filter(scalar => scalar.kind === 'load');
 }
 
 const indices = (load: Load): readonly Affine[] => load.at.flatMap(at => (isGathered(at) ? [] : [at]));
