@@ -120,13 +120,13 @@ describe('folding', () => {
       };
       const first = (id: string): string => picture.nodes.find(each => groupOf(each.id) === groupOf(id))!.id;
       const expected = new Set(picture.edges.filter(each => groupOf(each.from) !== groupOf(each.to)).map(each => `${first(each.from)} ${first(each.to)}`));
-      const { edges } = foldPicture(picture, { depth, expressions: false });
+      const { edges } = foldPicture(picture, { depth, updateDepth: 0, expressions: false });
       expect(edges.map(each => `${each.from} ${each.to}`).sort()).toEqual([...expected].sort());
     }
   });
 
   it('sums FLOPs and tells parallel tensors together', () => {
-    const { nodes, edges } = foldPicture(picture, { depth: 0, expressions: false });
+    const { nodes, edges } = foldPicture(picture, { depth: 0, updateDepth: 0, expressions: false });
     expect(nodes.map(each => each.flops)).toEqual([1, 3, 1, 1]);
     expect(edges.find(each => each.from === 'b' && each.to === 'e')!.tensor).toMatchObject({ shape: '2 tensors', bytes: 16 });
   });
@@ -137,7 +137,7 @@ describe('folding', () => {
       ...picture, nodes: [node('p', [], { expression: written }), node('q', [], { expression: written }), node('r', ['l']), node('s', [], { expression: written })],
       edges: [edge('p', 'q'), edge('q', 'r'), edge('r', 's')],
     };
-    expect(foldPicture(turns, { depth: 0, expressions: true }).nodes.map(each => each.lines[0])).toEqual(['relu', 'l', 'relu']);
+    expect(foldPicture(turns, { depth: 0, updateDepth: 0, expressions: true }).nodes.map(each => each.lines[0])).toEqual(['relu', 'l', 'relu']);
   });
 
   it('takes the most detail that fits', () => {

@@ -59,21 +59,27 @@ export interface EdgeTensor {
   readonly bytes: number;
 }
 
-/** How much of a picture is shown: layers down to a depth, and whether the ops of an expression stand apart. */
+/** How much of a picture is shown: layers down to a depth, and whether the ops of an expression are joined. */
 export interface Fold {
   readonly depth: number;
+  /** The depth in the update phase, whose parts (`optimizer`, `schedule`) stand in place of layers. */
+  readonly updateDepth: number;
   readonly expressions: boolean;
 }
 
 /** The depth from which on nothing is folded. */
 export const fullDepth = (picture: Picture): number => Math.max(0, ...picture.nodes.map(node => node.scope.length));
 
-/** The most detailed fold that draws at most `most` nodes; the coarsest if none does. */
+/** The most detailed fold that draws at most `most` nodes, the coarsest if none does. The parts of the update are one box each. */
 export function foldToFit(picture: Picture, most: number): Picture {
-  let folded = picture;
-  for (let depth = fullDepth(picture) - 1; folded.nodes.length > most && depth >= 0; depth--) folded = foldPicture(picture, { depth, expressions: false });
-  return folded.nodes.length > most ? foldPicture(picture, { depth: 0, expressions: true }) : folded;
+  for (let depth = fullDepth(picture); depth >= 0; depth--) {
+    const folded = foldPicture(picture, { depth, updateDepth: 0, expressions: false });
+    if (folded.nodes.length <= most) return folded;
+  }
+  return foldPicture(picture, { depth: 0, updateDepth: 0, expressions: true });
 }
+
+const depthOf = (node: PictureNode, fold: Fold): number => (node.phase === 'update' ? fold.updateDepth : fold.depth);
 
 /** Draws each group as one node. Edges within a group vanish, edges between the same two groups become one. */
 export function foldPicture(picture: Picture, fold: Fold): Picture {
@@ -85,21 +91,22 @@ export function foldPicture(picture: Picture, fold: Fold): Picture {
   }
   const nodes = [...members.values()].map(group => (isWhole(group, fold) ? group[0]! : foldedNode(group, fold)));
   const idOf = new Map([...members.values()].flatMap((group, i) => group.map(node => [node.id, nodes[i]!.id] as const)));
-  const edges = mergeEdges(picture.edges.map(edge => ({ ...edge, from: idOf.get(edge.from)!, to: idOf.get(edge.to)! })).filter(edge => edge.from !== edge.to));
-  return { ...picture, nodes, edges };
+  const moved = picture.edges.map(edge => ({ ...edge, from: idOf.get(edge.from)!, to: idOf.get(edge.to)! }));
+  return { ...picture, nodes, edges: mergeEdges(moved.filter(edge => edge.from !== edge.to)) };
 }
 
 /** Whether a group is one node that is drawn as it is: not a layer, and not what the user has a name for. */
-const isWhole = ([first, ...others]: readonly PictureNode[], { depth, expressions }: Fold): boolean =>
-  others.length === 0 && first!.scope.length <= depth && (!expressions || first!.kind !== 'op' || first!.expression === null);
+const isWhole = ([first, ...others]: readonly PictureNode[], fold: Fold): boolean =>
+  others.length === 0 && first!.scope.length <= depthOf(first!, fold) && (!fold.expressions || first!.kind !== 'op' || first!.expression === null);
 
 /** The group of each node, by a name of its own. */
-function groupsOf(picture: Picture, { depth, expressions }: Fold): ReadonlyMap<string, string> {
+function groupsOf(picture: Picture, fold: Fold): ReadonlyMap<string, string> {
   const nodes = new Map(picture.nodes.map(node => [node.id, node]));
-  const groups = new Map(picture.nodes.map(node => [
-    node.id, node.scope.length > depth ? JSON.stringify([node.phase, ...node.scope.slice(0, depth + 1)]) : node.id,
-  ]));
-  if (!expressions) return groups;
+  const groups = new Map(picture.nodes.map(node => {
+    const depth = depthOf(node, fold);
+    return [node.id, node.scope.length > depth ? JSON.stringify([node.phase, ...node.scope.slice(0, depth + 1)]) : node.id];
+  }));
+  if (!fold.expressions) return groups;
   // A turn of an unrolled loop has the same expressions as the next: only joined nodes are one application of it.
   const parent = new Map<string, string>();
   const root = (id: string): string => {
@@ -110,7 +117,7 @@ function groupsOf(picture: Picture, { depth, expressions }: Fold): ReadonlyMap<s
   const sameExpression = (a: PictureNode, b: PictureNode): boolean =>
     a.kind === 'op' && b.kind === 'op' && a.phase === b.phase && a.expression !== null && b.expression !== null &&
     (contains(a.expression, b.expression) || contains(b.expression, a.expression)) &&
-    Math.max(a.scope.length, b.scope.length) <= depth && a.scope.join('/') === b.scope.join('/');
+    a.scope.length <= depthOf(a, fold) && a.scope.join('/') === b.scope.join('/');
   for (const { from, to } of picture.edges) {
     if (sameExpression(nodes.get(from)!, nodes.get(to)!) && root(from) !== root(to)) parent.set(root(to), root(from));
   }
@@ -120,12 +127,14 @@ function groupsOf(picture: Picture, { depth, expressions }: Fold): ReadonlyMap<s
 const contains = (outer: Expression, inner: Expression): boolean =>
   outer.path === inner.path && outer.start <= inner.start && inner.end <= outer.end;
 
-function foldedNode(group: readonly PictureNode[], { depth, expressions }: Fold): PictureNode {
+function foldedNode(group: readonly PictureNode[], fold: Fold): PictureNode {
   const first = group[0]!;
+  const depth = depthOf(first, fold);
   const isLayer = first.scope.length > depth;
   const ops = group.filter(node => node.kind === 'op' || node.kind === 'kernel' || node.kind === 'layer');
   const name = isLayer ? first.scope[depth]! : null;
-  const written = ops.map(node => node.expression).filter(expression => expression !== null).sort((a, b) => b.end - b.start - (a.end - a.start));
+  const written = ops.map(node => node.expression).filter(expression => expression !== null)
+    .sort((a, b) => b.end - b.start - (a.end - a.start));
   const parameters = [...new Map(group.flatMap(node => node.parameters).map(p => [p.name, p])).values()];
   const flops = ops.reduce((sum, node) => sum + node.flops, 0);
   // A library layer is the expression that calls it; a layer of the user's own has several expressions inside, which say less.
@@ -134,7 +143,10 @@ function foldedNode(group: readonly PictureNode[], { depth, expressions }: Fold)
     id: first.id,
     kind: 'layer',
     phase: first.phase,
-    lines: [name, text === name ? null : text, expressions ? null : countLine(ops), ...parameterLines(parameters, isLayer ? first.scope.slice(0, depth + 1).join('.') : ''), flops > 0 ? formatFlops(flops) : null].filter(line => line !== null),
+    lines: [
+      name, text === name ? null : text, fold.expressions ? null : countLine(ops),
+      ...parameterLines(parameters, isLayer ? first.scope.slice(0, depth + 1).join('.') : ''), flops > 0 ? formatFlops(flops) : null,
+    ].filter(line => line !== null),
     scope: first.scope.slice(0, depth),
     expression: isLayer ? null : written[0] ?? null,
     flops,
@@ -161,7 +173,8 @@ function mergeEdges(edges: readonly PictureEdge[]): readonly PictureEdge[] {
   }
   return [...pairs.values()].map(parallel => {
     const { from, to } = parallel[0]!;
-    const tensors = [...new Map(parallel.flatMap(({ tensor }) => (tensor === null ? [] : [[tensor.key, tensor] as const]))).values()];
+    const told = parallel.map(({ tensor }) => tensor).filter(tensor => tensor !== null);
+    const tensors = [...new Map(told.map(tensor => [tensor.key, tensor])).values()];
     if (tensors.length <= 1) return { from, to, tensor: tensors[0] ?? null };
     const key = tensors.map(tensor => tensor.key).join(' ');
     return { from, to, tensor: { key, name: null, shape: `${tensors.length} tensors`, bytes: tensors.reduce((sum, tensor) => sum + tensor.bytes, 0) } };
@@ -223,11 +236,12 @@ export function dimensionsNote(types: readonly TensorType[]): string {
 
 /** Parameters and FLOPs of everything drawn. */
 export function totalsNote(nodes: readonly PictureNode[]): string {
-  const parameters = [...new Map(nodes.flatMap(node => node.parameters).map(p => [p.name, p.count])).values()].reduce((a, b) => a + b, 0);
-  const phases = ['forward', 'backward', 'update'] satisfies Phase[];
-  const flops = phases.map(phase => ({ phase, sum: nodes.filter(node => node.phase === phase).reduce((sum, node) => sum + node.flops, 0) })).filter(({ sum }) => sum > 0);
+  const counts = new Map(nodes.flatMap(node => node.parameters).map(p => [p.name, p.count]));
+  const parameters = [...counts.values()].reduce((a, b) => a + b, 0);
+  const flopsOf = (phase: Phase): number => nodes.filter(node => node.phase === phase).reduce((sum, node) => sum + node.flops, 0);
+  const phases = (['forward', 'backward', 'update'] satisfies Phase[]).filter(phase => flopsOf(phase) > 0);
   return [
     ...(parameters > 0 ? [`${formatCount(parameters)} parameters`] : []),
-    ...flops.map(({ phase, sum }) => `${formatFlops(sum)} ${phase}`),
+    ...phases.map(phase => `${formatFlops(flopsOf(phase))} ${phase}`),
   ].join(', ');
 }

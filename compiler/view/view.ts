@@ -27,9 +27,10 @@ const readableKernels = 60;
 export function view(levels: Levels, stage: Stage, { depth }: ViewOptions = {}): string {
   const model = levels.model!;
   const folded = (picture: Picture, most: number): string =>
-    pictureDot(depth === undefined ? foldToFit(picture, most) : foldPicture(picture, { depth, expressions: false }));
+    pictureDot(depth === undefined ? foldToFit(picture, most) : foldPicture(picture, { depth, updateDepth: depth, expressions: false }));
   switch (stage) {
-    case 'source': return pictureDot(foldPicture(forwardPicture(model, 'as written'), { depth: depth ?? 0, expressions: true }));
+    case 'source':
+      return pictureDot(foldPicture(forwardPicture(model, 'as written'), { depth: depth ?? 0, updateDepth: 0, expressions: true }));
     case 'forward': return folded(forwardPicture(model, 'forward'), readable);
     case 'gradient': return folded(entryPicture(model, levels.gradient!, 'with gradients'), readable);
     case 'simplified': return folded(entryPicture(model, levels.simplified!, 'simplified'), readable);
@@ -71,6 +72,6 @@ export async function render(dot: string, format: 'svg' | 'png'): Promise<Uint8A
   });
   // Labels of lines begin with a space that keeps them off the line; it would be dropped. Not every machine has Helvetica, but most
   // have a font of the same widths.
-  const shown = svg.replace('<svg ', '<svg xml:space="preserve" ').replaceAll('"Helvetica,sans-Serif"', '"Helvetica, Arial, Liberation Sans, sans-serif"');
-  return new TextEncoder().encode(shown);
+  const spaced = svg.replace('<svg ', '<svg xml:space="preserve" ');
+  return new TextEncoder().encode(spaced.replaceAll('"Helvetica,sans-Serif"', '"Helvetica, Arial, Liberation Sans, sans-serif"'));
 }
