@@ -83,7 +83,7 @@ export function executeKernel(kernel: Kernel, operands: readonly Tensor[], given
     for (const [i, step] of kernel.steps.entries()) {
       switch (step.kind) {
         case 'reduce':
-          locals[step.local] = combined(step.axes.length > 0 ? step.combine : null, step.body, step.axes, { axes, tensors: shaped, locals });
+          locals[step.local] = combined(step.combine, step.body, step.axes, { axes, tensors: shaped, locals });
           break;
         case 'store':
           if (step.joined) break;

@@ -34,7 +34,8 @@ export function printKernel(kernel: Kernel): string {
 function printStep(step: Step, kernel: Kernel, names: readonly string[]): string {
   switch (step.kind) {
     case 'reduce': {
-      const combine = step.axes.length > 0 ? `${step.combine}[${printAxes(step.axes, kernel.space.length)}] ` : '';
+      const position = step.combine === 'argmax' || step.combine === 'argmin';
+      const combine = step.axes.length > 0 || position ? `${step.combine}[${printAxes(step.axes, kernel.space.length)}] ` : '';
       return `t${step.local} = ${combine}${printScalar(step.body, names)}`;
     }
     case 'store': {
