@@ -9,10 +9,14 @@ import { formatBytes, type NodeKind, type Picture, type PictureEdge, type Pictur
 export function pictureDot(picture: Picture): string {
   const nodes = new Map(picture.nodes.map(node => [node.id, node]));
   const names = new Map(picture.nodes.map((node, i) => [node.id, `n${i}`]));
+  const dashes = picture.edges.some(edge => isKept(edge, nodes)) ? ['dashed: kept for the backward pass'] : [];
+  const page = { rankdir: 'TB', nodesep: '0.25', ranksep: '0.3', bgcolor: 'white', margin: '0.2' };
+  const title = { label: lines([picture.title, ...picture.notes, ...dashes], '\\l'), labelloc: 't', labeljust: 'l', ...font(14) };
+  const box = { shape: 'box', style: 'rounded,filled', color: '#7a7a7a', ...font(11), margin: '0.18,0.06', height: '0.3' };
   return [
     'digraph nabla {',
-    `  graph [${attributes({ label: lines([picture.title, ...picture.notes, ...(picture.edges.some(edge => isKept(edge, nodes)) ? ['dashed: kept for the backward pass'] : [])], '\\l'), labelloc: 't', labeljust: 'l', ...font(14), rankdir: 'TB', nodesep: '0.25', ranksep: '0.3', bgcolor: 'white', margin: '0.2' })}]`,
-    `  node [${attributes({ shape: 'box', style: 'rounded,filled', color: '#7a7a7a', ...font(11), margin: '0.18,0.06', height: '0.3' })}]`,
+    `  graph [${attributes({ ...title, ...page })}]`,
+    `  node [${attributes(box)}]`,
     `  edge [${attributes({ color: '#6b6b6b', arrowsize: '0.6', ...font(9), fontcolor: '#555555' })}]`,
     ...cluster(clusterTree(picture.nodes), names, { next: 0 }),
     ...edgeLines(picture.edges, nodes, names),
@@ -48,33 +52,36 @@ export const phaseColor = (phase: Phase): string => phaseColors[phase];
 const nodeColor = (node: Pick<PictureNode, 'kind' | 'phase'>): string => kindColors[node.kind] ?? phaseColors[node.phase];
 
 function nodeLine(node: PictureNode, name: string): string {
-  const fillcolor = nodeColor(node);
-  switch (node.kind) {
-    case 'kernel': return `${name} [${attributes({ label: lines(node.lines, '\\l'), style: 'filled', fillcolor, ...font(9), margin: '0.16,0.05' })}]`;
-    case 'layer': return `${name} [${attributes({ label: lines(node.lines), fillcolor, penwidth: '1.8' })}]`;
-    case 'parameter': case 'state': return `${name} [${attributes({ label: lines(node.lines), fillcolor, shape: 'box', style: 'filled', ...font(10) })}]`;
-    case 'input': return `${name} [${attributes({ label: lines(node.lines), fillcolor, shape: 'ellipse', style: 'filled' })}]`;
-    case 'result': return `${name} [${attributes({ label: lines(node.lines), fillcolor, shape: 'ellipse', style: 'filled', penwidth: '1.8' })}]`;
-    case 'op': return `${name} [${attributes({ label: lines(node.lines), fillcolor })}]`;
-    default: return node.kind satisfies never;
-  }
+  const label = lines(node.lines, node.kind === 'kernel' ? '\\l' : '\\n');
+  return `${name} [${attributes({ label, fillcolor: nodeColor(node), ...kindStyles[node.kind] })}]`;
 }
+
+const kindStyles = {
+  op: {},
+  layer: { penwidth: '1.8' },
+  kernel: { style: 'filled', ...font(9), margin: '0.16,0.05' },
+  parameter: { style: 'filled', ...font(10) },
+  state: { style: 'filled', ...font(10) },
+  input: { shape: 'ellipse', style: 'filled' },
+  result: { shape: 'ellipse', style: 'filled', penwidth: '1.8' },
+} satisfies Record<NodeKind, Readonly<Record<string, string>>>;
 
 /** Whether an edge is something of the forward pass that the backward pass needs. */
 const isKept = (edge: PictureEdge, nodes: ReadonlyMap<string, PictureNode>): boolean =>
   nodes.get(edge.from)!.phase === 'forward' && nodes.get(edge.to)!.phase === 'backward';
 
 /** A tensor with several users is told once, on a line that stays in its phase if there is one. */
-function edgeLines(edges: readonly PictureEdge[], nodes: ReadonlyMap<string, PictureNode>, names: ReadonlyMap<string, string>): readonly string[] {
+function edgeLines(
+  edges: readonly PictureEdge[], nodes: ReadonlyMap<string, PictureNode>, names: ReadonlyMap<string, string>,
+): readonly string[] {
   const labelled = new Map<string, PictureEdge>();
   for (const edge of [...edges.filter(edge => !isKept(edge, nodes)), ...edges]) {
     if (edge.tensor !== null && !labelled.has(edge.tensor.key)) labelled.set(edge.tensor.key, edge);
   }
   return edges.map(edge => {
     const { tensor } = edge;
-    const label = tensor === null || labelled.get(tensor.key) !== edge
-      ? {}
-      : { label: lines([tensor.name, tensor.shape, formatBytes(tensor.bytes)].filter(text => text !== null).map(text => ` ${text}`), '\\l') };
+    const told = tensor === null || labelled.get(tensor.key) !== edge ? [] : [tensor.name, tensor.shape, formatBytes(tensor.bytes)];
+    const label = told.length === 0 ? {} : { label: lines(told.filter(text => text !== null).map(text => ` ${text}`), '\\l') };
     const [a, b] = [names.get(edge.from)!, names.get(edge.to)!];
     if (isKept(edge, nodes)) return `  ${a} -> ${b} [${attributes({ ...label, style: 'dashed', color: '#9a9a9a' })}]`;
     const upwards = nodes.get(edge.from)!.phase === 'backward' && nodes.get(edge.to)!.phase === 'backward';
@@ -109,13 +116,15 @@ function cluster(tree: Cluster, names: ReadonlyMap<string, string>, count: { nex
   for (const part of tree.inside.values()) {
     inner.push(
       `${indent}subgraph cluster_${count.next++} {`,
-      `${indent}  graph [${attributes({ label: quote(part.label), labeljust: 'l', ...font(10), fontcolor: '#444444', style: 'rounded,filled', color: '#c4c4c4', fillcolor: clusterColors[part.phase], margin: '8' })}]`,
+      `${indent}  graph [${attributes({ label: quote(part.label), ...clusterStyle, fillcolor: clusterColors[part.phase] })}]`,
       ...cluster(part, names, count, `${indent}  `),
       `${indent}}`,
     );
   }
   return inner;
 }
+
+const clusterStyle = { labeljust: 'l', ...font(10), fontcolor: '#444444', style: 'rounded,filled', color: '#c4c4c4', margin: '8' };
 
 /** A row of samples of the colours that occur. */
 function legend(nodes: readonly PictureNode[]): string[] {
@@ -124,7 +133,8 @@ function legend(nodes: readonly PictureNode[]): string[] {
     const label = kindColors[kind] === undefined ? phase : kind;
     if (!kinds.has(label)) kinds.set(label, { kind, phase });
   }
-  const samples = [...kinds].map(([label, node], i) => `    legend${i} [${attributes({ label, fillcolor: nodeColor(node), style: 'filled', ...font(9), height: '0.2', margin: '0.08,0.03' })}]`);
+  const small = { style: 'filled', ...font(9), height: '0.2', margin: '0.08,0.03' };
+  const samples = [...kinds].map(([label, node], i) => `    legend${i} [${attributes({ label, fillcolor: nodeColor(node), ...small })}]`);
   return [
     '  subgraph cluster_legend {',
     `    graph [${attributes({ label: '', style: 'rounded', color: '#dddddd', margin: '6' })}]`,

@@ -44,7 +44,8 @@ export function graphPicture({ title, results, updates, placements }: GraphConte
   for (const { name, value } of results) addResult(`result ${name}`, name, value);
   for (const { leaf, value } of updates) addUpdate(leaf, value);
   const drawn = [...nodes.values()];
-  return { title, notes: [dimensionsNote(values.map(value => value.type)), totalsNote(drawn)].filter(note => note !== ''), nodes: drawn, edges: [...edges.values()] };
+  const notes = [dimensionsNote(values.map(value => value.type)), totalsNote(drawn)];
+  return { title, notes: notes.filter(note => note !== ''), nodes: drawn, edges: [...edges.values()] };
 
   function show(value: Value, id: string): Shown {
     if (value.leaf !== null) return isSetByLoop(value.leaf) ? { kind: 'text', text: value.leaf.name } : { kind: 'leaf', leaf: value };
@@ -61,7 +62,8 @@ export function graphPicture({ title, results, updates, placements }: GraphConte
     if (first !== undefined && isSameTensor(value)) return first;
     if (gradientLeaves.has(value) && value.op === concat) return showGradients(value, operands);
     const flops = flopsOf(value);
-    const isScheduled = elements(value.type) === 1 && operands.every(operand => operand.kind === 'text' || (operand.kind === 'node' && scheduled.has(operand.id)));
+    const isScheduled = elements(value.type) === 1 &&
+      operands.every(operand => operand.kind === 'text' || (operand.kind === 'node' && scheduled.has(operand.id)));
     if (isScheduled) scheduled.add(id);
     const phase = phaseOf(value);
     addNode({
@@ -123,7 +125,8 @@ export function graphPicture({ title, results, updates, placements }: GraphConte
   function addResult(id: string, name: string, value: Value): void {
     const source = shown.get(value)!;
     const line = source.kind === 'text' ? source.text : typeText(value.type);
-    addNode({ id, kind: 'result', phase: phaseOf(value), scope: [], expression: null, flops: 0, parameters: [], lines: [name, line] });
+    const phase = phaseOf(value);
+    addNode({ id, kind: 'result', phase, scope: [], expression: null, flops: 0, parameters: [], lines: [name, line] });
     connect(source, id, value);
   }
 
@@ -131,14 +134,17 @@ export function graphPicture({ title, results, updates, placements }: GraphConte
     const id = `update ${leafName(leaf)}`;
     const { name, role } = leaf.leaf!;
     const phase = phaseOf(value);
-    addNode(leafNode(id, leaf, phase, phase === 'update' ? [] : scopeOfParameter(name, value.origin?.scope ?? []), role === 'gradient' ? name : `new ${name}`));
+    const scope = phase === 'update' ? [] : scopeOfParameter(name, value.origin?.scope ?? []);
+    addNode(leafNode(id, leaf, phase, scope, role === 'gradient' ? name : `new ${name}`));
     const source = shown.get(value)!;
     if (source.kind !== 'node' || source.id !== id) connect(source, id, value);
   }
 }
 
-const leafNode = (id: string, leaf: Value, phase: Phase, scope: readonly string[], title: string): PictureNode =>
-  ({ id, kind: 'state', phase, scope, expression: null, flops: 0, parameters: [], lines: [title, `${typeText(leaf.type)}, ${formatBytes(bytes(leaf.type))}`] });
+const leafNode = (id: string, leaf: Value, phase: Phase, scope: readonly string[], title: string): PictureNode => ({
+  id, kind: 'state', phase, scope, expression: null, flops: 0, parameters: [],
+  lines: [title, `${typeText(leaf.type)}, ${formatBytes(bytes(leaf.type))}`],
+});
 
 const phaseOf = (value: Value): Phase => value.origin?.phase ?? 'forward';
 const leafName = (leaf: Value): string => leaf.leaf!.name;
@@ -187,8 +193,10 @@ function partRead(value: Value, leaf: Value, placements: readonly Placement[]): 
 function opText(value: Value, operands: readonly Shown[]): string {
   const { definition } = value.op!;
   if (operands.some(operand => operand.kind === 'text')) {
-    return shorten(`${definition.name}(${operands.map((operand, k) => (operand.kind === 'text' ? operand.text : 'xyzuvw'[k] ?? '...')).join(', ')})`, 40);
+    const given = operands.map((operand, k) => (operand.kind === 'text' ? operand.text : 'xyzuvw'[k] ?? '...'));
+    return shorten(`${definition.name}(${given.join(', ')})`, 40);
   }
-  const label = isPrimitive(definition) ? definition.label?.(value.operands.map(operand => operand.type) as never, value.attrs as never, value.type) : undefined;
+  const types = value.operands.map(operand => operand.type) as never;
+  const label = isPrimitive(definition) ? definition.label?.(types, value.attrs as never, value.type) : undefined;
   return label === undefined ? definition.name : shorten(label, 44);
 }

@@ -8,7 +8,9 @@ import { printKernel } from '../ir/kernel-text.ts';
 import { isGathered, parts, type Load, type Scalar } from '../ir/nest.ts';
 import type { Access, Buffer, Call, Kernel, Program, ProgramEntry, Step } from '../ir/program.ts';
 import { elementBytes, size, type DType, type Shape } from '../ir/type.ts';
-import { expressionOf, formatBytes, formatFlops, scopeOfParameter, shorten, totalsNote, type EdgeTensor, type Picture, type PictureEdge, type PictureNode } from './picture.ts';
+import {
+  expressionOf, formatBytes, formatFlops, scopeOfParameter, shorten, totalsNote, type EdgeTensor, type Picture, type PictureEdge, type PictureNode,
+} from './picture.ts';
 
 export function kernelPicture(title: string, program: Program, entry: ProgramEntry): Picture {
   const nodes = new Map<string, PictureNode>();
@@ -57,7 +59,8 @@ export function kernelPicture(title: string, program: Program, entry: ProgramEnt
       const { name, dtype, shape } = named[0]!;
       return {
         ...plainNode(`parameter ${name} ${user.phase}`, 'parameter', user.phase, scopeOfParameter(name, user.scope)),
-        lines: [name, `${printShaped(dtype, shape)}, ${formatBytes(byteSize(named[0]!))}`], parameters: [{ name, shape: `[${shape.join(', ')}]`, count: size(shape) }],
+        lines: [name, `${printShaped(dtype, shape)}, ${formatBytes(byteSize(named[0]!))}`],
+        parameters: [{ name, shape: `[${shape.join(', ')}]`, count: size(shape) }],
       };
     }
     const kind = buffer.role === 'input' || buffer.role === 'parameter' ? buffer.role : 'state';
@@ -70,9 +73,11 @@ export function kernelPicture(title: string, program: Program, entry: ProgramEnt
     if (buffer.role !== 'transient') {
       // What outlives the call has a box: under its own name if nothing read it before, else as its new value.
       const wasRead = nodes.has(`buffer ${buffer.name}`) || call.reads.includes(place.buffer) || buffer.role === 'parameter';
-      holder = addNode({ ...plainNode(`written ${buffer.name}`, 'state', node.phase, []), lines: bufferLines(buffer, wasRead ? `new ${buffer.name}` : buffer.name) }).id;
+      const lines = bufferLines(buffer, wasRead ? `new ${buffer.name}` : buffer.name);
+      holder = addNode({ ...plainNode(`written ${buffer.name}`, 'state', node.phase, []), lines }).id;
       const part = [...program.gradients, ...program.states].find(p => p.offset === place.low && byteSize(p) === place.high - place.low);
-      connect(node.id, holder, place.tensor === null ? null : { ...place.tensor, name: part === undefined || part.name === buffer.name ? null : part.name });
+      const name = part === undefined || part.name === buffer.name ? null : part.name;
+      connect(node.id, holder, place.tensor === null ? null : { ...place.tensor, name });
     }
     written = [...written.filter(earlier => earlier.buffer !== place.buffer || earlier.low < place.low || earlier.high > place.high), { ...place, node: holder }];
   }
@@ -118,7 +123,8 @@ function callNode(id: string, number: number, call: Call, kernel: Kernel): Pictu
   const origin = originOf(call);
   const steps = printKernel(kernel).split('\n').slice(1).map(line => shorten(line.trim(), 52));
   const reduce = kernel.steps.flatMap(step => (step.kind === 'reduce' && step.axes.length > 0 ? [step.axes.join(' x ')] : []));
-  const space = kernel.host ? 'on the host' : `space ${kernel.space.join(' x ') || '1'}${reduce.length > 0 ? `, reduce ${[...new Set(reduce)].join(' and ')}` : ''}`;
+  const reduced = reduce.length > 0 ? `, reduce ${[...new Set(reduce)].join(' and ')}` : '';
+  const space = kernel.host ? 'on the host' : `space ${kernel.space.join(' x ') || '1'}${reduced}`;
   const moved = [...kernel.operands, ...kernel.outputs].reduce((sum, access, k) => {
     const [first, last] = k < kernel.operands.length ? touched(kernel, k, access.shape) : [0, size(access.shape)];
     return sum + (last - first) * elementBytes(access.dtype);
@@ -128,7 +134,8 @@ function callNode(id: string, number: number, call: Call, kernel: Kernel): Pictu
     expression: expressionOf(origin),
     flops: kernel.flops,
     lines: [
-      `${number}  ${kernel.name}`, space, ...steps.slice(0, mostSteps), ...(steps.length > mostSteps ? [`... and ${steps.length - mostSteps} steps more`] : []),
+      `${number}  ${kernel.name}`, space, ...steps.slice(0, mostSteps),
+      ...(steps.length > mostSteps ? [`... and ${steps.length - mostSteps} steps more`] : []),
       [...(kernel.flops > 0 ? [formatFlops(kernel.flops)] : []), `${formatBytes(moved)} moved`].join(', '),
     ],
   };
@@ -145,7 +152,8 @@ function touched(kernel: Kernel, operand: number, shape: Shape): readonly [numbe
     for (const load of loadsIn(step)) {
       if (load.operand !== operand) continue;
       const [index] = load.at;
-      const [first, last] = isGathered(index!) || index!.divisor !== 1 ? [0, shape[0]! - 1] : numeratorRange(index!, [...kernel.space, ...stepAxes(step)]);
+      const extents = [...kernel.space, ...stepAxes(step)];
+      const [first, last] = isGathered(index!) || index!.divisor !== 1 ? [0, shape[0]! - 1] : numeratorRange(index!, extents);
       [low, high] = [Math.min(low, first), Math.max(high, last)];
     }
   }
@@ -158,7 +166,8 @@ function loadsIn(step: Step): readonly Load[] {
   if (step.kind === 'clear') return [];
   const found: Load[] = [];
   const seen = new Set<Scalar>();
-  const pending: Scalar[] = [step.body, ...(step.kind === 'store' ? step.at.flatMap(index => (isGathered(index) ? [index.gathered] : [])) : [])];
+  const pending: Scalar[] = [step.body];
+  if (step.kind === 'store') pending.push(...step.at.flatMap(index => (isGathered(index) ? [index.gathered] : [])));
   while (pending.length > 0) {
     const scalar = pending.pop()!;
     if (seen.has(scalar)) continue;

@@ -17,7 +17,8 @@ const mostRows = 60;
 export function memoryDot(title: string, program: Program, entry: ProgramEntry): string {
   const used = new Set(entry.calls.flatMap(call => [...call.reads, ...call.writes]));
   const persistent = program.buffers.filter(buffer => buffer.role !== 'transient');
-  const transient = program.buffers.filter((buffer, i) => buffer.role === 'transient' && used.has(i)).sort((a, b) => a.offset - b.offset || start(a) - start(b));
+  const transient = program.buffers.filter((buffer, i) => buffer.role === 'transient' && used.has(i))
+    .sort((a, b) => a.offset - b.offset || start(a) - start(b));
   const steps = Math.max(1, entry.calls.length);
   // What is read after the last call lives one longer.
   const at = (call: number): number => textWidth + (Math.min(call, steps) / steps) * barsWidth;
@@ -39,7 +40,8 @@ export function memoryDot(title: string, program: Program, entry: ProgramEntry):
       const height = (buffer.bytes / (high - low)) * mapHeight;
       const width = at(end(buffer) + 1) - at(start(buffer));
       const label = height >= 11 ? fitted(buffer.name, width) : '';
-      boxes.push(box({ x: at(start(buffer)), y: top + ((buffer.offset - low) / (high - low)) * mapHeight, width, height: Math.max(height, 0.7), fill: fillOf(buffer), label }));
+      const y = top + ((buffer.offset - low) / (high - low)) * mapHeight;
+      boxes.push(box({ x: at(start(buffer)), y, width, height: Math.max(height, 0.7), fill: fillOf(buffer), label }));
     }
     top += mapHeight + 4;
     boxes.push(...ticks(entry.calls.length, at, top));
@@ -94,7 +96,8 @@ const fitted = (name: string, width: number): string => (name.length * 5 < width
 
 function totals(program: Program, persistent: readonly Buffer[], transient: readonly Buffer[], steps: number): readonly string[] {
   const sum = (buffers: readonly Buffer[]): number => buffers.reduce((total, buffer) => total + buffer.bytes, 0);
-  const needed = Math.max(...Array.from({ length: steps }, (_, call) => sum(transient.filter(buffer => start(buffer) <= call && call <= end(buffer)))));
+  const neededBy = (call: number): number => sum(transient.filter(buffer => start(buffer) <= call && call <= end(buffer)));
+  const needed = Math.max(...Array.from({ length: steps }, (_, call) => neededBy(call)));
   return [
     `arena ${formatBytes(program.arenaBytes)}: ${formatBytes(sum(persistent))} persistent, at most ${formatBytes(needed)} of transient buffers at once`,
     `${transient.length} transient buffers, ${formatBytes(sum(transient))} if none shared its place`,
@@ -106,7 +109,8 @@ function ticks(calls: number, at: (call: number) => number, y: number): string[]
   const every = Math.max(1, Math.ceil(calls / 20));
   return Array.from({ length: Math.ceil(calls / every) }, (_, i) => i * every).map(call => {
     const middle = (at(call) + at(call + 1)) / 2;
-    return node({ x: middle - 12, y, width: 24, height: 10 }, { label: quote(String(call)), style: 'solid', color: 'white', fontcolor: '#555555', ...font(8) });
+    const plain = { style: 'solid', color: 'white', fontcolor: '#555555', ...font(8) };
+    return node({ x: middle - 12, y, width: 24, height: 10 }, { label: quote(String(call)), ...plain });
   });
 }
 
@@ -127,5 +131,6 @@ const textBox = (x: number, y: number, text: string, size: number, width: number
 /** A pinned node. Positions are of centres, in inches, from the bottom. */
 function node({ x, y, width, height }: Rectangle, more: Readonly<Record<string, string>>): string {
   const inches = (points: number): string => String(Math.round((points / 72) * 10000) / 10000);
-  return `[${attributes({ ...more, pos: `${inches(x + width / 2)},${inches(-y - height / 2)}!`, width: inches(width), height: inches(height) })}]`;
+  const pos = `${inches(x + width / 2)},${inches(-y - height / 2)}!`;
+  return `[${attributes({ ...more, pos, width: inches(width), height: inches(height) })}]`;
 }
