@@ -100,7 +100,8 @@ export const rules: readonly Rule[] = [
   }),
   on(contract, 'contract-sum', 'Σ_i Σ_j x = Σ_ij x', value => {
     const inner = value.operands[0]!;
-    if (value.operands.length !== 1 || !is(inner, contract)) return null;
+    // A sum of products stays apart: others may use it, and it is computed once for all of them.
+    if (value.operands.length !== 1 || !is(inner, contract) || inner.operands.length !== 1) return null;
     const outer = contractAttrs(value);
     const within = contractAttrs(inner);
     if (!outer.maps[0]!.every(index => plainAxis(index) !== null) || !sameSet(outer)) return null;

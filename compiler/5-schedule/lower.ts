@@ -90,7 +90,9 @@ function storeWhatIsExpensive(lowering: Lowering): void {
   for (const value of [...values].reverse()) {
     if (value.op === null || host.has(value)) continue;
     const own = demand.get(value) ?? 0;
-    if (!stored.has(value) && placeOf(value, lowering) === null && own > elements(value.type)) {
+    // A plain view is an index, not work: whether to store is a question to what it views.
+    const isView = nest(value).body.kind === 'load' && nest(value).combine === null;
+    if (!stored.has(value) && !isView && own > elements(value.type)) {
       const { work: instructions, loads, random } = cost(value);
       const times = own / elements(value.type);
       const again = (instructions + loads <= cheap && times <= fewUses) || instructions === 0 || (random && loads === 0);
