@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { main } from '../compiler/cli/main.ts';
+import { npyBytes } from '../runtime/npy.ts';
 
 const entry = join(import.meta.dirname, '../compiler/cli/nabla.js');
 const template = join(import.meta.dirname, '../compiler/cli/template');
@@ -91,22 +92,25 @@ test('imports stay inside the project', async () => {
   write('secret.model', 'fn secret(x) = x\n');
   write('project/layers/twice.model', 'fn twice(x) = 2 * x\n');
   symlinkSync('../secret.model', join(folder, 'project/link.model'));
-  const check = async (path: string, name: string): Promise<string> => {
-    write('project/main.model', `import "${path}"\nmodel M {\n  input x: f32[B, 4]\n  output y = ${name}(x)\n}\n`);
-    return (await nabla('check', 'project/main.model')).error;
+  const check = async (path: string, name: string, main = 'project/main.model'): Promise<string> => {
+    write(main, `import "${path}"\nmodel M {\n  input x: f32[B, 4]\n  output y = ${name}(x)\n}\n`);
+    return (await nabla('check', main)).error;
   };
   expect(await check('layers/twice.model', 'twice')).toBe('');
+  expect(await check('twice.model', 'twice', 'project/layers/main.model')).toBe('');
   expect(await check('../secret.model', 'secret')).toContain("outside the project's folder `project`");
   expect(await check('link.model', 'secret')).toContain("a link to a place outside the project's folder `project`");
   expect(await check('none.model', 'twice')).toContain('`project/none.model` does not exist');
 });
 
-test('train, evaluate, bench, build: one program, no files left behind', () => {
+test('train, evaluate, predict, bench, build: one program, no files left behind', () => {
   const trained = start('train', 'flowers.model', '--steps', '40', '--set', 'hidden=8');
   expect([trained.code, trained.error]).toEqual([0, '']);
   expect(trained.out).toContain('finished after step 40');
   expect(existsSync(join(folder, 'flowers.safetensors'))).toBe(true);
   expect(start('evaluate', 'flowers.model', '--set', 'hidden=8').out).toMatch(/^loss \S+ {2}accuracy \S+\n$/);
+  write('sizes.npy', npyBytes(Float32Array.of(5.1, 3.5, 1.4, 0.2, 6.7, 3, 5.2, 2.3), 'f32', [2, 4]));
+  expect(start('predict', 'flowers.model', '--set', 'hidden=8', '--input', 'sizes=sizes.npy', '-o', 'out.npz').out).toBe('probabilities f32[2, 3]\nsaved out.npz\n');
   expect(JSON.parse(start('bench', 'flowers.model', '--steps', '3').out)).toBeTypeOf('object');
   expect(start('build', 'flowers.model', '-o', 'program.ts')).toEqual({ code: 0, out: 'saved program.ts\n', error: '' });
   const program = spawnSync(process.execPath, ['program.ts', '--steps', '5'], { cwd: folder, encoding: 'utf8' });

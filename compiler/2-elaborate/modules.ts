@@ -40,13 +40,15 @@ export function mainModule(file: File, library: Module, readImport: ReadImport, 
     }
     const origin = new Map<string, string>();
     for (const item of own.imports) {
-      const wrong = wrongPath(item.path, path);
-      const read = wrong === null ? readImport(item.path, own.span.file) : null;
-      if (read === null || !('file' in read)) {
+      const malformed = malformedPath(item.path);
+      const read = malformed === null ? readImport(item.path, own.span.file) : { reason: malformed };
+      if (!('file' in read)) {
+        // The host knows the project's folder, which may lie above the one that paths are shown from.
+        const wrong = malformed ?? (leadsOut(item.path, path) ? `\`${item.path}\` leads out of the project's folder` : null);
         const help = 'imports are relative paths to `.model` files inside the project, such as `import "layers/attention.model"`';
-        diagnostics.push(read === null
-          ? { code: 'import.path', message: wrong!, span: item.pathSpan, help }
-          : { code: 'import.missing', message: `\`${item.path}\` cannot be imported: ${read.reason}`, span: item.pathSpan });
+        diagnostics.push(wrong === null
+          ? { code: 'import.missing', message: `\`${item.path}\` cannot be imported: ${read.reason}`, span: item.pathSpan }
+          : { code: 'import.path', message: wrong, span: item.pathSpan, help });
         continue;
       }
       const imported = read.file.span.file.path;
@@ -78,16 +80,21 @@ export function mainModule(file: File, library: Module, readImport: ReadImport, 
 const definitionsOf = (file: File): readonly Definition[] =>
   file.items.filter(item => item.kind === 'layer' || item.kind === 'fn' || item.kind === 'optimizer' || item.kind === 'constant');
 
-/** Why a path cannot be imported, as far as its text tells; links are the host's to follow. */
-function wrongPath(path: string, from: string): string | null {
+/** Why a path cannot be an import's, whatever files there are. */
+function malformedPath(path: string): string | null {
   if (path.startsWith('/') || path.includes('\\') || path.includes('\0') || /^[A-Za-z][A-Za-z0-9+.-]*:/.test(path)) return `\`${path}\` is not a relative path`;
   if (!path.endsWith('.model')) return `\`${path}\` is not a \`.model\` file`;
-  const places = from.startsWith('/') ? [] : from.split('/').slice(0, -1);
-  if (from.startsWith('/') || places.includes('..')) return null;
+  return null;
+}
+
+/** Whether a path leads above the folder that `from` is shown relative to. */
+function leadsOut(path: string, from: string): boolean {
+  const places = from.split('/').slice(0, -1);
+  if (from.startsWith('/') || places.includes('..')) return false;
   for (const part of path.split('/')) {
     if (part === '' || part === '.') continue;
     if (part !== '..') places.push(part);
-    else if (places.pop() === undefined) return `\`${path}\` leads out of the project's folder`;
+    else if (places.pop() === undefined) return true;
   }
-  return null;
+  return false;
 }

@@ -33,10 +33,10 @@ export function importReader(main: string): (path: string, from: SourceFile) => 
   };
 }
 
-/** The path as the user knows it: relative to the current folder when it is below it, with forward slashes. */
+/** The path as the user knows it: relative to the current folder unless the absolute path is shorter, with forward slashes. */
 export function shownPath(absolute: string): string {
-  const short = relative(process.cwd(), absolute);
-  const path = short === '' ? '.' : inside(absolute, process.cwd()) ? short : absolute;
+  const short = relative(process.cwd(), absolute) || '.';
+  const path = short.length <= absolute.length ? short : absolute;
   return sep === '/' ? path : path.replaceAll(sep, '/');
 }
 
