@@ -34,7 +34,8 @@ interface Import {
   readonly typeOnly: boolean;
 }
 
-const imports: readonly Import[] = sources.flatMap(from => [...text.get(from)!.matchAll(/^(?:import|export) (type )?[^;]*?from '(\.[^']+)';|import\('(\.[^']+)'\)/gm)]
+const importPattern = /^(?:import|export) (type )?[^;]*?from '(\.[^']+)';|import\('(\.[^']+)'\)/gm;
+const imports: readonly Import[] = sources.flatMap(from => [...text.get(from)!.matchAll(importPattern)]
   .map(match => ({ from, to: normalize(join(dirname(from), match[2] ?? match[3]!)).replaceAll('\\', '/'), typeOnly: match[1] !== undefined })));
 
 test('imports run one way', () => {
@@ -75,13 +76,17 @@ test('the generated pages are fresh', () => {
 });
 
 /** The language page has a test of its own. */
-const blocks = globSync(['README.md', 'docs/*.md'], { exclude: ['docs/language.md'] }).sort().flatMap(path => [...readFileSync(path, 'utf8').matchAll(/^```model\n([\s\S]*?)^```/gm)]
-  .map((match, i) => ({ path: `${path}, model ${i + 1}`, model: match[1]! })));
+const blocks = globSync(['README.md', 'docs/*.md'], { exclude: ['docs/language.md'] }).sort()
+  .flatMap(path => [...readFileSync(path, 'utf8').matchAll(/^```model\n([\s\S]*?)^```/gm)]
+    .map((match, i) => ({ path: `${path}, model ${i + 1}`, model: match[1]! })));
+
+const errorsOf = (path: string, model: string): readonly string[] =>
+  check({ path, text: model, library: false }).map(diagnostic => `${diagnostic.code}: ${diagnostic.message}`);
 
 test.each(blocks)('$path compiles', ({ path, model }) => {
-  expect(check({ path, text: model, library: false }).map(diagnostic => `${diagnostic.code}: ${diagnostic.message}`)).toEqual([]);
+  expect(errorsOf(path, model)).toEqual([]);
 });
 
 test.each(globSync('models/**/*.model').sort())('%s compiles', path => {
-  expect(check({ path, text: readFileSync(path, 'utf8'), library: false }).map(diagnostic => `${diagnostic.code}: ${diagnostic.message}`)).toEqual([]);
+  expect(errorsOf(path, readFileSync(path, 'utf8'))).toEqual([]);
 });

@@ -6,7 +6,9 @@
 import type { Affine } from '../ir/affine.ts';
 import { convert, erf, uniform } from '../ir/arithmetic.ts';
 import type { RunNest } from '../ir/evaluate.ts';
-import { isGathered, scalarType, type BinaryInstruction, type Combine, type Index, type Nest, type Scalar, type UnaryInstruction } from '../ir/nest.ts';
+import {
+  isGathered, scalarType, type BinaryInstruction, type Combine, type Index, type Nest, type Scalar, type UnaryInstruction,
+} from '../ir/nest.ts';
 import { size, strides, type Shape } from '../ir/type.ts';
 import type { Tensor } from '../ops/define.ts';
 
@@ -37,7 +39,8 @@ const helpers = { erf, convert, uniform, mod };
 
 function nestText({ space, reduce, combine, body, scatter }: Nest, shapes: readonly Shape[]): string {
   const value = scalarText(body, shapes);
-  const loops = (axes: Shape, from: number): string => axes.map((extent, i) => `for (let i${from + i} = 0; i${from + i} < ${extent}; i${from + i}++) `).join('');
+  const loops = (axes: Shape, from: number): string =>
+    axes.map((extent, i) => `for (let i${from + i} = 0; i${from + i} < ${extent}; i${from + i}++) `).join('');
   if (scatter) return `${prologue(shapes)}${loops(space, 0)}out[${placeText(scatter.at, scatter.shape, shapes)}] += ${value};`;
   if (combine === null) return `${prologue(shapes)}let n = 0;\n${loops(space, 0)}out[n++] = ${value};`;
   const { start, step, result } = combines[combine];
@@ -64,15 +67,17 @@ function scalarText(scalar: Scalar, shapes: readonly Shape[]): string {
     case 'load': return `x${scalar.operand}[${placeText(scalar.at, shapes[scalar.operand]!, shapes)}]`;
     case 'local': throw new Error('a nest has no locals');
     case 'guard': {
-      const inside = scalar.at.map(({ index, extent }) =>
-        `${index.divisor === 1 ? '' : `${numerator(index)} % ${index.divisor} === 0 && `}${quotient(index)} >= 0 && ${quotient(index)} < ${extent}`);
+      const inside = scalar.at.flatMap(({ index, extent }) => [
+        ...(index.divisor === 1 ? [] : [`${numerator(index)} % ${index.divisor} === 0`]), `${quotient(index)} >= 0`, `${quotient(index)} < ${extent}`,
+      ]);
       return `(${inside.join(' && ')} ? ${scalarText(scalar.then, shapes)} : ${scalarText(scalar.otherwise, shapes)})`;
     }
     case 'apply': {
       const [a = '', b = '', c = '', d = ''] = scalar.arguments.map(argument => scalarText(argument, shapes));
       if (scalar.instruction === 'select') return `(${a} !== 0 ? ${b} : ${c})`;
       if (scalar.instruction === 'random') return `uniform(${a}, ${b}, ${c}, ${d})`;
-      return scalar.instruction in unary ? unary[scalar.instruction as UnaryInstruction](a) : binary[scalar.instruction as BinaryInstruction](a, b);
+      if (scalar.instruction in unary) return unary[scalar.instruction as UnaryInstruction](a);
+      return binary[scalar.instruction as BinaryInstruction](a, b);
     }
     default: return scalar satisfies never;
   }
@@ -87,7 +92,8 @@ const unary = {
 
 const binary = {
   add: (a, b) => `(${a} + ${b})`, sub: (a, b) => `(${a} - ${b})`, mul: (a, b) => `(${a} * ${b})`, div: (a, b) => `(${a} / ${b})`,
-  mod: (a, b) => `mod(${a}, ${b})`, pow: (a, b) => `Math.pow(${a}, ${b})`, max: (a, b) => `Math.max(${a}, ${b})`, min: (a, b) => `Math.min(${a}, ${b})`,
+  mod: (a, b) => `mod(${a}, ${b})`, pow: (a, b) => `Math.pow(${a}, ${b})`,
+  max: (a, b) => `Math.max(${a}, ${b})`, min: (a, b) => `Math.min(${a}, ${b})`,
   lt: (a, b) => `Number(${a} < ${b})`, le: (a, b) => `Number(${a} <= ${b})`, eq: (a, b) => `Number(${a} === ${b})`,
   and: (a, b) => `Number(${a} !== 0 && ${b} !== 0)`, or: (a, b) => `Number(${a} !== 0 || ${b} !== 0)`,
 } satisfies Record<BinaryInstruction, (a: string, b: string) => string>;
@@ -98,5 +104,6 @@ function placeText(at: readonly Index[], shape: Shape, shapes: readonly Shape[])
   return at.map((index, d) => `${steps[d]!} * ${isGathered(index) ? scalarText(index.gathered, shapes) : quotient(index)}`).join(' + ') || '0';
 }
 
-const numerator = ({ terms, offset }: Affine): string => `(${[...terms.map(({ axis, times }) => `${times} * i${axis}`), String(offset)].join(' + ')})`;
+const numerator = ({ terms, offset }: Affine): string =>
+  `(${[...terms.map(({ axis, times }) => `${times} * i${axis}`), String(offset)].join(' + ')})`;
 const quotient = (index: Affine): string => (index.divisor === 1 ? numerator(index) : `(${numerator(index)} / ${index.divisor})`);

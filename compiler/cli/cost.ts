@@ -54,7 +54,8 @@ export function costSheet({ model, simplified, program }: Levels): CostSheet {
   }
   for (const call of program!.entries.find(other => other.name === entry.name)!.calls) {
     const { operands, outputs } = program!.kernels[call.kernel]!;
-    add(ownerOf(call.origins.findLast(origin => origin.scope.length > 0) ?? call.origins.at(-1) ?? null), { bytesRead: bytesOf(operands), bytesWritten: bytesOf(outputs) });
+    const origin = call.origins.findLast(candidate => candidate.scope.length > 0) ?? call.origins.at(-1) ?? null;
+    add(ownerOf(origin), { bytesRead: bytesOf(operands), bytesWritten: bytesOf(outputs) });
   }
   const all = [...layers.values()];
   return {
@@ -63,7 +64,8 @@ export function costSheet({ model, simplified, program }: Levels): CostSheet {
   };
 }
 
-const nothing = (layer: string): Cost => ({ layer, parameters: 0, forwardFlops: 0, backwardFlops: 0, updateFlops: 0, bytesRead: 0, bytesWritten: 0 });
+const nothing = (layer: string): Cost =>
+  ({ layer, parameters: 0, forwardFlops: 0, backwardFlops: 0, updateFlops: 0, bytesRead: 0, bytesWritten: 0 });
 
 const sum = (a: Cost, b: Cost): Cost => ({
   layer: a.layer,
@@ -81,7 +83,8 @@ const flopsOf = {
 
 const layerOf = (scope: readonly string[]): string => (scope.length === 0 ? '(model)' : scope.join('.'));
 const ownerOf = (origin: Origin | null): string => (origin === null || origin.phase === 'update' ? '(optimizer)' : layerOf(origin.scope));
-const bytesOf = (accesses: readonly Access[]): number => accesses.reduce((total, { shape, dtype }) => total + size(shape) * elementBytes(dtype), 0);
+const bytesOf = (accesses: readonly Access[]): number =>
+  accesses.reduce((total, { shape, dtype }) => total + size(shape) * elementBytes(dtype), 0);
 
 function printSheet({ model, batch, entry, layers, total, arenaBytes }: CostSheet): string {
   const rows = [...layers, total].map(cost => [

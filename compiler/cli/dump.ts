@@ -19,7 +19,7 @@ export function runDump(path: string, flags: CompileFlags & { readonly stage: St
 
 /** How each stage is printed, and after which pass. */
 export const stages = {
-  ast: { last: 'elaborate', print: levels => `${JSON.stringify(levels.file, (key, value: unknown) => (/span$/i.test(key) ? undefined : value), 2)}\n` },
+  ast: { last: 'elaborate', print: levels => `${JSON.stringify(levels.file, withoutSpans, 2)}\n` },
   model: { last: 'elaborate', print: levels => printGraph(modelGraph(levels.model!)) },
   gradient: { last: 'differentiate', print: levels => printGraph(levels.gradient!) },
   simplified: { last: 'simplify', print: levels => printGraph(levels.simplified!) },
@@ -27,13 +27,16 @@ export const stages = {
   program: { last: 'schedule', print: levels => printProgram(levels.program!) },
 } satisfies Record<Stage, { readonly last: string; readonly print: (levels: Levels) => string }>;
 
+const withoutSpans = (key: string, value: unknown): unknown => (/span$/i.test(key) ? undefined : value);
+
 /** The model's body, as entries of a graph: for training, for evaluation, and the first values of what it owns. */
 function modelGraph(model: Model): Graph {
   const owned = [...model.parameters, ...model.states];
   const forward = (name: string, { loss, metrics, outputs, updates }: Forward): Entry => ({
     name, updates, results: [...(loss === null ? [] : [{ name: 'loss', value: loss }]), ...metrics, ...outputs],
   });
-  const placement = (role: 'parameter' | 'state', leaf: Value): Graph['placements'][number] => ({ role, name: leaf.leaf!.name, type: leaf.type, leaf, offset: 0 });
+  const placement = (role: 'parameter' | 'state', leaf: Value): Graph['placements'][number] =>
+    ({ role, name: leaf.leaf!.name, type: leaf.type, leaf, offset: 0 });
   return {
     entries: [
       { name: 'initialise', results: [], updates: owned.map(({ leaf, initial }) => ({ leaf, value: initial })) },

@@ -15,13 +15,14 @@ export function runExplain(code: string): number {
 }
 
 const allCodes = (): readonly string[] => [
-  ...Object.keys(codes), ...[...opTable.values()].flatMap(({ definition }) => Object.keys(definition.constraints).map(label => `${definition.name}.${label}`)),
+  ...Object.keys(codes),
+  ...[...opTable.values()].flatMap(({ definition }) => Object.keys(definition.constraints).map(label => `${definition.name}.${label}`)),
 ];
 
 function explanationOf(code: string): string | null {
   if (Object.hasOwn(codes, code)) return `${code}: ${codes[code]!.title}\n\n${codes[code]!.explanation}\n`;
   const [name = '', label = ''] = code.split('.');
-  const definition = opTable.get(name)?.definition;
-  const rule: string | undefined = definition !== undefined && Object.hasOwn(definition.constraints, label) ? definition.constraints[label] : undefined;
+  const rules: Readonly<Record<string, string>> = opTable.get(name)?.definition.constraints ?? {};
+  const rule = Object.hasOwn(rules, label) ? rules[label] : undefined;
   return rule === undefined ? null : `${code}: a rule of the operator \`${name}\`\n\n${rule}\n\n\`nabla ops ${name}\` describes the operator.\n`;
 }

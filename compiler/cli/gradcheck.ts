@@ -38,12 +38,13 @@ export function runGradcheck(path: string, flags: CompileFlags & { readonly batc
   const model = smallModel(readSource(path), path, flags);
   const compared = compareGradients(model, Number(flags.seed));
   const rows = compared.map(({ parameter, error, used }) => [
-    parameter.leaf!.name, printType(parameter.type), used ? error.toExponential(1) : '', !used ? 'not used by the loss' : error <= tolerance ? 'right' : 'WRONG',
+    parameter.leaf!.name, printType(parameter.type), used ? error.toExponential(1) : '',
+    !used ? 'not used by the loss' : error <= tolerance ? 'right' : 'WRONG',
   ]);
   process.stdout.write(printTable(['parameter', 'type', 'error', ''], rows));
   const wrong = compared.filter(({ error }) => !(error <= tolerance));
   if (wrong.length > 0) {
-    const names = wrong.map(({ parameter }) => `\`${parameter.leaf!.name}\`${parameter.origin?.span ? ` (${place(parameter.origin.span)})` : ''}`);
+    const names = wrong.map(({ parameter: { leaf, origin } }) => `\`${leaf!.name}\`${origin?.span ? ` (${place(origin.span)})` : ''}`);
     throw new Failure(`the gradients of ${names.join(', ')} differ from finite differences by more than ${tolerance}`);
   }
   return 0;
@@ -81,7 +82,8 @@ export function compareGradients(model: Model, seed: number): readonly Compariso
   const order = topological([loss]);
   return parameters.map((parameter, i) => {
     const gradient = symbolic[i] ?? null;
-    return gradient === null ? { parameter, error: 0, used: false } : { parameter, error: largestError(parameter, base.get(gradient)!, { loss, order, base, draw, run }), used: true };
+    if (gradient === null) return { parameter, error: 0, used: false };
+    return { parameter, error: largestError(parameter, base.get(gradient)!, { loss, order, base, draw, run }), used: true };
   });
 }
 
@@ -154,7 +156,10 @@ function feedsOf(model: Model, roots: readonly Value[], seed: number, draw: Draw
   const feeds = new Map<Value, Tensor>();
   const owned = [...model.parameters, ...model.states];
   const initials = owned.map(one => one.initial);
-  for (const value of topological([...roots, ...initials])) if (value.leaf !== null && numbers[value.leaf.role]) feeds.set(value, numbers[value.leaf.role]!);
+  for (const value of topological([...roots, ...initials])) {
+    const number = value.leaf === null ? undefined : numbers[value.leaf.role];
+    if (number !== undefined) feeds.set(value, number);
+  }
   const first = evaluateLowered(initials, feeds, run);
   for (const { leaf, initial } of owned) {
     const { dtype, shape, data } = first.get(initial)!;
@@ -168,6 +173,8 @@ function feedsOf(model: Model, roots: readonly Value[], seed: number, draw: Draw
 function randomInput({ type }: Value, limit: number | null, draw: Draw): Tensor {
   const whole = (below: number) => (): number => Math.floor(draw() * below);
   const real = (): number => 3 * draw() - 1.5;
-  const next = { f32: real, f16: real, bf16: real, i32: whole(limit ?? 10), u8: whole(limit ?? 256), bool: whole(2) } satisfies Record<DType, Draw>;
+  const next = {
+    f32: real, f16: real, bf16: real, i32: whole(limit ?? 10), u8: whole(limit ?? 256), bool: whole(2),
+  } satisfies Record<DType, Draw>;
   return { dtype: type.dtype, shape: shapeOf(type), data: Float64Array.from({ length: elements(type) }, next[type.dtype]) };
 }

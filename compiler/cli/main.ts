@@ -62,7 +62,7 @@ function declareCommands(finish: (code: number) => void): Command {
     .action(async (file, flags) => finish(await (await import('./evaluate.ts')).runEvaluate(file, flags)));
   compiling(declare('predict <file>', 'compute the outputs for rows of your own'))
     .option('--weights <file>', 'weights to use; default: what training saved')
-    .option('--input <name=file>', 'rows for an input (npy); once for each input', (text: string, before: readonly string[] = []) => [...before, text])
+    .option('--input <name=file>', 'rows for an input (npy); once for each input', repeated)
     .option('-o, --output <file>', 'where the outputs go (npz)')
     .addOption(threads())
     .action(async (file, flags) => finish(await (await import('./predict.ts')).runPredict(file, flags)));
@@ -71,13 +71,15 @@ function declareCommands(finish: (code: number) => void): Command {
     .addOption(threads())
     .action(async (file, flags) => finish(await (await import('./bench.ts')).runBench(file, flags)));
   compiling(declare('graph <file>', 'draw a stage of the compilation'))
-    .addOption(new Option('--stage <stage>', 'what is drawn').choices(['source', 'forward', 'gradient', 'simplified', 'kernels', 'memory']).default('forward'))
+    .addOption(new Option('--stage <stage>', 'what is drawn')
+      .choices(['source', 'forward', 'gradient', 'simplified', 'kernels', 'memory']).default('forward'))
     .option('--depth <n>', 'how many levels of layers are drawn open', wholeNumber(0))
     .addOption(new Option('--format <format>', 'of the picture').choices(['dot', 'svg']).default('dot'))
     .option('-o, --output <file>', 'where it goes; default: dot to the standard output, else FILE-STAGE.FORMAT; - for the standard output')
     .action(async (file, flags) => finish(await (await import('./graph.ts')).runGraph(file, flags)));
   compiling(declare('dump <file>', 'print a stage of the compilation as text'))
-    .addOption(new Option('--stage <stage>', 'what is printed').choices(['ast', 'model', 'gradient', 'simplified', 'kernels', 'program']).makeOptionMandatory())
+    .addOption(new Option('--stage <stage>', 'what is printed')
+      .choices(['ast', 'model', 'gradient', 'simplified', 'kernels', 'program']).makeOptionMandatory())
     .action(async (file, flags) => finish((await import('./dump.ts')).runDump(file, flags)));
   compiling(declare('cost <file>', 'print what a step costs, by layer: parameters, FLOPs, bytes'))
     .option('--json', 'print it as JSON')
@@ -108,6 +110,8 @@ const debugging = (command: Command): Command =>
 
 const data = (): Option => new Option('--data <folder>', 'folder of the data files; default: the folder of the model');
 const threads = (): Option => new Option('--threads <n>', 'threads to compute on').argParser(wholeNumber(1));
+
+const repeated = (text: string, before: readonly string[] = []): readonly string[] => [...before, text];
 
 function addSetting(text: string, before: ReadonlyMap<string, string> = new Map()): ReadonlyMap<string, string> {
   const equals = text.indexOf('=');

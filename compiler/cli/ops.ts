@@ -9,7 +9,8 @@ export function runOps(name: string | undefined): number {
     const found = entries.filter(entry => entry.name === name);
     if (found.length === 0) {
       const near = suggest(name, entries.map(entry => entry.name));
-      throw new Failure(`there is no operator, function, layer or optimizer \`${name}\`${near === null ? ': `nabla ops` lists them all' : `, did you mean \`${near}\`?`}`);
+      const help = near === null ? ': `nabla ops` lists them all' : `, did you mean \`${near}\`?`;
+      throw new Failure(`there is no operator, function, layer or optimizer \`${name}\`${help}`);
     }
     const texts = found.map(({ signature, doc, details }) => `${signature}\n\n${doc}\n${details.map(detail => `  ${detail}\n`).join('')}`);
     process.stdout.write(texts.join('\n'));

@@ -66,7 +66,8 @@ export function diagnosticsPage(): string {
 const generated = 'This page is made by `npm run docs` from the tables that the compiler itself reads.';
 
 function entryMarkdown({ name, signature, doc, details }: Entry): string {
-  return `### ${name}\n\n\`\`\`text\n${signature}\n\`\`\`\n\n${doc}\n${details.length === 0 ? '' : `\n${details.map(detail => `- ${detail}\n`).join('')}`}`;
+  const list = details.length === 0 ? '' : `\n${details.map(detail => `- ${detail}\n`).join('')}`;
+  return `### ${name}\n\n\`\`\`text\n${signature}\n\`\`\`\n\n${doc}\n${list}`;
 }
 
 type Rules = Readonly<Record<string, string>>;
@@ -92,7 +93,8 @@ function opEntry(op: AnyOp): Entry {
 }
 
 const kindNames = {
-  axis: 'an axis', axes: 'an axis or a list of axes', permutation: 'a list of axes', integer: 'a whole number', integers: 'a whole number or a list of them',
+  axis: 'an axis', axes: 'an axis or a list of axes', permutation: 'a list of axes', integer: 'a whole number',
+  integers: 'a whole number or a list of them',
   number: 'a number', boolean: '`true` or `false`', dtype: 'a type of elements', dims: 'a list of extents',
 } satisfies Record<Exclude<Attribute['kind'], 'internal'>, string>;
 
