@@ -9,6 +9,7 @@ import { elementCount, newTensorArray } from '../../runtime/tensor.ts';
 export interface Fixture {
   readonly levels: Levels;
   readonly batch: number;
+  readonly path: string;
   /** Tensors by their names within a group: `group('weights')` has `linear.0.weight`. */
   readonly group: (name: string) => ReadonlyMap<string, Float64Array>;
   readonly losses: Float64Array;
@@ -38,7 +39,7 @@ export function readFixture(name: string): Fixture {
     new Map([...tensors.keys()].filter(key => key.startsWith(`${title}/`)).map(key => [key.slice(title.length + 1), valuesOf(key)]));
   const rows = group('rows');
   return {
-    levels, batch: Number(batch), group, losses: valuesOf('losses'),
+    levels, batch: Number(batch), path, group, losses: valuesOf('losses'),
     rows: i => new Map([...rows].map(([input, values]) => [input, values.subarray(i * values.length / 10, (i + 1) * values.length / 10)])),
   };
 }

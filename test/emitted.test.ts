@@ -1,0 +1,83 @@
+/**
+ * Emitted programs started as a user starts them, in a process of their own: training from given weights against PyTorch, and the
+ * small models on their data.
+ */
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, expect, test } from 'vitest';
+import { emit } from '../compiler/6-emit/typescript/emit.ts';
+import { compile } from '../compiler/index.ts';
+import { openBytes, wholeFileLimit } from '../runtime/files.ts';
+import { readSafetensors } from '../runtime/safetensors.ts';
+import { readTensor } from '../runtime/stored-tensor.ts';
+import { elementCount } from '../runtime/tensor.ts';
+import { writeSafetensors } from '../runtime/weights.ts';
+import { readFixture } from './support/fixture.ts';
+import { importEmitted } from './support/run-program.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'nabla-emitted-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const options = { javascript: false, debugNan: false };
+const start = (file: string, ...args: readonly string[]): string => execFileSync(process.execPath, [file, ...args], { cwd: folder, encoding: 'utf8' });
+
+test('training from given weights gives what PyTorch gives', () => {
+  const { levels, group, losses } = readFixture('transformer');
+  const program = join(folder, 'transformer.ts');
+  writeFileSync(program, emit(levels, options));
+  const rows = group('rows');
+  writeSafetensors(join(folder, 'rows.safetensors'), levels.model!.inputs.map(({ leaf, type }) => {
+    const values = Int32Array.from(rows.get(leaf!.name)!);
+    return { name: leaf!.name, dtype: 'i32', shape: [40, ...type.dims.slice(1).map(d => d.extent)], values };
+  }), {});
+  const weights = group('weights');
+  writeSafetensors(join(folder, 'weights.safetensors'), levels.model!.parameters.map(({ leaf: { leaf, type } }) => (
+    { name: leaf!.name, dtype: 'f32', shape: type.dims.map(d => d.extent), values: Float32Array.from(weights.get(leaf!.name)!) }
+  )), {});
+
+  start(program, '--data', folder, '--init', 'weights.safetensors', '--steps', '10', '--save', 'trained.safetensors', '--log', 'log.jsonl');
+  const steps = readFileSync(join(folder, 'log.jsonl'), 'utf8').trim().split('\n').map(line => JSON.parse(line) as { readonly loss: number });
+  steps.forEach(({ loss }, i) => expect(loss).toBeCloseTo(losses[i]!, 5));
+  expect(steps).toHaveLength(10);
+  expectTensors('trained.safetensors', group('trained'));
+
+  start(program, '--data', folder, '--init', 'weights.safetensors', '--steps', '1', '--save-gradients', 'gradients.safetensors');
+  expectTensors('gradients.safetensors', group('gradients'));
+}, 60_000);
+
+function expectTensors(file: string, expected: ReadonlyMap<string, Float64Array>): void {
+  const { tensors } = readSafetensors(openBytes(join(folder, file), file, wholeFileLimit));
+  expect([...tensors.keys()].sort()).toEqual([...expected.keys()].sort());
+  expected.forEach((values, name) => {
+    const stored = tensors.get(name)!;
+    const actual = new Float32Array(elementCount(stored.shape));
+    readTensor(stored, actual, 'f32');
+    values.forEach((value, i) => expect(Math.abs(actual[i]! - value), name).toBeLessThan(1e-5));
+  });
+}
+
+test('dropout does nothing in evaluation', async () => {
+  const { group, rows } = readFixture('dropout');
+  const path = 'test/models/dropout.model';
+  const { levels } = compile({ path, text: readFileSync(new URL(`../${path}`, import.meta.url), 'utf8'), library: false }, 'schedule');
+  const { program, predict } = await importEmitted(emit(levels, options));
+  for (const { name, shape, offset } of program.parameters) new Float32Array(program.memory, offset, elementCount(shape)).set(group('weights').get(name)!);
+  const { prediction } = predict!({ x: Float32Array.from(rows(0).get('x')!) });
+  group('before').get('prediction')!.forEach((value, i) => expect(prediction![i]).toBeCloseTo(value, 5));
+});
+
+test.each([
+  { name: 'iris', metric: 'accuracy', low: 0.95, high: 1 },
+  // The target has variance 1; least squares by linear regression reaches 0.49 on these rows.
+  { name: 'regression', metric: 'loss', low: 0, high: 0.52 },
+])('$name learns', ({ name, metric, low, high }) => {
+  const models = new URL('../models/', import.meta.url).pathname;
+  const { levels } = compile({ path: `${name}.model`, text: readFileSync(join(models, `${name}.model`), 'utf8'), library: false }, 'schedule');
+  writeFileSync(join(folder, `${name}.ts`), emit(levels, options));
+  const output = start(join(folder, `${name}.ts`), '--data', models);
+  const found = Number(new RegExp(`^finished .*test ${metric} ([\\d.]+)`, 'm').exec(output)![1]);
+  expect(found).toBeGreaterThanOrEqual(low);
+  expect(found).toBeLessThanOrEqual(high);
+}, 60_000);
