@@ -4,8 +4,12 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { compareGradients } from '../compiler/cli/gradcheck.ts';
 import { main } from '../compiler/cli/main.ts';
+import { definePrimitive, type AnyOp, type AnyPrimitive } from '../compiler/ops/define.ts';
+import { exp } from '../compiler/ops/elementwise.ts';
 import { npyBytes } from '../runtime/npy.ts';
+import { modelOf } from './support/model.ts';
 
 const entry = join(import.meta.dirname, '../compiler/cli/nabla.js');
 const template = join(import.meta.dirname, '../compiler/cli/template');
@@ -122,6 +126,16 @@ test('gradcheck finds the gradients right', async () => {
   const { code, out, error } = await nabla('gradcheck', 'flowers.model');
   expect([code, error]).toEqual([0, '']);
   expect(out.match(/ right$/gm)).toHaveLength(4);
+});
+
+test('gradcheck finds a wrong gradient', () => {
+  const model = modelOf('model M {\n  input x: f32[B, 4]\n  loss = mean(x |> linear(3) |> tanh)\n}\n');
+  const broken = definePrimitive({ ...(exp.definition as AnyPrimitive), name: 'broken', gradient: ({ grad }) => [grad] }) as AnyOp;
+  const loss = broken.build([model.training.loss!], {});
+  const right = compareGradients(model, 1).map(({ error }) => error);
+  const wrong = compareGradients({ ...model, training: { ...model.training, loss } }, 1).map(({ error }) => error);
+  expect(Math.max(...right)).toBeLessThan(1e-6);
+  expect(Math.min(...wrong)).toBeGreaterThan(1e-3);
 });
 
 test('cost counts a layer as one counts by hand', async () => {
