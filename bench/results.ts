@@ -6,6 +6,8 @@ import type { Spread } from './statistics.ts';
 export interface Result {
   readonly name: string;
   readonly nabla: Spread;
+  /** Of nabla's main thread: about what the time would be on a machine that nobody else uses. Null where it is not measured. */
+  readonly processor: Spread | null;
   readonly rival: { readonly name: string; readonly time: Spread } | null;
   /** Of the medians, nabla's over the rival's. */
   readonly ratio: number | null;
@@ -28,7 +30,7 @@ export interface Results {
   readonly versions: Readonly<Record<string, string>>;
   readonly rounds: number;
   readonly results: readonly Result[];
-  /** ms of the compiler's passes in the first compilation of a process, and in later ones. */
+  /** Processor time of the compiler's passes in the first compilation of a process, and in later ones. */
   readonly passes: Pick<PassesReport, 'first' | 'warm'>;
   readonly sizes: readonly ProgramSize[];
 }

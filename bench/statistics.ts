@@ -1,4 +1,4 @@
-/** Medians and minima: on a shared machine the minimum is the quieter figure, the median the usual one. */
+/** Medians and minima: on a shared machine the minimum is the quieter figure, the median the usual one. And processor time. */
 
 export interface Spread {
   readonly median: number;
@@ -16,3 +16,9 @@ export function spread(values: readonly number[]): Spread {
 /** Of several runs: the median of their medians, the least of their minima. */
 export const spreadOfRuns = (runs: readonly Spread[]): Spread =>
   ({ median: spread(runs.map(run => run.median)).median, min: spread(runs.map(run => run.min)).min });
+
+/** Milliseconds for which the main thread has computed. Unlike the clock, it does not count what other processes take. */
+export function mainThreadTime(): number {
+  const { user, system } = process.threadCpuUsage();
+  return (user + system) / 1000;
+}

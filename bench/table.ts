@@ -7,19 +7,20 @@ export function tableOf({ date, machine, loadBefore, versions, rounds, results, 
   return [
     `${date}; ${machine}; load before the run ${loadBefore.toFixed(1)}; ${Object.entries(versions).map(entry => entry.join(' ')).join(', ')};`
       + ` ${rounds} ${rounds === 1 ? 'round' : 'rounds'}. Times are ms: minimum – median.`,
-    markdown(['measured', 'nabla', 'rival', 'nabla / rival', 'target', ''], results.map(resultCells)),
-    markdown(['ms of a pass', ...Object.keys(passes.first)], Object.entries(passes)
+    markdown(['measured', 'nabla', 'processor time', 'rival', 'nabla / rival', 'target', ''], results.map(resultCells)),
+    markdown(['processor time of a pass', ...Object.keys(passes.first)], Object.entries(passes)
       .map(([when, times]) => [when, ...Object.values(times).map(milliseconds)])),
     markdown(['program of', 'bytes', 'with gzip'], sizes.map(({ model, bytes, gzip }) => [model, bytes.toLocaleString('en'), gzip.toLocaleString('en')])),
     '',
   ].join('\n\n').trimEnd() + '\n';
 }
 
-function resultCells({ name, nabla, rival, ratio, target, met }: Result): readonly string[] {
+function resultCells({ name, nabla, processor, rival, ratio, target, met }: Result): readonly string[] {
   const part = (ratio ?? nabla.median) / target;
   return [
     name,
     range(nabla),
+    processor === null ? '' : range(processor),
     rival === null ? '' : `${range(rival.time)} (${rival.name})`,
     ratio === null ? '' : ratio.toPrecision(2),
     `< ${target}`,
