@@ -4,7 +4,7 @@
  */
 import { axisAt, fixed, substitute, type Affine } from '../ir/affine.ts';
 import type { Update, Value } from '../ir/graph.ts';
-import type { Index } from '../ir/nest.ts';
+import { constant, type Index } from '../ir/nest.ts';
 import type { Step } from '../ir/program.ts';
 import { elements, shapeOf, type Shape } from '../ir/type.ts';
 import { linear, loadsOf, stepBody, type Draft, type Source } from './draft.ts';
@@ -109,7 +109,11 @@ function draft(lowering: Lowering, value: Value): Draft {
     const steps: readonly Step[] = [{ kind: 'clear', output: 0 }, { kind: 'store', output: 0, axes: space, at: positions, body, accumulate: true, joined: false }];
     return { ...base, space: [], outputs: [{ ...output, shape }], steps };
   }
-  if (nest.combine === null) return { ...base, space, steps: [{ kind: 'store', output: 0, axes: [], at, body, accumulate: false, joined: false }] };
+  if (nest.combine === null || reduce.length === 0) {
+    // Of one element, the sum and the extremes are the element, and the position is the first.
+    const single = nest.combine?.startsWith('arg') ? constant(0, 'i32') : body;
+    return { ...base, space, steps: [{ kind: 'store', output: 0, axes: [], at, body: single, accumulate: false, joined: false }] };
+  }
   return {
     ...base, space,
     steps: [

@@ -6,7 +6,7 @@ import { axisAt } from '../../ir/affine.ts';
 import type { Combine, Scalar } from '../../ir/nest.ts';
 import type { Access, Kernel, Step } from '../../ir/program.ts';
 import { size } from '../../ir/type.ts';
-import { addressText, newScope, openLoop, closeLoop, declare, line, render, type Scope } from './scope.ts';
+import { addressText, newScope, openLoop, closeLoop, declare, fresh, line, render, type Scope } from './scope.ts';
 import { asNumber, spell, type Text } from './spelling.ts';
 import { copies, shifted, type Copy } from './copies.ts';
 import { arrayOf } from './arrays.ts';
@@ -127,8 +127,8 @@ function emitReduce(scope: Scope, inner: number, group: readonly Reduce[], tile:
   const reductions = group.flatMap(step => tile.map(copy => {
     const body = shifted(step.body, copy);
     const accumulator = accumulators[step.combine];
-    const name = scope.fresh(accumulator ? { add: 'sum', mul: 'product', max: 'largest', min: 'smallest', argmax: '', argmin: '' }[step.combine] : 'position');
-    const best = accumulator ? null : scope.fresh('best');
+    const name = fresh(scope, accumulator ? { add: 'sum', mul: 'product', max: 'largest', min: 'smallest', argmax: '', argmin: '' }[step.combine] : 'position');
+    const best = accumulator ? null : fresh(scope, 'best');
     line(scope, `let ${name} = ${accumulator?.start ?? '0'};`);
     if (best) line(scope, `let ${best} = ${step.combine === 'argmax' ? '-Infinity' : 'Infinity'};`);
     return { step, body, accumulator, name, best, local: step.local + copy.number * scope.localCount };

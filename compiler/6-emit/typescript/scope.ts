@@ -13,6 +13,8 @@ interface Level {
   readonly lines: string[];
   /** Named expressions by number, and named address parts by their text. */
   readonly names: Map<number | string, Text>;
+  /** What it declares; free again when it closes. */
+  readonly declared: string[];
 }
 
 export interface Scope {
@@ -21,8 +23,8 @@ export interface Scope {
   readonly levels: Level[];
   readonly accessNames: readonly string[];
   readonly localCount: number;
-  /** A name that nothing has yet. */
-  readonly fresh: (name: string) => string;
+  /** Names that must not be declared again. */
+  readonly taken: Set<string>;
   readonly axes: Map<number, { readonly level: number; readonly name: string; readonly header: string }>;
   readonly locals: Map<number, { readonly text: string; readonly level: number }>;
   /** Equal scalars have equal numbers. */
@@ -39,18 +41,26 @@ const axisNames = ['i', 'j', 'k', 'l', 'm', 'n', 'o', 'p', 'q', 'r', 's', 't'];
 
 export function newScope(kernel: Kernel): Scope {
   const taken = new Set(reserved);
-  const fresh = (name: string): string => {
-    let candidate = name;
-    for (let i = 2; taken.has(candidate); i++) candidate = `${name}${i}`;
-    taken.add(candidate);
-    return candidate;
-  };
-  const accessNames = [...kernel.operands, ...kernel.outputs].map(access => fresh(access.name));
+  const accessNames = [...kernel.operands, ...kernel.outputs].map(access => freeName(taken, access.name));
   const localCount = kernel.steps.filter(step => step.kind === 'reduce').length;
-  return { kernel, levels: [newLevel()], accessNames, localCount, fresh, axes: new Map(), locals: new Map(), numbers: new Map(), numberOf: new Map(), levelOf: new Map() };
+  return { kernel, levels: [newLevel()], accessNames, localCount, taken, axes: new Map(), locals: new Map(), numbers: new Map(), numberOf: new Map(), levelOf: new Map() };
 }
 
-const newLevel = (): Level => ({ lines: [], names: new Map() });
+const newLevel = (): Level => ({ lines: [], names: new Map(), declared: [] });
+
+function freeName(taken: Set<string>, name: string): string {
+  let candidate = name;
+  for (let i = 2; taken.has(candidate); i++) candidate = `${name}${i}`;
+  taken.add(candidate);
+  return candidate;
+}
+
+/** A name for something declared in the innermost loop, or in the loop at `level`. */
+export function fresh(scope: Scope, name: string, level = scope.levels.length - 1): string {
+  const free = freeName(scope.taken, name);
+  scope.levels[level]!.declared.push(free);
+  return free;
+}
 
 /** Appends a statement to the innermost loop, or to the loop at `level`. */
 export function line(scope: Scope, text: string, level = scope.levels.length - 1): void {
@@ -59,9 +69,9 @@ export function line(scope: Scope, text: string, level = scope.levels.length - 1
 
 export function openLoop(scope: Scope, axis: number, from: number, to: number, step: number): void {
   scope.levelOf.clear();
-  const name = scope.fresh(axisNames[axis] ?? `axis${axis}`);
-  const advance = step === 1 ? `${name}++` : `${name} += ${step}`;
   scope.levels.push(newLevel());
+  const name = fresh(scope, axisNames[axis] ?? `axis${axis}`);
+  const advance = step === 1 ? `${name}++` : `${name} += ${step}`;
   scope.axes.set(axis, { level: scope.levels.length - 1, name, header: `for (let ${name} = ${from}; ${name} < ${to}; ${advance}) {` });
 }
 
@@ -69,15 +79,17 @@ export function closeLoop(scope: Scope, axis: number): void {
   scope.levelOf.clear();
   const { header } = scope.axes.get(axis)!;
   scope.axes.delete(axis);
-  const { lines } = scope.levels.pop()!;
+  const { lines, declared } = scope.levels.pop()!;
+  for (const name of declared) scope.taken.delete(name);
   line(scope, header);
   scope.levels.at(-1)!.lines.push(...lines);
   line(scope, '}');
 }
 
-/** Names an expression in the innermost loop. */
+/** Names an expression in the innermost loop, unless it is a name or a number already. */
 export function declare(scope: Scope, name: string, value: Text): Text {
-  const named = scope.fresh(name);
+  if (/^[\w.]+$/.test(value.text)) return value;
+  const named = fresh(scope, name);
   line(scope, `const ${named} = ${value.text};`);
   return atom(named, value.boolean);
 }
@@ -120,7 +132,7 @@ function text(scope: Scope, scalar: Scalar, level: number, uses: ReadonlyMap<num
   const plain = scalar.kind === 'index' && scalar.index.terms.length === 1 && scalar.index.terms[0]!.times === 1 && scalar.index.offset === 0;
   if (guarded || plain || (own === level && (uses.get(number) ?? 1) < 2)) return spelled(scope, scalar, level, uses, guarded);
   const value = spelled(scope, scalar, own, uses, false);
-  const name = scope.fresh(hint(scope, scalar));
+  const name = fresh(scope, hint(scope, scalar), own);
   line(scope, `const ${name} = ${value.text};`, own);
   const result = atom(name, value.boolean);
   scope.levels[own]!.names.set(number, result);
@@ -225,7 +237,7 @@ function named(scope: Scope, level: number, value: Text, hintName: string): Text
   const known = scope.levels[level]!.names.get(value.text);
   if (known) return known;
   if (value.precedence === 20) return value;
-  const name = atom(scope.fresh(hintName));
+  const name = atom(fresh(scope, hintName, level));
   line(scope, `const ${name.text} = ${value.text};`, level);
   scope.levels[level]!.names.set(value.text, name);
   return name;
