@@ -32,7 +32,7 @@ export async function main(program: CompiledProgram, argv: readonly string[]): P
     const given = parseArguments(argv);
     wholeNumber(given, 'threads', 1);
     if (given.values.has('help')) process.stdout.write(helpText(programFile()));
-    else if (given.command === 'train') process.exitCode = await runTrain(program, given, argv);
+    else if (given.command === 'train') process.exitCode = await runTrain(program, given);
     else if (given.command === 'evaluate') runEvaluate(program, given);
     else if (given.command === 'predict') runPredict(program, given);
     else process.stdout.write(`${JSON.stringify(benchProgram(program, { steps: wholeNumber(given, 'steps', 1) ?? 100 }))}\n`);
@@ -47,7 +47,7 @@ export const programFile = (): string => basename(process.argv[1] ?? 'program');
 /** Files of data lie beside the program unless `--data` says otherwise. */
 export const dataFolder = (given: Arguments): string => given.values.get('data')?.[0] ?? dirname(process.argv[1] ?? '.');
 
-export async function runTrain(program: CompiledProgram, given: Arguments, argv: readonly string[]): Promise<number> {
+export async function runTrain(program: CompiledProgram, given: Arguments): Promise<number> {
   const reporter = terminalReporter(process.stdout);
   let interrupted = false;
   const onInterrupt = (): void => {
@@ -59,8 +59,7 @@ export async function runTrain(program: CompiledProgram, given: Arguments, argv:
   try {
     const report = await trainProgram(program, { ...trainOptions(given), reporter, interrupted: () => interrupted });
     if (report.outcome === 'interrupted') {
-      const again = [...argv.filter(word => word !== '--resume'), '--resume'].map(word => (/[\s"']/.test(word) ? JSON.stringify(word) : word));
-      reporter.note(`stopped after step ${report.step}, checkpoint saved; go on with \`node ${programFile()} ${again.join(' ')}\``);
+      reporter.note(`stopped after step ${report.step}, checkpoint saved; the same command with \`--resume\` goes on from there`);
       return 130;
     }
     const test = report.test === null ? '' : `  ${showResults('test ', report.test)}`;

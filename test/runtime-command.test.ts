@@ -70,7 +70,7 @@ test('an interrupt saves a checkpoint, the resumed run ends in the same bytes', 
   });
   const code = await new Promise(resolve => running.on('close', resolve));
   expect(code).toBe(130);
-  expect(out).toMatch(/stopped after step \d+, checkpoint saved; go on with `node runtime-child.ts --data . --resume`/);
+  expect(out).toMatch(/stopped after step \d+, checkpoint saved; the same command with `--resume` goes on from there/);
   expect(existsSync(join(folder, 'Linear.safetensors'))).toBe(false);
   const resumed = run(['--data', '.', '--resume']);
   expect([resumed.code, resumed.out]).toEqual([0, expect.stringMatching(/^Linear: step \d+ of 400 steps/)]);
