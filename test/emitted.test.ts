@@ -58,14 +58,18 @@ function expectTensors(file: string, expected: ReadonlyMap<string, Float64Array>
   });
 }
 
-test('dropout does nothing in evaluation', async () => {
-  const { group, rows } = readFixture('dropout');
+test('predictions of any number of rows, without dropout', async () => {
+  const { group, rows, batch } = readFixture('dropout');
   const path = 'test/models/dropout.model';
   const { levels } = compile({ path, text: readFileSync(new URL(`../${path}`, import.meta.url), 'utf8'), library: false }, 'schedule');
   const { program, predict } = await importEmitted(emit(levels, options));
   for (const { name, shape, offset } of program.parameters) new Float32Array(program.memory, offset, elementCount(shape)).set(group('weights').get(name)!);
-  const { prediction } = predict!({ x: Float32Array.from(rows(0).get('x')!) });
-  group('before').get('prediction')!.forEach((value, i) => expect(prediction![i]).toBeCloseTo(value, 5));
+  const x = rows(0).get('x')!;
+  // A whole batch, then all but one of its rows again.
+  const { prediction } = predict!({ x: Float32Array.from([...x, ...x.slice(0, x.length - x.length / batch)]) });
+  const expected = group('before').get('prediction')!;
+  expect(prediction).toHaveLength((2 - 1 / batch) * expected.length);
+  prediction!.forEach((value, i) => expect(value).toBeCloseTo(expected[i % expected.length]!, 5));
 });
 
 test.each([

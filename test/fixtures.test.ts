@@ -45,6 +45,8 @@ function compare(machine: Machine, fixture: Fixture, steps: number, tolerance: n
     feed(0);
     const results = machine.run('predict');
     compareGroup(when, output => results.get(output)!.data);
+    // The first row of the batch alone.
+    machine.run('predict_row').forEach(({ data }, output) => expect(error(data, results.get(output)!.data.subarray(0, data.length)), output).toBeLessThan(1e-5));
   };
   compareOutputs('before');
   for (let step = 1; step <= steps; step++) {

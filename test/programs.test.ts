@@ -25,14 +25,14 @@ test('simplified graphs and kernels compute what the graph says', () => {
     const truth = trace(graphMachine(levels.gradient!), levels);
     compare(trace(graphMachine(levels.simplified!), levels), truth, 1e-9, 'simplified');
     compare(trace(programMachine(levels.program!), levels), truth, 1e-9, 'kernels');
-  }), { seed, numRuns: runs(60), ...reporting });
+  }), { seed, numRuns: runs(40), ...reporting });
 }, 120_000);
 
 test('emitted programs compute what the graph says', async () => {
   await fc.assert(fc.asyncProperty(programs, async text => {
     const levels = levelsOf(text);
     compare(trace(await emittedMachine(levels), levels), trace(graphMachine(levels.simplified!), levels), 2e-5, 'emitted');
-  }), { seed: seed + 1, numRuns: runs(25), ...reporting });
+  }), { seed: seed + 1, numRuns: runs(16), ...reporting });
 }, 120_000);
 
 function levelsOf(text: string): Levels {
