@@ -252,8 +252,8 @@ function contract_forward_2(x: number, label: number, x_2: number, x_3: number, 
     const x_2_row = x_2 + i * 4;
     const x_3_value = f32[x_3 + i];
     const log_value = Math.log(sum);
-    for (let j2 = 0; j2 < 4; j2++) {
-      sum2 += (label_value === j2 ? 1 : 0) * (f32[x_2_row + j2] - x_3_value - log_value);
+    for (let j = 0; j < 4; j++) {
+      sum2 += (label_value === j ? 1 : 0) * (f32[x_2_row + j] - x_3_value - log_value);
     }
     f32[out_2 + i] = sum2;
   }
@@ -420,10 +420,9 @@ function update_2(optimizer_total: number, gradient: number, parameters: number,
   for (let i = 0; i < 78; i++) {
     const gradient_value = f32[gradient + i];
     const add_value = f32[optimizer_total + i] + gradient_value * gradient_value;
-    const value = add_value;
-    const value2 = f32[parameters + i] - 0.1 * gradient_value / (Math.sqrt(add_value) + 1e-10);
-    f32[out + i] = value;
-    f32[out_2 + i] = value2;
+    const value = f32[parameters + i] - 0.1 * gradient_value / (Math.sqrt(add_value) + 1e-10);
+    f32[out + i] = add_value;
+    f32[out_2 + i] = value;
   }
 }
 
@@ -558,14 +557,14 @@ function max_forward_2(x: number, label: number, out: number): void {
       largest = Math.max(largest, f32[x_row + j]);
     }
     let sum = 0;
-    for (let j2 = 0; j2 < 4; j2++) {
-      sum += Math.exp(f32[x_row + j2] - largest);
+    for (let j = 0; j < 4; j++) {
+      sum += Math.exp(f32[x_row + j] - largest);
     }
     let sum2 = 0;
     const label_value = i32[label + i];
     const log_value = Math.log(sum);
-    for (let j3 = 0; j3 < 4; j3++) {
-      sum2 += (label_value === j3 ? 1 : 0) * (f32[x_row + j3] - largest - log_value);
+    for (let j = 0; j < 4; j++) {
+      sum2 += (label_value === j ? 1 : 0) * (f32[x_row + j] - largest - log_value);
     }
     f32[out + i] = sum2;
   }
@@ -641,18 +640,16 @@ function max_forward_3(x: number, label: number, out: number): void {
     largest = Math.max(largest, f32[x + i]);
   }
   let sum = 0;
-  for (let i2 = 0; i2 < 4; i2++) {
-    sum += Math.exp(f32[x + i2] - largest);
+  for (let i = 0; i < 4; i++) {
+    sum += Math.exp(f32[x + i] - largest);
   }
   let sum2 = 0;
   const label_value = i32[label];
   const log_value = Math.log(sum);
-  for (let i3 = 0; i3 < 4; i3++) {
-    sum2 += (label_value === i3 ? 1 : 0) * (f32[x + i3] - largest - log_value);
+  for (let i = 0; i < 4; i++) {
+    sum2 += (label_value === i ? 1 : 0) * (f32[x + i] - largest - log_value);
   }
-  let sum3 = 0;
-  sum3 += -sum2;
-  f32[out] = sum3;
+  f32[out] = -sum2;
 }
 
 /** source.model:8  output class = argmax(logits) */

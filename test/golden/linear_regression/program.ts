@@ -87,22 +87,18 @@ function linear_forward(x: number, weight: number, bias: number, y: number, out:
     const mul_value2 = 0.0625 * sub_value2;
     const mul_value3 = 0.0625 * sub_value3;
     const mul_value4 = 0.0625 * sub_value4;
-    const value = sub_value;
-    const value2 = sub_value2;
-    const value3 = sub_value3;
-    const value4 = sub_value4;
-    const value5 = mul_value + mul_value;
-    const value6 = mul_value2 + mul_value2;
-    const value7 = mul_value3 + mul_value3;
-    const value8 = mul_value4 + mul_value4;
-    f32[out + i] = value;
-    f32[out + i + 1] = value2;
-    f32[out + i + 2] = value3;
-    f32[out + i + 3] = value4;
-    f32[out_2 + i] = value5;
-    f32[out_2 + i + 1] = value6;
-    f32[out_2 + i + 2] = value7;
-    f32[out_2 + i + 3] = value8;
+    const value = mul_value + mul_value;
+    const value2 = mul_value2 + mul_value2;
+    const value3 = mul_value3 + mul_value3;
+    const value4 = mul_value4 + mul_value4;
+    f32[out + i] = sub_value;
+    f32[out + i + 1] = sub_value2;
+    f32[out + i + 2] = sub_value3;
+    f32[out + i + 3] = sub_value4;
+    f32[out_2 + i] = value;
+    f32[out_2 + i + 1] = value2;
+    f32[out_2 + i + 2] = value3;
+    f32[out_2 + i + 3] = value4;
   }
 }
 
@@ -227,10 +223,8 @@ function linear_forward_4(x: number, weight: number, bias: number, y: number, ou
   for (let i = 0; i < 3; i++) {
     sum += f32[x + i] * f32[weight + i];
   }
-  let sum2 = 0;
   const sub_value = sum + f32[bias] - f32[y];
-  sum2 += sub_value * sub_value;
-  f32[out] = sum2;
+  f32[out] = sub_value * sub_value;
 }
 
 /** source.model:5  prediction = x |> linear(1) */
