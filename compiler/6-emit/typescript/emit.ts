@@ -30,10 +30,12 @@ export function emit(levels: { readonly file: File; readonly model?: Model; read
   const source = levels.file.span.file;
   const hash = createHash('sha256').update(source.text).digest('hex').slice(0, 16);
   const names = constantNames(program);
+  const kernels = kernelsText(program);
+  const entries = entriesText(program, names, options);
   const body = [
-    memoryText(program, names),
-    kernelsText(program),
-    entriesText(program, names, options),
+    memoryText(program, names, identifiersIn(kernels + entries)),
+    kernels,
+    entries,
     programText(model, program, hash, source.text.length),
     interfaceText(model, program),
   ].join('\n\n');
@@ -96,17 +98,18 @@ function constantNames(program: Program): readonly string[] {
   });
 }
 
-function memoryText(program: Program, names: readonly string[]): string {
-  const lines = program.buffers.map((buffer, i) => {
+const arrays = { f32: 'Float32Array', i32: 'Int32Array', u8: 'Uint8Array' };
+
+function memoryText(program: Program, names: readonly string[], used: ReadonlySet<string>): string {
+  const lines = program.buffers.flatMap((buffer, i) => {
+    if (!used.has(names[i]!)) return [];
     const until = buffer.lifetime ? '' : ` // ${buffer.role}`;
-    return `const ${names[i]} = ${buffer.offset / elementBytes(buffer.dtype)};${until}`;
+    return [`const ${names[i]} = ${buffer.offset / elementBytes(buffer.dtype)};${until}`];
   });
   return [
     section('Memory'),
     `const memory = new ArrayBuffer(${program.arenaBytes});`,
-    'const f32 = new Float32Array(memory);',
-    'const i32 = new Int32Array(memory);',
-    'const u8 = new Uint8Array(memory);',
+    ...Object.entries(arrays).flatMap(([name, type]) => (used.has(name) ? [`const ${name} = new ${type}(memory);`] : [])),
     '',
     '// Where each buffer begins, counted in its own elements. Buffers that are never needed at once share places.',
     ...lines,
