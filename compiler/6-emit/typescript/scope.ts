@@ -7,7 +7,7 @@ import { isGathered, type Index, type Scalar } from '../../ir/nest.ts';
 import type { Kernel } from '../../ir/program.ts';
 import { strides, type Shape } from '../../ir/type.ts';
 import { arrayOf } from './arrays.ts';
-import { asNumber, atom, conjunction, numeral, product, quotient, spell, sum, type Text } from './spelling.ts';
+import { asNumber, atom, conjunction, difference, numeral, product, quotient, spell, sum, type Text } from './spelling.ts';
 
 interface Level {
   readonly lines: string[];
@@ -156,7 +156,11 @@ function spelled(scope: Scope, scalar: Scalar, level: number, uses: ReadonlyMap<
       return atom(`${arrayOf(access.dtype)}[${addressText(scope, scope.accessNames[scalar.operand]!, access.shape, scalar.at, { level, part: inner })}]`);
     }
     case 'guard': {
-      const conditions = scalar.at.map(check => insideText(scope, check.index, check.extent));
+      const conditions = scalar.at.map(check => {
+        const own = axisLevel(scope, check.index);
+        const inside = insideText(scope, check.index, check.extent);
+        return own < level ? named(scope, own, inside, 'inside') : inside;
+      });
       const condition = conditions.reduce((a, b) => conjunction(a, b));
       return spell('select', [condition, asNumber(text(scope, scalar.then, level, uses, true)), asNumber(inner(scalar.otherwise))]);
     }
@@ -164,26 +168,44 @@ function spelled(scope: Scope, scalar: Scalar, level: number, uses: ReadonlyMap<
   }
 }
 
-/** `0 <= index < extent`, and the division exact. */
-function insideText(scope: Scope, index: Affine, extent: number): Text {
-  const numerator = linearText(scope, { ...index, divisor: 1 });
-  const zero = numeral(0);
-  const above = negated(spell('lt', [numerator, zero]));
-  const below = spell('lt', [numerator, numeral(extent * index.divisor)]);
-  const exact = index.divisor === 1 ? null : spell('eq', [{ text: `(${numerator.text}) % ${index.divisor}`, precedence: 12, boolean: false }, zero]);
-  return exact ? conjunction(conjunction(above, below), exact) : conjunction(above, below);
+/** `0 <= index < extent`, and the division exact; a constant part stands on the other side. */
+function insideText(scope: Scope, { terms, offset, divisor }: Affine, extent: number): Text {
+  const shift = divisor === 1 ? offset : 0;
+  const numerator = linearText(scope, { terms, offset: offset - shift, divisor: 1 });
+  const above = comparison(numerator, '>=', -shift);
+  const below = comparison(numerator, '<', extent * divisor - shift);
+  if (divisor === 1) return conjunction(above, below);
+  const exact = comparison({ text: `(${numerator.text}) % ${divisor}`, precedence: 12, boolean: false }, '===', 0);
+  return conjunction(conjunction(above, below), exact);
 }
 
-const negated = (comparison: Text): Text => ({ ...comparison, text: comparison.text.replace(' < ', ' >= ') });
+const comparison = (left: Text, operator: string, right: number): Text => ({ text: `${left.text} ${operator} ${right}`, precedence: 8, boolean: true });
 
 function linearText(scope: Scope, index: Affine): Text {
-  const terms = index.terms.map(({ axis, times }) => {
-    const name = atom(scope.axes.get(axis)!.name);
-    return times === 1 ? name : product(name, numeral(times));
-  });
-  const parts = index.offset !== 0 || terms.length === 0 ? [...terms, numeral(index.offset)] : terms;
-  const total = parts.reduce((a, b) => (b.text.startsWith('-') ? { text: `${a.text} - ${b.text.slice(1)}`, precedence: 11, boolean: false } : sum(a, b)));
+  const terms = index.terms.map(term => signed(scope, term));
+  const parts = [...terms.filter(part => !part.negative), ...terms.filter(part => part.negative), ...(index.offset !== 0 || terms.length === 0 ? [constantPart(index.offset)] : [])];
+  const total = totalOf(parts);
   return index.divisor === 1 ? total : quotient(total, numeral(index.divisor));
+}
+
+/** A summand, its sign apart. */
+interface Signed {
+  readonly text: Text;
+  readonly negative: boolean;
+}
+
+function signed(scope: Scope, { axis, times }: { readonly axis: number; readonly times: number }): Signed {
+  const name = atom(scope.axes.get(axis)!.name);
+  return { text: Math.abs(times) === 1 ? name : product(name, numeral(Math.abs(times))), negative: times < 0 };
+}
+
+const constantPart = (value: number): Signed => ({ text: numeral(Math.abs(value)), negative: value < 0 });
+const plus = (text: Text): Signed => ({ text, negative: false });
+
+function totalOf(parts: readonly Signed[]): Text {
+  const [first, ...rest] = parts;
+  const start = first!.negative ? spell('neg', [first!.text]) : first!.text;
+  return rest.reduce((sumSoFar, part) => (part.negative ? difference : sum)(sumSoFar, part.text), start);
 }
 
 /** Where an address is computed, and how its gathered parts read there. */
@@ -213,35 +235,33 @@ export function addressText(scope: Scope, base: string, shape: Shape, at: readon
     }
   }
   const merged = affine(terms).terms.map(term => ({ ...term, level: scope.axes.get(term.axis)!.level })).sort((a, b) => a.level - b.level || b.times - a.times);
-  const term = ({ axis, times }: { readonly axis: number; readonly times: number }): Text => {
-    const name = atom(scope.axes.get(axis)!.name);
-    return times === 1 ? name : product(name, numeral(times));
-  };
-  let row: Text = base === '0' ? numeral(0) : atom(base);
+  let row: Text | null = base === '0' ? null : atom(base);
   const outer = merged.filter(({ level: own }) => own < level);
   for (let i = 0; i < outer.length; i++) {
-    row = row.text === '0' ? term(outer[i]!) : sum(row, term(outer[i]!));
+    row = totalOf([...(row === null ? [] : [plus(row)]), signed(scope, outer[i]!)]);
     // One name for each loop that contributes.
     if (outer[i + 1]?.level === outer[i]!.level) continue;
     // Whole rows of the constant part belong to the row's name; what is left is written where the element is.
     const rows = i === outer.length - 1 ? Math.floor(offset / outer[i]!.times) * outer[i]!.times : 0;
-    row = named(scope, outer[i]!.level, rows !== 0 ? sum(row, numeral(rows)) : row, base === '0' ? 'position' : `${base}_row`);
+    row = named(scope, outer[i]!.level, rows !== 0 ? totalOf([plus(row), constantPart(rows)]) : row, base === '0' ? 'position' : `${base}_row`);
     offset -= rows;
   }
-  const rest = merged.filter(({ level: own }) => own >= level).map(term);
-  const total = [...(row.text === '0' && rest.length + extra.length > 0 ? [] : [row]), ...rest, ...extra, ...(offset === 0 ? [] : [numeral(offset)])].reduce((a, b) => sum(a, b));
-  return total.text.replaceAll('+ -', '- ');
+  const rest = merged.filter(({ level: own }) => own >= level).map(term => signed(scope, term));
+  const parts = [...(row === null ? [] : [plus(row)]), ...rest.filter(part => !part.negative), ...rest.filter(part => part.negative), ...extra.map(plus)];
+  return totalOf(offset !== 0 || parts.length === 0 ? [...parts, constantPart(offset)] : parts).text;
 }
 
 function named(scope: Scope, level: number, value: Text, hintName: string): Text {
   const known = scope.levels[level]!.names.get(value.text);
   if (known) return known;
   if (value.precedence === 20) return value;
-  const name = atom(fresh(scope, hintName, level));
+  const name = atom(fresh(scope, hintName, level), value.boolean);
   line(scope, `const ${name.text} = ${value.text};`, level);
   scope.levels[level]!.names.set(value.text, name);
   return name;
 }
+
+const axisLevel = (scope: Scope, index: Affine): number => index.terms.reduce((level, term) => Math.max(level, scope.axes.get(term.axis)!.level), 0);
 
 /** The level of the innermost loop that a scalar depends on. */
 function levelOf(scope: Scope, scalar: Scalar): number {
@@ -253,7 +273,7 @@ function levelOf(scope: Scope, scalar: Scalar): number {
 }
 
 function innermostLevel(scope: Scope, scalar: Scalar): number {
-  const axis = (index: Affine): number => index.terms.reduce((level, term) => Math.max(level, scope.axes.get(term.axis)!.level), 0);
+  const axis = (index: Affine): number => axisLevel(scope, index);
   switch (scalar.kind) {
     case 'constant': return 0;
     case 'local': return scope.locals.get(scalar.local)!.level;

@@ -16,8 +16,9 @@ export function tiling(kernel: Kernel): readonly Tile[] {
   const reduces = kernel.steps.filter(step => step.kind === 'reduce');
   if (reduces.length !== 1 || kernel.steps.some(step => step.kind === 'clear' || (step.kind === 'store' && step.axes.length > 0))) return [];
   const [reduce] = reduces;
-  if (reduce!.combine.startsWith('arg')) return [];
-  const loads = loadsIn(reduce!.body);
+  // Guards cost more than a tile saves, and would be written out for every place in it.
+  if (reduce!.combine.startsWith('arg') || scalarsIn(reduce!.body).some(scalar => scalar.kind === 'guard')) return [];
+  const loads = scalarsIn(reduce!.body).filter(scalar => scalar.kind === 'load');
   const axes = kernel.space.map((_, axis) => axis).filter(axis => kernel.space[axis]! > 1);
   const absentFrom = (load: Load): number[] => axes.filter(axis => !moves(load, axis));
   if (loads.length === 2) {
@@ -31,11 +32,11 @@ export function tiling(kernel: Kernel): readonly Tile[] {
   return loads.length === 1 && last !== undefined && steps(loads[0]!, last) ? [{ axis: last, factor: tileFactor(kernel.space[last]!) }].filter(tile => tile.factor > 1) : [];
 }
 
-/** Each load once; bodies share parts. */
-function loadsIn(body: Scalar): readonly Load[] {
+/** Everything in a body, each part once; bodies share parts. */
+function scalarsIn(body: Scalar): readonly Scalar[] {
   const seen = new Set<Scalar>([body]);
   for (const scalar of seen) for (const part of parts(scalar)) seen.add(part);
-  return [...seen].filter(scalar => scalar.kind === 'load');
+  return [...seen];
 }
 
 const indices = (load: Load): readonly Affine[] => load.at.flatMap(at => (isGathered(at) ? [] : [at]));
