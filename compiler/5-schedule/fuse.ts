@@ -66,7 +66,8 @@ function join(first: Draft, second: Draft, built: Built, isPrivate: (value: Valu
   if (!iterationsAreIndependent(together, built)) return null;
   const kept = joinStores(keepInRegisters(together, a.steps.length), a.steps.length, built);
   if (readsReplaced(kept, built)) return null;
-  return tidy(kept, value => built.required.has(value) || !isPrivate(value));
+  // A leaf outlives the entry, whether or not a kernel reads it.
+  return tidy(kept, value => value.op === null || built.required.has(value) || !isPrivate(value));
 }
 
 const instructions = (draft: Draft): number => draft.steps.reduce((sum, step) => sum + (stepBody(step) ? distinctInstructions(stepBody(step)!) : 0), 0);
