@@ -41,7 +41,7 @@ export function randomBits(seed: number, stream: number, step: number, index: nu
   return a;
 }
 
-/** Streams of the runtime itself; the streams of a model's operators count up from 0. */
+/** Streams of the runtime itself; those of a model's operators are hashes of their paths. */
 export const shuffleStream = 0x7fffff01;
 export const splitStream = 0x7fffff02;
 export const benchStream = 0x7fffff03;

@@ -104,7 +104,7 @@ export function arrayColumn(input: InputPlace, values: TensorArray, batched: boo
   const { name, below, dtype } = input;
   const size = elementCount(rowShapeOf(input, batched));
   const rows = values.length / size;
-  if (newTensorArray(dtype, 0).constructor !== values.constructor) {
+  if (!(values instanceof (newTensorArray(dtype, 0).constructor as new (length: number) => TensorArray))) {
     throw new DataError(`\`${name}\` is ${dtype}: pass a ${newTensorArray(dtype, 0).constructor.name}, not a ${values.constructor.name}`);
   }
   if (!Number.isInteger(rows) || rows === 0) {
