@@ -167,7 +167,27 @@ describe('names', () => {
   });
 });
 
-it('refuses what it cannot draw, and says what to do', async () => {
-  await expect(render('digraph { a -> }', 'svg')).rejects.toThrow('too large');
-  await expect(render('digraph { a }', 'png')).rejects.toThrow('save the picture as `svg`');
+describe('an image', () => {
+  it('is a PNG of 144 pixels to the inch, with text, the same each time', async () => {
+    const png = await pngOf('digraph { graph [pad="0"] a [label="", shape=box, fixedsize=true, width=2, height=1] }');
+    expect(png.subarray(0, 8)).toEqual(Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]));
+    expect([png.readUInt32BE(16), png.readUInt32BE(20)]).toEqual([288, 144]);
+    const lettered = await pngOf('digraph { graph [pad="0"] a [label="text", shape=box, fixedsize=true, width=2, height=1, fontname=Helvetica] }');
+    expect(lettered.equals(png)).toBe(false);
+    expect((await pngOf(view(mnist, 'source'))).equals(await pngOf(view(mnist, 'source')))).toBe(true);
+  });
+
+  it('is drawn coarser when it would be very large', async () => {
+    const png = await pngOf('graph { graph [pad="0"] a [shape=box, fixedsize=true, width=200, height=100] }');
+    const [width, height] = [png.readUInt32BE(16), png.readUInt32BE(20)];
+    expect(width / height).toBeCloseTo(2, 2);
+    expect(width * height).toBeLessThan(65e6);
+    expect(width * height).toBeGreaterThan(63e6);
+  });
+
+  it('refuses what it cannot draw, and says what to do', async () => {
+    await expect(render('digraph { a -> }', 'svg')).rejects.toThrow('too large');
+  });
 });
+
+const pngOf = async (dot: string): Promise<Buffer> => Buffer.from(await render(dot, 'png'));

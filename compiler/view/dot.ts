@@ -10,7 +10,7 @@ export function pictureDot(picture: Picture): string {
   const nodes = new Map(picture.nodes.map(node => [node.id, node]));
   const names = new Map(picture.nodes.map((node, i) => [node.id, `n${i}`]));
   const dashes = picture.edges.some(edge => isKept(edge, nodes)) ? ['dashed: kept for the backward pass'] : [];
-  const page = { rankdir: 'TB', nodesep: '0.25', ranksep: '0.3', bgcolor: 'white', margin: '0.2' };
+  const page = { rankdir: 'TB', nodesep: '0.25', ranksep: '0.3', bgcolor: 'white', pad: '0.2' };
   const title = { label: lines([picture.title, ...picture.notes, ...dashes], '\\l'), labelloc: 't', labeljust: 'l', ...font(14) };
   const box = { shape: 'box', style: 'rounded,filled', color: '#7a7a7a', ...font(11), margin: '0.18,0.06', height: '0.3' };
   return [
@@ -70,6 +70,9 @@ const kindStyles = {
 const isKept = (edge: PictureEdge, nodes: ReadonlyMap<string, PictureNode>): boolean =>
   nodes.get(edge.from)!.phase === 'forward' && nodes.get(edge.to)!.phase === 'backward';
 
+/** Whether it stands beside the computation: lines between others are kept straight, which makes a chain of ops a column. */
+const isStored = ({ kind }: PictureNode): boolean => kind === 'parameter' || kind === 'state';
+
 /** A tensor with several users is told once, on a line that stays in its phase if there is one. */
 function edgeLines(
   edges: readonly PictureEdge[], nodes: ReadonlyMap<string, PictureNode>, names: ReadonlyMap<string, string>,
@@ -82,10 +85,12 @@ function edgeLines(
     const { tensor } = edge;
     const told = tensor === null || labelled.get(tensor.key) !== edge ? [] : [tensor.name, tensor.shape, formatBytes(tensor.bytes)];
     const label = told.length === 0 ? {} : { label: lines(told.filter(text => text !== null).map(text => ` ${text}`), '\\l') };
+    const [from, to] = [nodes.get(edge.from)!, nodes.get(edge.to)!];
     const [a, b] = [names.get(edge.from)!, names.get(edge.to)!];
     if (isKept(edge, nodes)) return `  ${a} -> ${b} [${attributes({ ...label, style: 'dashed', color: '#9a9a9a' })}]`;
-    const upwards = nodes.get(edge.from)!.phase === 'backward' && nodes.get(edge.to)!.phase === 'backward';
-    return upwards ? `  ${b} -> ${a} [${attributes({ ...label, dir: 'back' })}]` : `  ${a} -> ${b} [${attributes(label)}]`;
+    const straight = isStored(from) || isStored(to) ? label : { ...label, weight: '2' };
+    const upwards = from.phase === 'backward' && to.phase === 'backward';
+    return upwards ? `  ${b} -> ${a} [${attributes({ ...straight, dir: 'back' })}]` : `  ${a} -> ${b} [${attributes(straight)}]`;
   });
 }
 

@@ -67,7 +67,7 @@ export function memoryDot(title: string, program: Program, entry: ProgramEntry):
   return [
     'graph nabla {',
     `  graph [${attributes({
-      layout: 'neato', overlap: 'true', splines: 'false', bgcolor: 'white', labelloc: 't', labeljust: 'l', margin: '0.2', ...font(14),
+      layout: 'neato', overlap: 'true', splines: 'false', bgcolor: 'white', labelloc: 't', labeljust: 'l', pad: '0.2', ...font(14),
       label: lines([title, ...totals(program, persistent, transient, steps), 'green: forward, red: backward, violet: update, grey: persistent'], '\\l'),
     })}]`,
     `  node [${attributes({ shape: 'box', style: 'filled', color: '#8a8a8a', penwidth: '0.6', fixedsize: 'true', margin: '0' })}]`,

@@ -1,7 +1,9 @@
 /**
  * Pictures of every level that a model goes through, as DOT text: the model as written, its graphs, the kernels of a training
- * step and the places of its tensors in memory.
+ * step and the places of its tensors in memory; and such a text as an image.
  */
+import { createRequire } from 'node:module';
+import { Resvg, renderAsync } from '@resvg/resvg-js';
 import { renderGraphFromSource } from 'graphviz-cli';
 import type { Graph } from '../ir/graph.ts';
 import type { Model } from '../ir/model.ts';
@@ -61,17 +63,27 @@ function entryPicture(model: Model, graph: Graph, what: string): Picture {
   return graphPicture({ title: `${model.name}, ${entry.name} ${what}`, ...entry, placements: graph.placements });
 }
 
-/**
- * A DOT text as an image, drawn by graphviz. There is no renderer of `png` in pure JavaScript among what nabla stands on, so that
- * format is refused with what to do instead.
- */
+/** A DOT text as an image, laid out by graphviz. A PNG is the same on every machine: its font comes with nabla. */
 export async function render(dot: string, format: 'svg' | 'png'): Promise<Uint8Array> {
-  if (format === 'png') throw new Error('nabla draws `svg` and cannot draw `png`: save the picture as `svg` and convert it');
-  const svg = await renderGraphFromSource({ input: dot }, { format }).catch((cause: unknown) => {
+  const svg = await renderGraphFromSource({ input: dot }, { format: 'svg' }).catch((cause: unknown) => {
     throw new Error('the picture is too large to be laid out: draw fewer boxes, with a smaller `--depth`', { cause });
   });
   // Labels of lines begin with a space that keeps them off the line; it would be dropped. Not every machine has Helvetica, but most
   // have a font of the same widths.
-  const spaced = svg.replace('<svg ', '<svg xml:space="preserve" ');
-  return new TextEncoder().encode(spaced.replaceAll('"Helvetica,sans-Serif"', '"Helvetica, Arial, Liberation Sans, sans-serif"'));
+  const spaced = svg.replace('<svg ', '<svg xml:space="preserve" ')
+    .replaceAll('"Helvetica,sans-Serif"', '"Helvetica, Arial, Liberation Sans, sans-serif"');
+  return format === 'svg' ? new TextEncoder().encode(spaced) : renderPng(spaced);
+}
+
+/** Pixels of a PNG per CSS pixel, which makes 144 to the inch, and the most in all: larger pictures are drawn coarser. */
+const pngScale = 1.5;
+const mostPixels = 64e6;
+
+async function renderPng(svg: string): Promise<Uint8Array> {
+  // Arimo has the widths of Helvetica, for which graphviz makes the boxes.
+  const fontFile = createRequire(import.meta.url).resolve('@expo-google-fonts/arimo/400Regular/Arimo_400Regular.ttf');
+  const font = { fontFiles: [fontFile], loadSystemFonts: false, defaultFontFamily: 'Arimo' };
+  const { width, height } = new Resvg(svg, { font });
+  const value = Math.min(pngScale, Math.sqrt(mostPixels / (width * height)));
+  return (await renderAsync(svg, { font, fitTo: { mode: 'zoom', value } })).asPng();
 }
