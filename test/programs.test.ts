@@ -1,7 +1,8 @@
 /**
- * Random models at every level: the graph by the references of its ops is the truth for the simplified graph, for the scheduled
+ * Random and awkward models at every level: the graph by the references of its ops is the truth for the simplified graph, for the scheduled
  * kernels over one arena, and for the emitted program. `SEED=n` tries other models, `RUNS=n` more of them.
  */
+import { readdirSync, readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { compile, type Levels } from '../compiler/index.ts';
@@ -34,6 +35,15 @@ test('emitted programs compute what the graph says', async () => {
     compare(trace(await emittedMachine(levels), levels), trace(graphMachine(levels.simplified!), levels), 2e-5, 'emitted');
   }), { seed: seed + 1, numRuns: runs(16), ...reporting });
 }, 120_000);
+
+const awkward = new URL('models/levels/', import.meta.url);
+test.each(readdirSync(awkward))('%s at every level', async file => {
+  const levels = levelsOf(readFileSync(new URL(file, awkward), 'utf8'));
+  const truth = trace(graphMachine(levels.gradient!), levels);
+  compare(trace(graphMachine(levels.simplified!), levels), truth, 1e-9, 'simplified');
+  compare(trace(programMachine(levels.program!), levels), truth, 1e-9, 'kernels');
+  compare(trace(await emittedMachine(levels), levels), truth, 2e-5, 'emitted');
+}, 60_000);
 
 function levelsOf(text: string): Levels {
   const { levels, diagnostics } = compile({ path: 'random.model', text, library: false }, 'schedule', { verify: true });

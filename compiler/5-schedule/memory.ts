@@ -63,7 +63,7 @@ function inPlace(built: Built, order: readonly Draft[]): Map<Value, { readonly r
   const taken = new Set<Value>();
   order.forEach((draft, call) => {
     for (const output of draft.outputs) {
-      if (built.homes.has(output.root) || output.offset !== 0 || bytes(output.root.type) < alignment) continue;
+      if (output.root.op === null || built.homes.has(output.root) || output.offset !== 0 || bytes(output.root.type) < alignment) continue;
       const candidate = draft.sources.find(source =>
         source.root.op !== null && lastRead.get(source.root) === call && !taken.has(source.root) && !built.homes.has(source.root)
         && !built.required.has(source.root) && !built.parts.has(source.root) && !draft.outputs.some(other => other.root === source.root)
