@@ -10,7 +10,7 @@
  *   linear.bias    f32[1]
  */
 
-import { closeSync, constants, copyFileSync, existsSync, fstatSync, fsyncSync, openSync, readFileSync, readSync, realpathSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { accessSync, closeSync, constants, copyFileSync, existsSync, fstatSync, fsyncSync, openSync, readFileSync, readSync, realpathSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { deflateRawSync, gunzipSync, inflateRawSync } from 'node:zlib';
 
@@ -18,7 +18,6 @@ import { deflateRawSync, gunzipSync, inflateRawSync } from 'node:zlib';
 const memory = new ArrayBuffer(13888);
 const f32 = new Float32Array(memory);
 const i32 = new Int32Array(memory);
-const u8 = new Uint8Array(memory);
 
 // Where each buffer begins, counted in its own elements. Buffers that are never needed at once share places.
 const at_parameters = 0; // parameter
@@ -54,8 +53,6 @@ const at_conv2d_view_5 = 880;
 const at_conv2d_contract_5 = 1088;
 const at_max_5 = 880;
 const at_reshape_2 = 928;
-const at_step = 3440; // scalar
-const at_steps = 3456; // scalar
 
 // ── Kernels ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -118,10 +115,11 @@ function conv2d_forward(image: number, out: number): void {
       const image_row2 = image_row + j * 64;
       const out_row2 = out_row + j * 100;
       for (let k = 0; k < 10; k++) {
-        const image_row3 = image_row2 + k * 8 + -16;
+        const inside = k >= 1 && k < 9;
+        const image_row3 = image_row2 + k * 8 - 16;
         const out_row3 = out_row2 + k * 10;
         for (let l = 0; l < 10; l++) {
-          f32[out_row3 + l] = k - 1 >= 0 && k - 1 < 8 && (l - 1 >= 0 && l - 1 < 8) ? f32[image_row3 + l + 7] : 0;
+          f32[out_row3 + l] = inside && (l >= 1 && l < 9) ? f32[image_row3 + l + 7] : 0;
         }
       }
     }
@@ -420,9 +418,10 @@ function contract_backward(gradient: number, x: number, bias: number, out: numbe
         for (let l = 0; l < 8; l++) {
           let sum = 0;
           for (let m = 0; m < 2; m++) {
+            const inside = k - m >= 0 && k - m < 8 && (k - m) % 2 === 0;
             const gradient_row3 = gradient_row2 + m * 2;
             for (let n = 0; n < 2; n++) {
-              sum += k + m * -1 >= 0 && k + m * -1 < 8 && (k + m * -1) % 2 === 0 && (l + n * -1 >= 0 && l + n * -1 < 8 && (l + n * -1) % 2 === 0) ? f32[gradient_row3 + n + (k + m * -1) / 2 * 16 + (l + n * -1) / 2 * 4] : 0;
+              sum += inside && (l - n >= 0 && l - n < 8 && (l - n) % 2 === 0) ? f32[gradient_row3 + n + (k - m) / 2 * 16 + (l - n) / 2 * 4] : 0;
             }
           }
           f32[out_row3 + l] = 0 < Math.max(f32[x_row3 + l] + bias_value, 0) ? sum : 0;
@@ -605,10 +604,11 @@ function conv2d_forward_3(image: number, out: number): void {
     const image_row = image + i * 64;
     const out_row = out + i * 100;
     for (let j = 0; j < 10; j++) {
-      const image_row2 = image_row + j * 8 + -16;
+      const inside = j >= 1 && j < 9;
+      const image_row2 = image_row + j * 8 - 16;
       const out_row2 = out_row + j * 10;
       for (let k = 0; k < 10; k++) {
-        f32[out_row2 + k] = j - 1 >= 0 && j - 1 < 8 && (k - 1 >= 0 && k - 1 < 8) ? f32[image_row2 + k + 7] : 0;
+        f32[out_row2 + k] = inside && (k >= 1 && k < 9) ? f32[image_row2 + k + 7] : 0;
       }
     }
   }

@@ -8,7 +8,7 @@
  *   linear.weight     f32[4, 6]
  */
 
-import { closeSync, constants, copyFileSync, existsSync, fstatSync, fsyncSync, openSync, readFileSync, readSync, realpathSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { accessSync, closeSync, constants, copyFileSync, existsSync, fstatSync, fsyncSync, openSync, readFileSync, readSync, realpathSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { deflateRawSync, gunzipSync, inflateRawSync } from 'node:zlib';
 
@@ -16,7 +16,6 @@ import { deflateRawSync, gunzipSync, inflateRawSync } from 'node:zlib';
 const memory = new ArrayBuffer(1856);
 const f32 = new Float32Array(memory);
 const i32 = new Int32Array(memory);
-const u8 = new Uint8Array(memory);
 
 // Where each buffer begins, counted in its own elements. Buffers that are never needed at once share places.
 const at_parameters = 0; // parameter
@@ -50,8 +49,6 @@ const at_contract_7 = 288;
 const at_contract_8 = 288;
 const at_linear_contract_5 = 304;
 const at_argmax_2 = 288;
-const at_step = 432; // scalar
-const at_steps = 448; // scalar
 
 // ── Kernels ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 

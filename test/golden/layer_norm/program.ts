@@ -10,7 +10,7 @@
  *   linear.bias        f32[6]
  */
 
-import { closeSync, constants, copyFileSync, existsSync, fstatSync, fsyncSync, openSync, readFileSync, readSync, realpathSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { accessSync, closeSync, constants, copyFileSync, existsSync, fstatSync, fsyncSync, openSync, readFileSync, readSync, realpathSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { deflateRawSync, gunzipSync, inflateRawSync } from 'node:zlib';
 
@@ -18,7 +18,6 @@ import { deflateRawSync, gunzipSync, inflateRawSync } from 'node:zlib';
 const memory = new ArrayBuffer(2048);
 const f32 = new Float32Array(memory);
 const i32 = new Int32Array(memory);
-const u8 = new Uint8Array(memory);
 
 // Where each buffer begins, counted in its own elements. Buffers that are never needed at once share places.
 const at_parameters = 0; // parameter
@@ -52,7 +51,6 @@ const at_layer_norm_mul_2 = 272;
 const at_layer_norm_sqrt_2 = 288;
 const at_layer_norm_add_5 = 256;
 const at_add_6 = 272;
-const at_steps = 496; // scalar
 
 // ── Kernels ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 

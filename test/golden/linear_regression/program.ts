@@ -8,7 +8,7 @@
  *   linear.bias    f32[1]
  */
 
-import { closeSync, constants, copyFileSync, existsSync, fstatSync, fsyncSync, openSync, readFileSync, readSync, realpathSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { accessSync, closeSync, constants, copyFileSync, existsSync, fstatSync, fsyncSync, openSync, readFileSync, readSync, realpathSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { deflateRawSync, gunzipSync, inflateRawSync } from 'node:zlib';
 
@@ -16,7 +16,6 @@ import { deflateRawSync, gunzipSync, inflateRawSync } from 'node:zlib';
 const memory = new ArrayBuffer(832);
 const f32 = new Float32Array(memory);
 const i32 = new Int32Array(memory);
-const u8 = new Uint8Array(memory);
 
 // Where each buffer begins, counted in its own elements. Buffers that are never needed at once share places.
 const at_parameters = 0; // parameter
@@ -34,8 +33,6 @@ const at_mul_2 = 128;
 const at_linear_add = 112;
 const at_contract = 112;
 const at_linear_add_2 = 112;
-const at_step = 176; // scalar
-const at_steps = 192; // scalar
 
 // ── Kernels ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -10,7 +10,7 @@
  *   linear.1.bias    f32[5]
  */
 
-import { closeSync, constants, copyFileSync, existsSync, fstatSync, fsyncSync, openSync, readFileSync, readSync, realpathSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { accessSync, closeSync, constants, copyFileSync, existsSync, fstatSync, fsyncSync, openSync, readFileSync, readSync, realpathSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { deflateRawSync, gunzipSync, inflateRawSync } from 'node:zlib';
 
@@ -113,9 +113,10 @@ function initialise_4(seed: number, out: number): void {
 }
 
 /** source.model:14  optimizer adamw(lr: cosine(peak: 1e-3, warmup: 10), weight_decay: 0.01) */
-function initialise_5(out: number): void {
+function initialise_5(out: number, optimizer_v: number): void {
   for (let i = 0; i < 317; i++) {
     f32[out + i] = 0;
+    f32[optimizer_v + i] = 0;
   }
 }
 
@@ -918,7 +919,7 @@ function initialiseEntry(): void {
   initialise_2(at_seed, at_parameters + 240);
   initialise_3(at_seed, at_parameters + 252);
   initialise_4(at_seed, at_parameters + 312);
-  initialise_5(at_optimizer_m);
+  initialise_5(at_optimizer_m, at_optimizer_v);
 }
 
 function trainEntry(): void {
