@@ -124,7 +124,7 @@ export function splitRecord(text: string, separator: string, place: string, line
     if (text[at] === '"') {
       let cell = '';
       let end = text.indexOf('"', at + 1);
-      while (text[end + 1] === '"') {
+      while (end >= 0 && text[end + 1] === '"') {
         cell += text.slice(at + 1, end + 1);
         at = end + 1;
         end = text.indexOf('"', at + 1);
@@ -148,6 +148,9 @@ export function splitRecord(text: string, separator: string, place: string, line
 export function csvPositions(table: CsvTable, names: readonly string[]): number[] {
   return names.map(name => {
     const byName = table.names === null ? -1 : table.names.indexOf(name);
+    if (byName >= 0 && table.names!.indexOf(name, byName + 1) >= 0) {
+      throw new DataError(`\`${table.place}\` has several columns \`${name}\`: rename all but one in its header`);
+    }
     if (byName >= 0) return byName;
     if (/^\d+$/.test(name) && Number(name) < table.width) return Number(name);
     const known = table.names ?? Array.from({ length: table.width }, (_, i) => String(i));
@@ -178,7 +181,7 @@ export function csvColumn(table: CsvTable, type: RowType, positions: readonly nu
     const cells = table.cells(row);
     for (let i = 0; i < count; i++) {
       const text = cells[positions[i]!]!.trim();
-      const value = numbers === null ? Number(text) : numbers[i]!.get(text) ?? NaN;
+      const value = numbers === null ? decimal(text) : numbers[i]!.get(text) ?? NaN;
       if (text === '' || Number.isNaN(value)) throw badCell(table, row, positions[i]!, text, numbers !== null);
       const problem = valueProblem(value, type);
       if (problem !== null) throw new DataError(`${cellPlace(table, row, positions[i]!)}: ${problem}`);
@@ -197,6 +200,9 @@ export function csvColumn(table: CsvTable, type: RowType, positions: readonly nu
     },
   };
 }
+
+/** A number as people and tables write it; NaN for anything else, hexadecimal and infinite values included. */
+export const decimal = (text: string): number => (/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? Number(text) : NaN);
 
 export const cellPlace = (table: CsvTable, row: number, position: number): string =>
   `\`${table.place}\`, line ${table.line(row)}, column \`${table.names?.[position] ?? position}\``;

@@ -14,8 +14,11 @@ export function suggestion(name: string, candidates: readonly string[], introduc
   }
   if (best !== null) return `, did you mean \`${best}\`?`;
   const more = candidates.length > 20 ? ', …' : '';
-  return `; ${introduction} ${candidates.slice(0, 20).map(candidate => `\`${candidate}\``).join(', ')}${more}`;
+  return `; ${introduction} ${candidates.slice(0, 20).map(candidate => `\`${shortened(candidate)}\``).join(', ')}${more}`;
 }
+
+/** Names come from files, which may be anything. */
+export const shortened = (name: string): string => (name.length > 60 ? `${name.slice(0, 59)}…` : name);
 
 /** Insertions, deletions and replacements between two words (Levenshtein). */
 export function editDistance(a: string, b: string): number {
@@ -31,3 +34,6 @@ export function editDistance(a: string, b: string): number {
 }
 
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+/** A message for a terminal, which takes control characters for orders. */
+export const printable = (message: string): string => message.replace(/[^\P{Cc}\n\t]/gu, '\ufffd');

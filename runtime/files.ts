@@ -1,5 +1,6 @@
 /** Files of the platform: data read from inside one folder only, results written whole or not at all. Uses node: modules. */
-import { closeSync, existsSync, fstatSync, fsyncSync, openSync, readFileSync, readSync, realpathSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { accessSync, closeSync, constants, existsSync, fstatSync, fsyncSync, openSync, readFileSync, readSync } from 'node:fs';
+import { realpathSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import type { ByteSource } from './bytes.ts';
@@ -8,6 +9,9 @@ import { DataError, messageOf } from './data-error.ts';
 
 /** Files up to this size are read whole; larger ones piece by piece. */
 export const wholeFileLimit = 2 ** 30;
+
+/** What is packed is unpacked in memory, up to this size: a few kilobytes can claim to be any number of them. */
+export const unpackLimit = 2 ** 31;
 
 /** The path of a file of the data folder; its `.gz` when only that is there. Nothing outside of the folder is reached. */
 export function dataPath(folder: string, file: string): string {
@@ -57,7 +61,8 @@ export function openBytes(path: string, place: string, limit: number): ByteSourc
 
 export function openFile(path: string, place: string): number {
   try {
-    return openSync(path, 'r');
+    // Does not wait for a writer where the path is a pipe.
+    return openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (error) {
     throw new DataError(`\`${place}\` cannot be opened: ${messageOf(error)}`);
   }
@@ -65,7 +70,7 @@ export function openFile(path: string, place: string): number {
 
 export function unpack(bytes: Uint8Array, place: string): Uint8Array {
   try {
-    return gunzipSync(bytes);
+    return gunzipSync(bytes, { maxOutputLength: unpackLimit });
   } catch (error) {
     throw new DataError(`\`${place}\` cannot be unpacked (${messageOf(error)}): copy or download it again`);
   }
@@ -73,8 +78,8 @@ export function unpack(bytes: Uint8Array, place: string): Uint8Array {
 
 /** Replaces a file by these pieces: under another name first, on the disk before it gets the name, so that a crash leaves the old one. */
 export function writeWhole(path: string, pieces: readonly (Uint8Array | string)[]): void {
-  const folder = dirname(resolve(path));
-  const temporary = join(folder, `.${basename(path)}.${process.pid}.tmp`);
+  const target = writablePath(path);
+  const temporary = join(dirname(target), `.${basename(target)}.${process.pid}.tmp`);
   try {
     const file = openSync(temporary, 'w');
     try {
@@ -83,11 +88,34 @@ export function writeWhole(path: string, pieces: readonly (Uint8Array | string)[
     } finally {
       closeSync(file);
     }
-    renameSync(temporary, path);
+    renameSync(temporary, target);
   } catch (error) {
     rmSync(temporary, { force: true });
     throw new DataError(`\`${path}\` cannot be written: ${messageOf(error)}`);
   }
+}
+
+/** Where a file can be written whole: what a link leads to. Fails for a folder, a device, a file or a folder that may not be written. */
+export function writablePath(path: string): string {
+  try {
+    const target = existsSync(path) ? realpathSync(path) : resolve(path);
+    if (existsSync(target)) {
+      if (!statSync(target).isFile()) throw new DataError('it is a folder or a device, name a file');
+      accessSync(target, constants.W_OK);
+    }
+    if (!statSync(dirname(target)).isDirectory()) throw new DataError(`\`${dirname(target)}\` is not a folder`);
+    accessSync(dirname(target), constants.W_OK);
+    return target;
+  } catch (error) {
+    throw new DataError(`\`${path}\` cannot be written: ${messageOf(error)}`);
+  }
+}
+
+/** Fails for what could not be written at the end of a run, or would be written over by another of these files or the log. */
+export function checkOutputs(paths: readonly string[], log: string | null): void {
+  const targets = [...paths.map(writablePath), ...(log === null ? [] : [resolve(log)])];
+  const twice = targets.findIndex((target, i) => targets.indexOf(target) !== i);
+  if (twice >= 0) throw new DataError(`\`${targets[twice]}\` would be written by this run for two purposes: name another file for one of them`);
 }
 
 export function writeAll(file: number, bytes: Uint8Array): void {

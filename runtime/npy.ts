@@ -21,7 +21,8 @@ export function readNpy(bytes: ByteSource): StoredTensor {
   const version = start[6]!;
   if (version < 1 || version > 3) throw new DataError(`\`${place}\` is of npy version ${version}: save it as version 1, 2 or 3`);
   const headerAt = version === 1 ? 10 : 12;
-  const length = dataViewOf(readBytes(bytes, 8, 4)).getUint32(0, true) & (version === 1 ? 0xffff : -1);
+  const lengthAt = dataViewOf(readBytes(bytes, 8, headerAt - 8));
+  const length = version === 1 ? lengthAt.getUint16(0, true) : lengthAt.getUint32(0, true);
   const header = new TextDecoder().decode(readBytes(bytes, headerAt, length));
   const descr = /'descr':\s*'([^']*)'/.exec(header)?.[1];
   const shape = /'shape':\s*\(([\d,\sL]*)\)/.exec(header)?.[1];

@@ -4,7 +4,7 @@ import type { ByteSource } from './bytes.ts';
 import type { Classes, CsvTable } from './csv.ts';
 import { csvClasses, csvColumn, csvPositions, readCsv } from './csv.ts';
 import { DataError, suggestion } from './data-error.ts';
-import { dataPath, openBytes, wholeFileLimit } from './files.ts';
+import { dataPath, openBytes, unpackLimit, wholeFileLimit } from './files.ts';
 import { readIdx } from './idx.ts';
 import { readNpy } from './npy.ts';
 import type { CompiledProgram, DataField, DataSettings, DataSource } from './program.ts';
@@ -69,7 +69,7 @@ export function fieldTensor(format: Exclude<DataSource['format'], 'csv'>, bytes:
 export function npzTensor(bytes: ByteSource, name: string): StoredTensor {
   const members = zipMembers(bytes);
   const member = members.find(other => other.name === `${name}.npy`);
-  if (member !== undefined) return readNpy(zipMemberBytes(bytes, member, inflateRawSync));
+  if (member !== undefined) return readNpy(zipMemberBytes(bytes, member, packed => inflateRawSync(packed, { maxOutputLength: unpackLimit })));
   const names = members.map(other => other.name.replace(/\.npy$/, ''));
   throw new DataError(`\`${bytes.place}\` has no array \`${name}\`${suggestion(name, names, 'it has')}`);
 }

@@ -5,7 +5,7 @@ export type TensorArray = Float32Array | Int32Array | Uint8Array;
 
 export const elementCount = (shape: readonly number[]): number => shape.reduce((product, extent) => product * extent, 1);
 
-export const showShape = (shape: readonly number[]): string => `[${shape.join(', ')}]`;
+export const showShape = (shape: readonly number[]): string => `[${shape.slice(0, 16).join(', ')}${shape.length > 16 ? ', …' : ''}]`;
 
 export const sameShape = (a: readonly number[], b: readonly number[]): boolean =>
   a.length === b.length && a.every((extent, i) => extent === b[i]);

@@ -25,6 +25,7 @@ export function zipMembers(bytes: ByteSource): ZipMember[] {
     if (at + 46 > size || view.getUint32(at, true) !== 0x02014b50) throw notAZip(bytes);
     const nameLength = view.getUint16(at + 28, true);
     const extraLength = view.getUint16(at + 30, true);
+    if (at + 46 + nameLength + extraLength > size) throw notAZip(bytes);
     const sizes = [view.getUint32(at + 24, true), view.getUint32(at + 20, true), view.getUint32(at + 42, true)];
     readWideSizes(view, at + 46 + nameLength, extraLength, sizes);
     members.push({
@@ -61,7 +62,7 @@ export function readWideSizes(view: DataView, start: number, length: number, siz
   for (let at = start; at + 4 <= start + length; at += 4 + view.getUint16(at + 2, true)) {
     if (view.getUint16(at, true) !== 1) continue;
     for (let i = 0, from = at + 4; i < sizes.length; i++) {
-      if (sizes[i] !== 0xffffffff) continue;
+      if (sizes[i] !== 0xffffffff || from + 8 > start + length) continue;
       sizes[i] = Number(view.getBigUint64(from, true));
       from += 8;
     }

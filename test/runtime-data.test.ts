@@ -1,4 +1,5 @@
 /** Readers of data files: what they read, streamed or whole, and what they say about files that do not fit. */
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -164,6 +165,10 @@ test('split and hold_out part the rows', () => {
   expect(() => open(sources, undefined, folder, { holdOut: 10 })).toThrow('`hold_out` (10) leaves no rows for training');
 });
 
+/** Its only name is longer than the directory that holds it. */
+const brokenZip = Buffer.concat(zipPieces([{ name: 'y.npy', contents: npyBytes(Int32Array.of(1), 'i32', [1]) }], contents => contents));
+brokenZip.writeUInt16LE(0xffff, brokenZip.readUInt32LE(brokenZip.length - 6) + 28);
+
 const wrong: readonly [string, string | Uint8Array, DataSource, string][] = [
   ['magic', 'PNG?', source('idx', [field('y', 'i32', [], 'file')]), '`file` is not an idx file: it starts with 50 4e 47 3f'],
   ['empty', '', source('idx', [field('y', 'i32', [], 'file')]), '`file` is empty'],
@@ -179,6 +184,9 @@ const wrong: readonly [string, string | Uint8Array, DataSource, string][] = [
   ['not npy', 'hello, world', source('npy', [field('y', 'i32', [], 'file')]), '`file` is not an npy file'],
   ['Fortran order', Buffer.from(Buffer.from(npyBytes(new Float32Array(4), 'f32', [2, 2])).toString('latin1').replace('False', 'True '), 'latin1'),
     source('npy', [field('x', 'f32', [2], 'file')]), '`file` is in Fortran order'],
+  ['long npy header', Uint8Array.of(0x93, 78, 85, 77, 80, 89, 2, 0, 255, 255, 255, 255), source('npy', [field('x', 'f32', [2], 'file')]),
+    '`file` is truncated: expected at least 4294967307 bytes, found 12'],
+  ['broken zip directory', brokenZip, source('npz', [field('y', 'i32', [], 'file', { columns: ['y'] })]), '`file` is not an npz file'],
   ['not npz', 'hello, world, this is no archive', source('npz', [field('y', 'i32', [], 'file', { columns: ['y'] })]), '`file` is not an npz file'],
   ['no such array', Buffer.concat(zipPieces([{ name: 'labels.npy', contents: npyBytes(Int32Array.of(1), 'i32', [1]) }], contents => contents)),
     source('npz', [field('y', 'i32', [], 'file', { columns: ['label'] })]), '`file` has no array `label`, did you mean `labels`?'],
@@ -193,6 +201,9 @@ const wrong: readonly [string, string | Uint8Array, DataSource, string][] = [
   ['unknown column', 'width,b\n1,2\n', source('csv', [field('y', 'f32', [], 'file', { columns: ['widht'] })]),
     '`file` has no column `widht`, did you mean `width`?'],
   ['open quote', 'a\n"1\n', source('csv', [field('y', 'f32', [], 'file', { columns: ['a'] })]), '`file`, line 2: a quote is opened and never closed'],
+  ['stray quotes', '"a",x"y,"b\n1,2,3\n', source('csv', [field('y', 'f32', [], 'file', { columns: ['a'] })]), '`file`, line 1: a quote is opened and never closed'],
+  ['infinity', 'a\n1\nInfinity\n', source('csv', [field('y', 'f32', [], 'file', { columns: ['a'] })]), '`file`, line 3, column `a`: expected a number, found `Infinity`'],
+  ['columns of one name', 'a,b,a\n1,2,3\n', source('csv', [field('y', 'f32', [], 'file', { columns: ['a'] })]), '`file` has several columns `a`'],
   ['header only', 'a\n', source('csv', [field('y', 'f32', [], 'file', { columns: ['a'] })]), '`file` is empty: it has a header, but no rows'],
   ['other rows', idxFile(8, [3], new Uint8Array(3)), source('idx', [field('y', 'i32', [], 'file'), field('z', 'i32', [], 'second')]),
     '`y` has 3 rows (`file`), but `z` has 2 (`second`)'],
@@ -210,4 +221,9 @@ test.each(wrong)('wrong data: %s', (_, contents, from, message) => {
   write('outside', idxFile(8, [2], new Uint8Array(2)));
   symlinkSync(join(folder, 'outside'), join(inside, 'link'));
   expect(() => open([from], undefined, inside)).toThrow(message);
+});
+
+test('a pipe in the place of a file is not waited for', () => {
+  execFileSync('mkfifo', [join(folder, 'file')]);
+  expect(() => open([source('idx', [field('y', 'i32', [], 'file')])])).toThrow('`file` is not a file');
 });
