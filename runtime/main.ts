@@ -7,7 +7,7 @@ import { deflateRawSync } from 'node:zlib';
 import type { Arguments } from './arguments.ts';
 import { helpText, parseArguments, wholeNumber } from './arguments.ts';
 import { benchProgram } from './bench.ts';
-import { DataError, messageOf, suggestion } from './data-error.ts';
+import { DataError, messageOf, printable, suggestion } from './data-error.ts';
 import { evaluateProgram } from './evaluate.ts';
 import { openBytes, wholeFileLimit, writeWhole } from './files.ts';
 import { npyBytes, readNpy } from './npy.ts';
@@ -37,7 +37,7 @@ export async function main(program: CompiledProgram, argv: readonly string[]): P
     else if (given.command === 'predict') runPredict(program, given);
     else process.stdout.write(`${JSON.stringify(benchProgram(program, { steps: wholeNumber(given, 'steps', 1) ?? 100 }))}\n`);
   } catch (error) {
-    process.stderr.write(`${process.stderr.isTTY ? '\r\x1b[2K' : ''}error: ${messageOf(error)}\n`);
+    process.stderr.write(`${process.stderr.isTTY ? '\r\x1b[2K' : ''}error: ${printable(messageOf(error))}\n`);
     process.exitCode = 1;
   }
 }
@@ -112,6 +112,9 @@ export function runPredict(program: CompiledProgram, given: Arguments): void {
     const input = program.inputs.find(other => other.name === name);
     if (input === undefined) {
       throw new DataError(`\`--input ${text}\` names no input of the model${suggestion(name, names, 'give `--input NAME=FILE` for')}`);
+    }
+    if (given.values.get('input')!.some(other => other !== text && other.startsWith(`${name}=`))) {
+      throw new DataError(`\`--input\` is given twice for \`${name}\`: give it once`);
     }
     const type = { input: name, dtype: input.dtype, shape: rowShapeOf(input, program.batched), below: input.below };
     return tensorColumn(readNpy(openBytes(file, file, wholeFileLimit)), type, !program.batched);

@@ -5,6 +5,8 @@ import { writeAll, writeWhole } from './files.ts';
 
 export interface StepLog {
   readonly write: (line: string) => void;
+  /** Puts all lines into the file, so that a checkpoint is never ahead of its log. */
+  readonly flush: () => void;
   readonly close: () => void;
 }
 
@@ -19,7 +21,11 @@ export function openStepLog(path: string, resumed: number): StepLog {
   let waiting = '';
   let written = performance.now();
   const flush = (): void => {
-    writeAll(file, Buffer.from(waiting));
+    try {
+      writeAll(file, Buffer.from(waiting));
+    } catch (error) {
+      throw new DataError(`the log \`${path}\` cannot be written: ${messageOf(error)}`);
+    }
     waiting = '';
     written = performance.now();
   };
@@ -28,6 +34,7 @@ export function openStepLog(path: string, resumed: number): StepLog {
       waiting += line;
       if (waiting.length > 65536 || performance.now() - written > 1000) flush();
     },
+    flush,
     close: () => {
       flush();
       closeSync(file);

@@ -3,11 +3,11 @@
  * runs end in the same bytes as uninterrupted ones. Allocates nothing per step. Uses node: modules.
  */
 import type { Progress } from './checkpoint.ts';
-import { loadCheckpoint, saveCheckpoint } from './checkpoint.ts';
+import { checkpointPath, loadCheckpoint, saveCheckpoint } from './checkpoint.ts';
 import { DataError } from './data-error.ts';
 import type { Results } from './evaluate.ts';
 import { evaluator } from './evaluate.ts';
-import { writeWhole } from './files.ts';
+import { checkOutputs, writeWhole } from './files.ts';
 import { newHistory, recordLoss } from './history.ts';
 import { lossCurve } from './loss-curve.ts';
 import { openData } from './open-data.ts';
@@ -76,6 +76,8 @@ export async function trainProgram(program: CompiledProgram, options: TrainOptio
   const progress = startProgress(program, plan, options);
   const step = stepper(program, train, data, progress);
   const evaluate = data.test === null || program.evaluate === null ? null : evaluator(program, data.test);
+  const save = options.save ?? `${program.name}.safetensors`;
+  checkOutputs([save, curvePath(program), checkpointPath(program), ...(options.saveGradients === undefined ? [] : [options.saveGradients])], options.log ?? null);
   const { evaluateEvery, checkpointEvery, checkpointKeep, earlyStop } = program.settings;
   if (earlyStop !== null && evaluate === null) {
     throw new DataError('`early_stop` needs test rows: add a `test` source, `split` or `hold_out` to the `data` block');
@@ -115,6 +117,7 @@ export async function trainProgram(program: CompiledProgram, options: TrainOptio
       }
       if (progress.step % checkpointAt === 0) {
         checkFinite(program, progress);
+        log?.flush();
         saveCheckpoint(program, progress, checkpointKeep);
       }
       // Signals and timers only get their turn between two steps, when the loop lets go.
@@ -130,7 +133,7 @@ export async function trainProgram(program: CompiledProgram, options: TrainOptio
   if (options.saveGradients !== undefined) writeSafetensors(options.saveGradients, tensorsAt(program.memory, program.gradients), {});
   checkFinite(program, progress);
   if (outcome === 'interrupted') saveCheckpoint(program, progress, checkpointKeep);
-  const files = outcome === 'interrupted' ? [] : saveResults(program, plan, progress, options.save ?? `${program.name}.safetensors`);
+  const files = outcome === 'interrupted' ? [] : saveResults(program, plan, progress, save);
   const test = progress.history.evaluations.at(-1)?.results ?? null;
   return { outcome, step: progress.step, loss: progress.smoothed ?? NaN, test, files };
 }
@@ -163,6 +166,12 @@ export function startProgress(program: CompiledProgram, plan: TrainPlan, options
       throw new DataError(`the checkpoint was trained with \`--seed ${progress.seed}\`: resume without \`--seed\``);
     }
     if (options.steps !== undefined) progress.steps = options.steps;
+    if (progress.step > progress.steps) {
+      throw new DataError(`the checkpoint is at step ${progress.step} already: resume with \`--steps\` above that, or without it`);
+    }
+    if (progress.step === progress.steps && options.saveGradients !== undefined) {
+      throw new DataError(`the checkpoint is at step ${progress.step}, the last: there are no gradients to save without a further step`);
+    }
     setScalars(program, progress.seed, progress.step, progress.steps);
     return progress;
   }
@@ -205,9 +214,11 @@ export function takeEvaluation(progress: Progress, results: Results): boolean {
   return better;
 }
 
+export const curvePath = (program: CompiledProgram): string => `${program.name}.svg`;
+
 export function saveResults(program: CompiledProgram, plan: TrainPlan, progress: Progress, path: string): string[] {
   saveWeights(program, path);
-  const curve = `${program.name}.svg`;
+  const curve = curvePath(program);
   writeWhole(curve, [lossCurve(plan.name, progress.history)]);
   return [path, curve];
 }

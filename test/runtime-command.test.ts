@@ -44,6 +44,12 @@ test.each([
   [['--data', '.', '--resume'], 'error: there is no checkpoint `Linear.checkpoint.safetensors` here to resume from: start without `--resume`\n'],
   [['--data', '.', '--init', 'none'], /^error: `none` cannot be opened: ENOENT.*\n$/],
   [['--data', '.', '--log', 'none/log'], /^error: the log `none\/log` cannot be opened: ENOENT.*\n$/],
+  [['--data', '.', '--save', '.'], 'error: `.` cannot be written: it is a folder or a device, name a file\n'],
+  [['--data', '.', '--save', '/dev/null'], 'error: `/dev/null` cannot be written: it is a folder or a device, name a file\n'],
+  [['--data', '.', '--save', 'none/w'], /^error: `none\/w` cannot be written: ENOENT.*\n$/],
+  [['--data', '.', '--save', 'one', '--log', './one'], /^error: `.*\/one` would be written by this run for two purposes: name another file for one of them\n$/],
+  [['--data', '.', '--save', 'a\u001b[2J/w'], /^error: `a\ufffd\[2J\/w` cannot be written/],
+  [['predict', '--input', 'x=x.npy', '--input', 'x=y.npy'], 'error: `--input` is given twice for `x`: give it once\n'],
   [['predict'], 'error: no rows for `x`: give `--input x=FILE.npy`\n'],
 ] as const)('%j is an error of one line', (args, message) => {
   const { code, error } = run(args);

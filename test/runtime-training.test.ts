@@ -108,3 +108,16 @@ test('a loss that is not a number stops the run and saves nothing', async () => 
   expect(existsSync('Linear.safetensors')).toBe(false);
   await expect(trainProgram(linearProgram(), { data: rows(10), resume: true })).resolves.toMatchObject({ step: 40, outcome: 'finished' });
 });
+
+test('a checkpoint is never ahead of its log, and only further steps are resumed', async () => {
+  const data = rows(10);
+  const settings = { checkpointEvery: { count: 10, unit: 'steps' } } as const;
+  let lines = 0;
+  const step = (_: unknown, { step: at }: { readonly step: number }): void => {
+    if (at === 21) lines = readFileSync('log', 'utf8').trim().split('\n').length;
+  };
+  await trainProgram(linearProgram(settings), { data, log: 'log', reporter: { start: () => undefined, step, evaluation: () => undefined, note: () => undefined } });
+  expect(lines).toBe(20);
+  await expect(trainProgram(linearProgram(settings), { data, resume: true, steps: 5 })).rejects.toThrow('the checkpoint is at step 40 already');
+  await expect(trainProgram(linearProgram(settings), { data, resume: true, saveGradients: 'g' })).rejects.toThrow('there are no gradients to save');
+});
