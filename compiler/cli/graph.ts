@@ -7,7 +7,7 @@ import { writeOutput } from './write-output.ts';
 export interface GraphFlags extends CompileFlags {
   readonly stage: Stage;
   readonly depth?: string;
-  readonly format: 'dot' | 'svg';
+  readonly format: 'dot' | 'svg' | 'png';
   readonly output?: string;
 }
 

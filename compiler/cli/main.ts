@@ -74,7 +74,7 @@ function declareCommands(finish: (code: number) => void): Command {
     .addOption(new Option('--stage <stage>', 'what is drawn')
       .choices(['source', 'forward', 'gradient', 'simplified', 'kernels', 'memory']).default('forward'))
     .option('--depth <n>', 'how many levels of layers are drawn open', wholeNumber(0))
-    .addOption(new Option('--format <format>', 'of the picture').choices(['dot', 'svg']).default('dot'))
+    .addOption(new Option('--format <format>', 'of the picture').choices(['dot', 'svg', 'png']).default('dot'))
     .option('-o, --output <file>', 'where it goes; default: dot to the standard output, else FILE-STAGE.FORMAT; - for the standard output')
     .action(async (file, flags) => finish(await (await import('./graph.ts')).runGraph(file, flags)));
   compiling(declare('dump <file>', 'print a stage of the compilation as text'))
