@@ -147,17 +147,27 @@ function hostDraft(lowering: Lowering, scalars: readonly Value[]): Draft {
   return { space: [], sources, outputs, steps, values: scalars, host: true };
 }
 
-/** An update in place whose leaf is still read, in its old state, by something that needs the new one, or elsewhere in the same kernel. */
+/**
+ * An update in place whose leaf is still read, in its old state, by something that must come after the update, or elsewhere in the
+ * same kernel. Copies come last of all: nothing has to wait for them.
+ */
 function firstConflict(lowering: Lowering, built: Built, copied: ReadonlySet<Update>): Update | null {
   const readers = new Map<Value, Draft[]>();
-  for (const each of built.drafts) for (const source of each.sources) readers.set(source.root, [...(readers.get(source.root) ?? []), each]);
+  const overwriters = new Map<Value, Draft[]>();
+  for (const each of built.drafts) {
+    for (const { root } of each.sources) readers.set(root, [...(readers.get(root) ?? []), each]);
+    for (const { root } of each.outputs) {
+      const home = built.homes.get(root);
+      const leaf = home && leafOf(home, built.homes);
+      if (leaf) overwriters.set(leaf, [...(overwriters.get(leaf) ?? []), each]);
+    }
+  }
   for (const update of lowering.entry.updates) {
     if (copied.has(update)) continue;
-    const written = [...built.homes].filter(([, home]) => leafOf(home, built.homes) === update.leaf).map(([value]) => value);
-    const after = downstream(new Set(written), built, readers);
+    const writers = overwriters.get(update.leaf) ?? [];
+    const after = following(writers, built, readers, overwriters);
     for (const reader of readers.get(update.leaf) ?? []) {
-      const writes = reader.outputs.some(output => written.includes(output.root));
-      if (writes ? !readsInPlace(reader, update.leaf) : after.has(reader)) return update;
+      if (writers.includes(reader) ? !readsInPlace(reader, update.leaf) : after.has(reader)) return update;
     }
   }
   return null;
@@ -168,23 +178,30 @@ function leafOf(home: Home, homes: ReadonlyMap<Value, Home>): Value {
   return next ? leafOf(next, homes) : home.root;
 }
 
-function downstream(from: ReadonlySet<Value>, built: Built, readers: ReadonlyMap<Value, readonly Draft[]>): Set<Draft> {
+/** Kernels that must come after the given ones: they read what those write, or overwrite a leaf that those read. */
+function following(
+  from: readonly Draft[], built: Built, readers: ReadonlyMap<Value, readonly Draft[]>, overwriters: ReadonlyMap<Value, readonly Draft[]>,
+): Set<Draft> {
   const result = new Set<Draft>();
   const pending = [...from];
-  const seen = new Set<Value>(pending);
-  const visit = (value: Value): void => {
-    if (!seen.has(value)) {
-      seen.add(value);
-      pending.push(value);
+  const seen = new Set<Value>();
+  const reach = (drafts: readonly Draft[]): void => {
+    for (const draft of drafts) {
+      if (result.has(draft)) continue;
+      result.add(draft);
+      pending.push(draft);
     }
   };
+  const written = (value: Value): void => {
+    if (seen.has(value)) return;
+    seen.add(value);
+    reach(readers.get(value) ?? []);
+    for (const [whole, pieces] of built.parts) if (pieces.includes(value)) written(whole);
+  };
   while (pending.length > 0) {
-    const value = pending.pop()!;
-    for (const [whole, pieces] of built.parts) if (pieces.includes(value)) visit(whole);
-    for (const reader of readers.get(value) ?? []) {
-      result.add(reader);
-      for (const output of reader.outputs) visit(output.root);
-    }
+    const draft = pending.pop()!;
+    for (const { root } of draft.outputs) written(root);
+    for (const { root } of draft.sources) reach((overwriters.get(root) ?? []).filter(other => other !== draft));
   }
   return result;
 }

@@ -3,10 +3,11 @@
  * computed over and again if it were not stored. The rest is computed where it is used.
  */
 import { plainAxis } from '../ir/affine.ts';
-import { entryRoots, topological, type Entry, type Placement, type Value } from '../ir/graph.ts';
+import { entryRoots, topological, type Entry, type Placement, type Update, type Value } from '../ir/graph.ts';
 import { parts, type Instruction, type Nest, type Scalar } from '../ir/nest.ts';
 import { elements, size } from '../ir/type.ts';
 import { isPrimitive } from '../ops/define.ts';
+import { reshape } from '../ops/reshape.ts';
 import { placeOf } from './expand.ts';
 
 export interface Lowering {
@@ -28,7 +29,8 @@ const longestChain = 64;
 const cheap = 4;
 const fewUses = 4;
 
-export function lower(entry: Entry, placements: readonly Placement[]): Lowering {
+export function lower(original: Entry, placements: readonly Placement[]): Lowering {
+  const entry = { ...original, updates: original.updates.map(ownValue) };
   const roots = entryRoots(entry);
   const values = topological(roots);
   const nests = new Map<Value, Nest>();
@@ -48,10 +50,19 @@ export function lower(entry: Entry, placements: readonly Placement[]): Lowering 
     if (nest(value).combine !== null || nest(value).scatter || partition(nest(value)) !== null) lowering.stored.add(value);
   }
   for (const root of roots) if (root.op !== null && placeOf(root, lowering) === null) lowering.stored.add(root);
+  for (const { value } of entry.updates) {
+    const place = placeOf(value, lowering);
+    // A part of something, or a view of a leaf, is not computed where it belongs by computing that.
+    if (place !== null && !host.has(value) && (place.root.op === null || elements(place.root.type) !== elements(value.type))) lowering.stored.add(value);
+  }
   for (const value of values) if (host.has(value) && (roots.includes(value) || values.some(user => !host.has(user) && user.operands.includes(value)))) lowering.stored.add(value);
   storeWhatIsExpensive(lowering);
   return lowering;
 }
+
+/** What a leaf becomes is a value with memory of its own, even where it is another leaf as it is: two states may change places. */
+const ownValue = (update: Update): Update =>
+  (update.value.op === null ? { ...update, value: reshape(update.value, { dims: update.value.type.dims }) } : update);
 
 function hostValues(values: readonly Value[], nest: (value: Value) => Nest): Set<Value> {
   const host = new Set<Value>();
