@@ -1,20 +1,13 @@
 /** Opens the files of a program's `data` block: rows for training and for tests, matched to the inputs. Uses node: modules. */
-import { inflateRawSync } from 'node:zlib';
 import type { ByteSource } from './bytes.ts';
-import type { Classes, CsvTable } from './csv.ts';
-import { csvClasses, csvColumn, csvPositions, readCsv } from './csv.ts';
-import { DataError, suggestion } from './data-error.ts';
-import { dataPath, openBytes, unpackLimit, wholeFileLimit } from './files.ts';
-import { readIdx } from './idx.ts';
-import { readNpy } from './npy.ts';
-import type { CompiledProgram, DataField, DataSettings, DataSource } from './program.ts';
+import type { Classes } from './csv.ts';
+import { DataError } from './data-error.ts';
+import { dataPath, openBytes, wholeFileLimit } from './files.ts';
+import type { CompiledProgram, DataSettings, DataSource } from './program.ts';
 import { permute, splitStream } from './random.ts';
-import { readSafetensors, safetensorOf } from './safetensors.ts';
 import type { ProgramData, RowSet } from './row-set.ts';
 import { checkColumns, rowSetOf } from './row-set.ts';
-import type { Column, StoredTensor } from './stored-tensor.ts';
-import { tensorColumn } from './stored-tensor.ts';
-import { zipMemberBytes, zipMembers } from './zip.ts';
+import type { Column } from './stored-tensor.ts';
 
 /** The data in `folder`; nothing when the model has no `data` block. Files larger than `limit` are not read whole, but row by row. */
 export function openData(program: CompiledProgram, folder: string, limit: number = wholeFileLimit): ProgramData {
@@ -24,7 +17,7 @@ export function openData(program: CompiledProgram, folder: string, limit: number
   const open = (name: string): RowSet | null => {
     const source = data.sources.find(other => other.name === name);
     if (source === undefined) return null;
-    const columns = openSource(source, folder, limit, !program.batched, classes);
+    const columns = openSource(program, source, folder, limit, classes);
     checkColumns(columns, program.inputs, program.batched);
     return rowSetOf(columns);
   };
@@ -34,44 +27,15 @@ export function openData(program: CompiledProgram, folder: string, limit: number
   return train === null || test !== null ? { train, test } : splitRows(train, data, program.settings.seed);
 }
 
-/** One file for each field; fields of one file share it. */
-export function openSource(source: DataSource, folder: string, limit: number, whole: boolean, classes: Map<string, Classes>): Column[] {
+/** Fields of one file share its bytes. */
+export function openSource(program: CompiledProgram, source: DataSource, folder: string, limit: number, classes: Map<string, Classes>): Column[] {
   const files = new Map<string, ByteSource>();
-  const tables = new Map<string, CsvTable>();
-  return source.fields.map(field => {
-    const bytes = files.get(field.file) ?? openBytes(dataPath(folder, field.file), field.file, limit);
-    files.set(field.file, bytes);
-    if (source.format !== 'csv') return tensorColumn(fieldTensor(source.format, bytes, field), field, whole);
-    const table = tables.get(field.file) ?? readCsv(bytes, source.separator, source.header);
-    tables.set(field.file, table);
-    const positions = csvPositions(table, field.columns);
-    if (field.categorical && !classes.has(field.input)) classes.set(field.input, csvClasses(table, positions));
-    return csvColumn(table, field, positions, field.categorical ? classes.get(field.input)! : null);
-  });
-}
-
-export function fieldTensor(format: Exclude<DataSource['format'], 'csv'>, bytes: ByteSource, field: DataField): StoredTensor {
-  switch (format) {
-    case 'idx':
-      return readIdx(bytes);
-    case 'npy':
-      return readNpy(bytes);
-    case 'npz':
-      return npzTensor(bytes, field.columns[0] ?? field.input);
-    case 'safetensors':
-      return safetensorOf(readSafetensors(bytes), bytes.place, field.columns[0] ?? field.input);
-    default:
-      return format satisfies never;
-  }
-}
-
-/** The array that `numpy.savez` stored under that name. */
-export function npzTensor(bytes: ByteSource, name: string): StoredTensor {
-  const members = zipMembers(bytes);
-  const member = members.find(other => other.name === `${name}.npy`);
-  if (member !== undefined) return readNpy(zipMemberBytes(bytes, member, packed => inflateRawSync(packed, { maxOutputLength: unpackLimit })));
-  const names = members.map(other => other.name.replace(/\.npy$/, ''));
-  throw new DataError(`\`${bytes.place}\` has no array \`${name}\`${suggestion(name, names, 'it has')}`);
+  const open = (file: string): ByteSource => {
+    const bytes = files.get(file) ?? openBytes(dataPath(folder, file), file, limit);
+    files.set(file, bytes);
+    return bytes;
+  };
+  return program.readers[source.format]!(source, open, !program.batched, classes);
 }
 
 /**

@@ -2,6 +2,7 @@
  * What a compiled program is to the runtime: one memory with named places in it, functions that run over that memory, and the
  * settings of the model's file. Everything else here works on any such program.
  */
+import type { SourceReader } from './source-readers.ts';
 
 export type DType = 'f32' | 'f16' | 'bf16' | 'i32' | 'u8' | 'bool';
 
@@ -56,6 +57,8 @@ export interface CompiledProgram {
   readonly predictRow: Entry | null;
   readonly settings: TrainSettings;
   readonly data: DataSettings | null;
+  /** For every format that a source of the data has. */
+  readonly readers: Readonly<Partial<Record<DataSource['format'], SourceReader>>>;
   readonly flopsPerStep: number;
 }
 

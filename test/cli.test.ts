@@ -197,3 +197,30 @@ test('a Node that cannot run TypeScript is told which can', () => {
   const { status, stderr } = spawnSync(process.execPath, ['--no-experimental-strip-types', entry, '--version'], { encoding: 'utf8' });
   expect([status, stderr]).toEqual([1, `error: nabla needs Node 22.18 or later to run, and this is Node ${process.versions.node}: install a later one\n`]);
 });
+
+test('build: a program carries the readers of its data and no others', async () => {
+  const text = (await nabla('build', 'flowers.model', '-o', '-')).out;
+  expect(['csvColumns', 'readNpy', 'readIdx', 'idxColumns', 'npzColumns', 'zipMembers'].filter(name => text.includes(`function ${name}(`)))
+    .toEqual(['csvColumns', 'readNpy']);
+  expect(text).toContain('  readers: { csv: csvColumns },\n');
+});
+
+test('build --debug-nan: a value that a kernel computes among others is told by its own line', async () => {
+  write('nan.model', `model Growing {
+  input x: f32[B, 4]
+  hidden = linear(8)(x)
+  grown  = exp(hidden * hidden + 100)
+  loss   = mean(grown @ grown.T)
+}
+data {
+  train = csv("flowers.csv", x: ["0", "1", "2", "3"])
+}
+train {
+  batch     10
+  steps     3
+  optimizer sgd(lr: 0.1)
+}
+`);
+  const { code, error } = start('train', 'nan.model', '--debug-nan');
+  expect([code, error]).toEqual([1, expect.stringMatching(/^error: Infinity first appears in `\w+`, element \d+ of 80, which computes nan.model:4\b/)]);
+});

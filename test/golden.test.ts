@@ -28,7 +28,7 @@ const files: Readonly<Record<string, (levels: Levels) => string>> = {
   'gradient.txt': stages.gradient.print,
   'simplified.txt': stages.simplified.print,
   'kernels.txt': levels => `${stages.program.print(levels)}\n${stages.kernels.print(levels)}`,
-  // The runtime that follows is the same for every model.
+  // The runtime that follows is tested by itself.
   'program.ts': levels => emitted(levels).split(/^\/\/ ── The runtime.*$/m)[0]!,
   'forward.dot': levels => view(levels, 'forward'),
 };

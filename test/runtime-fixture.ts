@@ -1,6 +1,7 @@
 /** A small compiled program written by hand for tests of the runtime: linear regression by gradient descent with momentum. */
 import type { CompiledProgram, DataSettings, Entry, TensorPlace, TrainSettings } from '../runtime/program.ts';
 import { random } from '../runtime/random.ts';
+import { csvColumns, idxColumns, npyColumns, npzColumns, safetensorsColumns } from '../runtime/source-readers.ts';
 import { viewOf } from '../runtime/tensor.ts';
 
 export const defaultSettings: TrainSettings = {
@@ -15,6 +16,8 @@ export const npyData: DataSettings = {
   sources: [{ name: 'train', format: 'npy', fields: [npyField('x', [3]), npyField('y', [])], separator: ',', header: true }],
   shuffle: true, split: null, holdOut: 5,
 };
+
+const readers = { csv: csvColumns, idx: idxColumns, npy: npyColumns, npz: npzColumns, safetensors: safetensorsColumns };
 
 /** loss = mean (x · w + b - y)², metric error = mean |x · w + b - y|; batch 4. From step `poison` on the loss is NaN. */
 export function linearProgram(
@@ -87,7 +90,7 @@ export function linearProgram(
     evaluateRow: entry(() => forward(1), ['x', 'y'], [loss, error], 1),
     predict: entry(() => predictInto(outputs), ['x'], [outputs], batch),
     predictRow: entry(() => predictInto(rowOutput), ['x'], [rowOutput], 1),
-    settings: { ...defaultSettings, ...settings }, data, flopsPerStep: 100,
+    settings: { ...defaultSettings, ...settings }, data, readers, flopsPerStep: 100,
   };
 }
 

@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto';
 import { entryRoots, topological, type Origin } from '../../ir/graph.ts';
 import type { File } from '../../1-parse/ast.ts';
-import type { Model } from '../../ir/model.ts';
+import type { DataSource, Model } from '../../ir/model.ts';
 import type { Call, Program, ProgramEntry, TensorPlace } from '../../ir/program.ts';
 import { elementBytes, size, type DType } from '../../ir/type.ts';
 import { place } from '../../source/text.ts';
@@ -165,9 +165,14 @@ function callText(program: Program, call: Call, names: readonly string[]): strin
 
 function checksText(program: Program, call: Call): string[] {
   const kernel = program.kernels[call.kernel]!;
-  const span = call.origins.find(origin => origin.span !== null)?.span;
-  const where = span ? place(span) : 'the optimiser';
-  return kernel.outputs.flatMap((output, i) => (arrayOf(output.dtype) === 'f32' ? [`  requireFinite(f32, ${call.offsets[kernel.operands.length + i]!}, ${size(output.shape)}, ${literal(kernel.name)}, ${literal(where)});`] : []));
+  return kernel.outputs.flatMap((output, i) => {
+    if (arrayOf(output.dtype) !== 'f32') return [];
+    const origins = [program.buffers[call.writes[i]!]!.origin, ...call.origins];
+    const [line = 'the optimiser', ...others] = new Set(origins.flatMap(origin => (origin?.span ? [place(origin.span)] : [])));
+    const where = others.length > 0 ? `${line}, together with ${others.slice(0, 4).join(', ')}` : line;
+    const offset = call.offsets[kernel.operands.length + i]!;
+    return [`  requireFinite(f32, ${offset}, ${size(output.shape)}, ${literal(kernel.name)}, ${literal(where)});`];
+  });
 }
 
 function tensorText({ name, dtype, shape, offset }: TensorPlace): string {
@@ -189,6 +194,7 @@ function programText(model: Model, program: Program, hash: string, length: numbe
   };
   const below = new Map((model.data?.sources ?? []).flatMap(source => source.fields.map(field => [field.input, field.below] as const)));
   const flops = entryOf('train')?.calls.reduce((sum, call) => sum + program.kernels[call.kernel]!.flops, 0) ?? 0;
+  const formats = new Set((model.data?.sources ?? []).map(source => source.format));
   const offset = (name: string): number => program.scalars.find(scalar => scalar.name === name)!.offset;
   return [
     section('The program'),
@@ -211,10 +217,16 @@ function programText(model: Model, program: Program, hash: string, length: numbe
     `  predictRow: ${entry('predict_row', 1)},`,
     `  settings: ${JSON.stringify(model.settings)},`,
     `  data: ${literalJson(model.data)},`,
+    `  readers: {${[...formats].map(format => ` ${format}: ${readerNames[format]}`).join(',')}${formats.size > 0 ? ' ' : ''}},`,
     `  flopsPerStep: ${flops},`,
     '};',
   ].join('\n');
 }
+
+/** The runtime's readers of data sources: a program reaches those that it names. */
+const readerNames = {
+  idx: 'idxColumns', csv: 'csvColumns', npy: 'npyColumns', npz: 'npzColumns', safetensors: 'safetensorsColumns',
+} as const satisfies Record<DataSource['format'], string>;
 
 const literalJson = (value: unknown): string => JSON.stringify(value).replaceAll('\u2028', '\\u2028').replaceAll('\u2029', '\\u2029');
 

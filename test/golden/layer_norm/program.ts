@@ -12,7 +12,7 @@
 
 import { accessSync, closeSync, constants, copyFileSync, existsSync, fstatSync, fsyncSync, openSync, readFileSync, readSync, realpathSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
-import { deflateRawSync, gunzipSync, inflateRawSync } from 'node:zlib';
+import { deflateRawSync, gunzipSync } from 'node:zlib';
 
 // ── Memory ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 const memory = new ArrayBuffer(2048);
@@ -844,6 +844,7 @@ const program: CompiledProgram = {
   },
   settings: {"epochs":null,"steps":null,"seed":0,"clipNorm":null,"accumulate":1,"ema":null,"precision":"f32","memory":null,"evaluateEvery":null,"checkpointEvery":null,"checkpointKeep":1,"earlyStop":null},
   data: null,
+  readers: {},
   flopsPerStep: 3319,
 };
 

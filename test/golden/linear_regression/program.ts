@@ -10,7 +10,7 @@
 
 import { accessSync, closeSync, constants, copyFileSync, existsSync, fstatSync, fsyncSync, openSync, readFileSync, readSync, realpathSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
-import { deflateRawSync, gunzipSync, inflateRawSync } from 'node:zlib';
+import { deflateRawSync, gunzipSync } from 'node:zlib';
 
 // ── Memory ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 const memory = new ArrayBuffer(832);
@@ -342,6 +342,7 @@ const program: CompiledProgram = {
   },
   settings: {"epochs":10,"steps":null,"seed":0,"clipNorm":null,"accumulate":1,"ema":null,"precision":"f32","memory":null,"evaluateEvery":null,"checkpointEvery":null,"checkpointKeep":1,"earlyStop":null},
   data: {"sources":[{"name":"train","format":"csv","fields":[{"input":"x","dtype":"f32","shape":[3],"below":null,"categorical":false,"columns":["a","b","c"],"file":"points.csv"},{"input":"y","dtype":"f32","shape":[1],"below":null,"categorical":false,"columns":["y"],"file":"points.csv"}],"separator":",","header":true}],"shuffle":true,"split":0.8,"holdOut":null},
+  readers: { csv: csvColumns },
   flopsPerStep: 345,
 };
 
