@@ -7,11 +7,8 @@ import type { ByteSource } from './bytes.ts';
 import { memoryBytes, truncated } from './bytes.ts';
 import { DataError, messageOf } from './data-error.ts';
 
-/** Files up to this size are read whole; larger ones piece by piece. */
+/** Files up to this size are read whole, and packed ones unpacked; larger ones are read piece by piece. */
 export const wholeFileLimit = 2 ** 30;
-
-/** What is packed is unpacked in memory, up to this size: a few kilobytes can claim to be any number of them. */
-export const unpackLimit = 2 ** 31;
 
 /** The path of a file of the data folder; its `.gz` when only that is there. Nothing outside of the folder is reached. */
 export function dataPath(folder: string, file: string): string {
@@ -68,10 +65,14 @@ export function openFile(path: string, place: string): number {
   }
 }
 
-export function unpack(bytes: Uint8Array, place: string): Uint8Array {
+/** A few kilobytes can claim to hold any number of bytes: at most `limit` are unpacked. */
+export function unpack(bytes: Uint8Array, place: string, limit: number = wholeFileLimit): Uint8Array {
   try {
-    return gunzipSync(bytes, { maxOutputLength: unpackLimit });
+    return gunzipSync(bytes, { maxOutputLength: limit });
   } catch (error) {
+    if (error instanceof RangeError) {
+      throw new DataError(`\`${place}\` unpacks to more than ${limit} bytes: unpack it on the disk, then it is read piece by piece`);
+    }
     throw new DataError(`\`${place}\` cannot be unpacked (${messageOf(error)}): copy or download it again`);
   }
 }

@@ -7,7 +7,7 @@ import type { ByteSource } from './bytes.ts';
 import type { Classes, CsvTable } from './csv.ts';
 import { csvClasses, csvColumn, csvPositions, readCsv } from './csv.ts';
 import { DataError, suggestion } from './data-error.ts';
-import { unpackLimit } from './files.ts';
+import { wholeFileLimit } from './files.ts';
 import { readIdx } from './idx.ts';
 import { readNpy } from './npy.ts';
 import type { DataSource } from './program.ts';
@@ -57,7 +57,7 @@ export function csvColumns(source: DataSource, open: (file: string) => ByteSourc
 export function npzTensor(bytes: ByteSource, name: string): StoredTensor {
   const members = zipMembers(bytes);
   const member = members.find(other => other.name === `${name}.npy`);
-  if (member !== undefined) return readNpy(zipMemberBytes(bytes, member, packed => inflateRawSync(packed, { maxOutputLength: unpackLimit })));
+  if (member !== undefined) return readNpy(zipMemberBytes(bytes, member, packed => inflateRawSync(packed, { maxOutputLength: wholeFileLimit })));
   const names = members.map(other => other.name.replace(/\.npy$/, ''));
   throw new DataError(`\`${bytes.place}\` has no array \`${name}\`${suggestion(name, names, 'it has')}`);
 }

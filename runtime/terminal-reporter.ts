@@ -47,7 +47,7 @@ export function terminalReporter(output: TextOutput): Reporter {
       if (!due) return;
       times.shown = now;
       times.tenth = tenth;
-      output.write(live ? clear + describe(plan, progress, results, (output.columns ?? 80) - 1) : `${describe(plan, progress, results, 120)}\n`);
+      output.write(live ? clear + describe(plan, progress, results, (output.columns || 80) - 1) : `${describe(plan, progress, results, 120)}\n`);
     },
     evaluation: (plan, progress, results) => {
       const epoch = plan.rows === 0 ? '' : `, epoch ${showNumber(progress.position / plan.rows).replace(/\.?0+$/, '')}`;

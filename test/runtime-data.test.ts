@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { deflateRawSync, gzipSync } from 'node:zlib';
 import { beforeEach, expect, test } from 'vitest';
+import { unpack } from '../runtime/files.ts';
 import { npyBytes } from '../runtime/npy.ts';
 import { openData } from '../runtime/open-data.ts';
 import type { DataField, DataSettings, DataSource } from '../runtime/program.ts';
@@ -226,4 +227,8 @@ test.each(wrong)('wrong data: %s', (_, contents, from, message) => {
 test('a pipe in the place of a file is not waited for', () => {
   execFileSync('mkfifo', [join(folder, 'file')]);
   expect(() => open([source('idx', [field('y', 'i32', [], 'file')])])).toThrow('`file` is not a file');
+});
+
+test('what a small packed file claims to hold is not unpacked without end', () => {
+  expect(() => unpack(gzipSync(new Uint8Array(2 ** 20)), 'file', 2 ** 16)).toThrow('`file` unpacks to more than 65536 bytes');
 });
