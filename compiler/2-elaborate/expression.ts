@@ -46,7 +46,9 @@ export function need(context: Context, expression: Expression, scope: Scope): It
 
 function evaluateKind(context: Context, expression: Expression, scope: Scope): Item {
   switch (expression.kind) {
-    case 'number': return number(expression.value);
+    case 'number': return Number.isFinite(expression.value) ? number(expression.value) : fail(context, {
+      code: 'type.number', message: 'the number is too large: the largest is about 1.8e308', span: expression.span,
+    });
     case 'string': return { kind: 'string', value: expression.value };
     case 'boolean': return boolean(expression.value);
     case 'list': return list(expression.elements.map(element => evaluate(context, element, scope)));

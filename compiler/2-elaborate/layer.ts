@@ -4,12 +4,12 @@
  */
 import type { Expression, Statement } from '../1-parse/ast.ts';
 import { leaf, topological, type Value } from '../ir/graph.ts';
-import { printType, sameShape, shapeOf, tensor, type TensorType } from '../ir/type.ts';
+import { printType, printTypeLong, sameShape, shapeOf, tensor, type TensorType } from '../ir/type.ts';
 import { broadcastDims } from '../ops/shared.ts';
 import type { Span } from '../source/text.ts';
 import { execute } from './body.ts';
 import { bindParameters, checkResult, deeper, type Given } from './call.ts';
-import { fail, within, type Context, type RegisteredLeaf } from './context.ts';
+import { fail, Reported, within, type Context, type RegisteredLeaf } from './context.ts';
 import { declaredType } from './dims.ts';
 import { need } from './expression.ts';
 import { describe, tensorItem, type Instance, type Item } from './item.ts';
@@ -148,10 +148,14 @@ function registeredLeaf(
   const known = registry.get(path);
   if (known !== undefined) {
     if (!sameShape(shapeOf(known.leaf.type), shapeOf(type)) || known.leaf.type.dtype !== type.dtype) {
+      // Extents alone differ where a shape depends on the batch, which is another in training than for one row.
+      const onlyExtents = printType(type) === printType(known.leaf.type);
+      const print = onlyExtents ? printTypeLong : printType;
       fail(context, {
-        code: 'layer.shared', message: `\`${path}\` is ${printType(type)} here, but ${printType(known.leaf.type)} where the layer was applied first`,
+        code: 'layer.shared', message: `\`${path}\` is ${print(type)} here, but ${print(known.leaf.type)} where the layer was applied first`,
         span: context.libraryAt === null ? span : context.at, secondary: known.appliedAt.file.library ? [] : [{ span: known.appliedAt, text: 'applied first here' }],
-        help: 'a layer shares its parameters between applications: construct another one for other dimensions',
+        help: onlyExtents ? `the size of \`${path}\` cannot depend on the batch, whose rows come in any number`
+          : 'a layer shares its parameters between applications: construct another one for other dimensions',
       });
     }
     return known;
@@ -189,6 +193,7 @@ export function fitted(context: Context, given: Item, type: TensorType, what: st
   const item = given.kind === 'list' && isNumeric(given) ? tensorItem(toTensor(context, given)) : given;
   if (item.kind === 'number') return full(context, item.value, type.dtype, type.dims);
   if (item.kind === 'boolean') return full(context, item.value ? 1 : 0, type.dtype, type.dims);
+  if (item.kind === 'poison') throw new Reported();
   if (item.kind !== 'tensor') return fail(context, {
     code: 'type.argument', message: `${what} must be ${printType(type)}, found ${describe(item)}`,
   });

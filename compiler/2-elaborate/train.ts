@@ -145,7 +145,7 @@ function whole(context: Context, setting: Setting, scope: Scope, least: number):
   const value = numberOf(context, setting, scope);
   if (Number.isInteger(value) && value >= least && value < 2 ** 31) return value;
   return fail(context, {
-    code: 'train.value', message: `\`${setting.name.text}\` is a whole number of at least ${least}, not ${value}`,
+    code: 'train.value', message: `\`${setting.name.text}\` is a whole number ${value >= 2 ** 31 ? 'below 2^31' : `of at least ${least}`}, not ${value}`,
     span: setting.values[0]!.span,
   });
 }

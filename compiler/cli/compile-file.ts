@@ -3,7 +3,7 @@ import { compile, type CompileOptions, type Levels } from '../index.ts';
 import type { Model } from '../ir/model.ts';
 import type { Diagnostic } from '../source/diagnostic.ts';
 import { renderDiagnostic } from '../source/render.ts';
-import type { SourceFile } from '../source/text.ts';
+import { positions, type SourceFile } from '../source/text.ts';
 import { Failure } from './failure.ts';
 import { importReader, readSource } from './read-source.ts';
 
@@ -33,6 +33,7 @@ export const compileOptions = (path: string, flags: CompileFlags): CompileOption
 /** Draws diagnostics on the error stream, and gives the failure to end with. */
 export function drawn(diagnostics: readonly Diagnostic[], path: string): Failure {
   const color = process.stderr.isTTY && process.stderr.hasColors();
-  for (const diagnostic of diagnostics) process.stderr.write(`${renderDiagnostic(diagnostic, { color })}\n\n`);
+  const locate = positions();
+  process.stderr.write(diagnostics.map(diagnostic => `${renderDiagnostic(diagnostic, { color, locate })}\n\n`).join(''));
   return new Failure(`\`${path}\` has ${diagnostics.length === 1 ? 'an error' : `${diagnostics.length} errors`}`);
 }

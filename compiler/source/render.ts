@@ -4,13 +4,14 @@
  */
 import type { Diagnostic, Label } from './diagnostic.ts';
 import { position } from './text.ts';
-import type { SourceFile, Span } from './text.ts';
+import type { Locate, SourceFile, Span } from './text.ts';
 
 /** Columns of source text that are shown of a line; longer lines are cut around the marks. */
 const widest = 120;
 
-/** The code frame of a diagnostic, several lines without a final line end. */
-export function renderDiagnostic(diagnostic: Diagnostic, options: { readonly color: boolean }): string {
+/** The code frame of a diagnostic, several lines without a final line end. For many of them, `locate` is one of `positions`. */
+export function renderDiagnostic(diagnostic: Diagnostic, options: { readonly color: boolean; readonly locate?: Locate }): string {
+  const locate = options.locate ?? position;
   const paint = options.color ? painted : plain;
   const lines = [`${paint('red', `error[${diagnostic.code}]`)}${paint('bold', `: ${diagnostic.message}`)}`];
   const labels: Mark[] = [];
@@ -18,12 +19,12 @@ export function renderDiagnostic(diagnostic: Diagnostic, options: { readonly col
   for (const { span, text } of diagnostic.secondary ?? []) labels.push({ span, text, primary: false });
 
   const files = [...new Set(labels.map(label => label.span.file))];
-  const placed = labels.flatMap(placeMark);
+  const placed = labels.flatMap(label => placeMark(label, locate));
   const gutter = Math.max(0, ...placed.map(mark => String(mark.line).length));
   const indent = ' '.repeat(gutter);
   for (const [index, file] of files.entries()) {
     const marks = placed.filter(mark => mark.file === file);
-    const { line, column } = position(file, labels.find(label => label.span.file === file)!.span.start);
+    const { line, column } = locate(file, labels.find(label => label.span.file === file)!.span.start);
     lines.push(`${indent} ${paint('blue', index === 0 ? '┌─' : '├─')} ${file.path}:${line}:${column}`);
     const numbers = [...new Set(marks.map(mark => mark.line))].sort((a, b) => a - b);
     for (const [i, number] of numbers.entries()) {
@@ -39,19 +40,19 @@ export function renderDiagnostic(diagnostic: Diagnostic, options: { readonly col
 }
 
 /** A diagnostic for tools: positions are one-based lines and columns, ends exclusive. */
-export function diagnosticJson(diagnostic: Diagnostic): Readonly<Record<string, unknown>> {
+export function diagnosticJson(diagnostic: Diagnostic, locate: Locate = position): Readonly<Record<string, unknown>> {
   const { code, message, label = null, secondary = [], notes = [], help = null } = diagnostic;
   return {
-    code, message, ...(diagnostic.span === null ? noRange : range(diagnostic.span)), label,
-    secondary: secondary.map((other: Label) => ({ ...range(other.span), text: other.text })), notes, help,
+    code, message, ...(diagnostic.span === null ? noRange : range(diagnostic.span, locate)), label,
+    secondary: secondary.map((other: Label) => ({ ...range(other.span, locate), text: other.text })), notes, help,
   };
 }
 
 const noRange = { file: null, line: null, column: null, endLine: null, endColumn: null };
 
-function range(span: Span): Readonly<Record<keyof typeof noRange, string | number>> {
-  const start = position(span.file, span.start);
-  const end = position(span.file, span.end);
+function range(span: Span, locate: Locate): Readonly<Record<keyof typeof noRange, string | number>> {
+  const start = locate(span.file, span.start);
+  const end = locate(span.file, span.end);
   return { file: span.file.path, line: start.line, column: start.column, endLine: end.line, endColumn: end.column };
 }
 
@@ -73,10 +74,10 @@ interface LineMark {
 }
 
 /** A span of several lines is marked on its first and its last line. */
-function placeMark({ span, text, primary }: Mark): readonly LineMark[] {
+function placeMark({ span, text, primary }: Mark, locate: Locate): readonly LineMark[] {
   const { file } = span;
-  const first = lineAt(file, span.start);
-  const last = lineAt(file, Math.max(span.start, span.end - 1));
+  const first = lineAt(file, span.start, locate);
+  const last = lineAt(file, Math.max(span.start, span.end - 1), locate);
   const mark = (line: typeof first, start: number, end: number, label: string): LineMark =>
     ({ file, line: line.number, source: line.text, start, end: Math.max(end, start + 1), text: label, primary });
   if (first.number === last.number) return [mark(first, span.start - first.start, span.end - first.start, text)];
@@ -84,8 +85,8 @@ function placeMark({ span, text, primary }: Mark): readonly LineMark[] {
   return [mark(first, span.start - first.start, first.text.length, 'from here'), mark(last, lead, span.end - last.start, text === '' ? 'to here' : text)];
 }
 
-function lineAt(file: SourceFile, offset: number): { readonly number: number; readonly start: number; readonly text: string } {
-  const { line, column } = position(file, offset);
+function lineAt(file: SourceFile, offset: number, locate: Locate): { readonly number: number; readonly start: number; readonly text: string } {
+  const { line, column } = locate(file, offset);
   const start = offset - column + 1;
   const end = file.text.indexOf('\n', start);
   return { number: line, start, text: file.text.slice(start, end < 0 ? undefined : end).replace(/\r$/, '') };

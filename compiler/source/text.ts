@@ -15,8 +15,14 @@ export interface Span {
   readonly end: number;
 }
 
+export interface Position {
+  readonly line: number;
+  readonly column: number;
+}
+export type Locate = (file: SourceFile, offset: number) => Position;
+
 /** One-based line and column of an offset. */
-export function position(file: SourceFile, offset: number): { readonly line: number; readonly column: number } {
+export function position(file: SourceFile, offset: number): Position {
   let line = 1;
   let lineStart = 0;
   for (let next = file.text.indexOf('\n'); next >= 0 && next < offset; next = file.text.indexOf('\n', lineStart)) {
@@ -24,6 +30,22 @@ export function position(file: SourceFile, offset: number): { readonly line: num
     lineStart = next + 1;
   }
   return { line, column: offset - lineStart + 1 };
+}
+
+/** A `position` for many offsets: it looks for the lines of a file once. */
+export function positions(): Locate {
+  const known = new Map<SourceFile, readonly number[]>();
+  return (file, offset) => {
+    const starts = known.get(file) ?? [0, ...Array.from(file.text.matchAll(/\n/g), match => match.index + 1)];
+    known.set(file, starts);
+    let line = 1;
+    for (let low = 1, high = starts.length; low < high;) {
+      const middle = (low + high) >> 1;
+      if (starts[middle]! <= offset) line = low = middle + 1;
+      else high = middle;
+    }
+    return { line, column: offset - starts[line - 1]! + 1 };
+  };
 }
 
 /** `path:line`, the form in which kernels, pictures and profiles name a place. */
