@@ -48,5 +48,16 @@ export function loadCheckpoint(program: CompiledProgram): Progress {
     throw new DataError(`\`${path}\` is of another version of the model \`${program.name}\`: `
       + 'rebuild that one, or start from the weights it saved with `--init`');
   }
-  return JSON.parse(progress) as Progress;
+  return readProgress(progress, path);
+}
+
+export function readProgress(text: string, path: string): Progress {
+  try {
+    const progress = JSON.parse(text) as Progress;
+    const counts = [progress.step, progress.steps, progress.seed, progress.position];
+    if (counts.every(count => Number.isSafeInteger(count) && count >= 0) && Array.isArray(progress.history.losses)) return progress;
+  } catch {
+    // Told below: what JSON says about the place in the text helps nobody.
+  }
+  throw new DataError(`the progress in \`${path}\` is broken: take an older checkpoint, or start without \`--resume\``);
 }

@@ -26,8 +26,11 @@ import { zipPieces } from './zip.ts';
 
 /** Runs the command in `argv` (what follows the program's name) and sets the exit code. */
 export async function main(program: CompiledProgram, argv: readonly string[]): Promise<void> {
-  // A reader that goes away, such as `head`, ends the program quietly.
-  process.stdout.on('error', () => process.exit(1));
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    // A reader that goes away, such as `head`, ends the program quietly.
+    if (error.code !== 'EPIPE') process.stderr.write(`error: the standard output cannot be written: ${messageOf(error)}\n`);
+    process.exit(1);
+  });
   try {
     const given = parseArguments(argv);
     wholeNumber(given, 'threads', 1);

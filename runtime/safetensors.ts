@@ -40,7 +40,7 @@ export function readSafetensors(bytes: ByteSource): Safetensors {
   const tensors = new Map<string, StoredTensor>();
   let metadata: Record<string, string> = {};
   for (const [name, entry] of Object.entries(parseObject(new TextDecoder().decode(readBytes(bytes, 8, length)), place))) {
-    if (name === '__metadata__') metadata = entry as Record<string, string>;
+    if (name === '__metadata__') metadata = Object(entry) as Record<string, string>;
     else tensors.set(name, storedTensor(bytes, name, entry, 8 + length));
   }
   return { tensors, metadata };

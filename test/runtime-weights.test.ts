@@ -8,7 +8,7 @@ import { evaluateProgram } from '../runtime/evaluate.ts';
 import { predictRows } from '../runtime/predict.ts';
 import { arrayRows } from '../runtime/row-set.ts';
 import { setScalars, trainProgram } from '../runtime/train.ts';
-import { loadWeights, saveWeights, writeSafetensors } from '../runtime/weights.ts';
+import { loadWeights, saveWeights, tensorsAt, writeSafetensors } from '../runtime/weights.ts';
 import { linearProgram, linearRows } from './runtime-fixture.ts';
 
 beforeEach(() => process.chdir(mkdtempSync(join(tmpdir(), 'nabla-'))));
@@ -77,6 +77,9 @@ test('checkpoints rotate, a changed model is refused', async () => {
   const states = renamed.states.map(state => ({ ...state, name: state.name.replace('.m.', '.v.') }));
   await expect(trainProgram({ ...renamed, states }, { data, resume: true })).rejects.toThrow('`optimizer.v.w` [3] is missing');
   await expect(trainProgram(linearProgram(), { data, resume: true, seed: 1 })).rejects.toThrow('was trained with `--seed 7`');
+  const tensors = tensorsAt(linearProgram().memory, [...linearProgram().parameters, ...linearProgram().states]);
+  writeSafetensors('Broken.checkpoint.safetensors', tensors, { source: linearProgram().source, progress: '{"step":1}' });
+  await expect(trainProgram({ ...linearProgram(), name: 'Broken' }, { data, resume: true })).rejects.toThrow('the progress in `Broken.checkpoint.safetensors` is broken');
   await expect(trainProgram({ ...linearProgram(), name: 'Other' }, { data, resume: true })).rejects.toThrow('there is no checkpoint `Other.checkpoint.safetensors`');
 });
 
