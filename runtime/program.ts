@@ -32,7 +32,7 @@ export interface Entry {
 
 export interface CompiledProgram {
   readonly name: string;
-  /** Hash of the model's file. */
+  /** Hash of the model's file and of the graph made from it: what a checkpoint must agree with. */
   readonly source: string;
   readonly memory: ArrayBuffer;
   /** The first dimension of the inputs is the batch; otherwise every input is fed whole. */

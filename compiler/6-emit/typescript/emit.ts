@@ -4,10 +4,11 @@
  * Nothing from a model's file becomes code: names become identifiers of letters and digits, everything else string literals.
  */
 import { createHash } from 'node:crypto';
-import { entryRoots, topological, type Origin } from '../../ir/graph.ts';
+import { entryRoots, topological, type Graph, type Origin } from '../../ir/graph.ts';
 import type { File } from '../../1-parse/ast.ts';
 import type { DataSource, Model } from '../../ir/model.ts';
 import type { Call, Program, ProgramEntry, TensorPlace } from '../../ir/program.ts';
+import { printGraph } from '../../ir/text.ts';
 import { elementBytes, size, type DType } from '../../ir/type.ts';
 import { place } from '../../source/text.ts';
 import { arrayOf } from './arrays.ts';
@@ -22,7 +23,10 @@ export interface EmitOptions {
 }
 
 /** The text of the program; the levels come from a compilation through `schedule`. */
-export function emit(levels: { readonly file: File; readonly model?: Model; readonly program?: Program }, options: EmitOptions): string {
+export function emit(
+  levels: { readonly file: File; readonly model?: Model; readonly gradient?: Graph; readonly program?: Program },
+  options: EmitOptions,
+): string {
   if (!levels.model || !levels.program) throw new Error('only a scheduled model can be emitted');
   const { model } = levels;
   const runtime = readRuntime();
@@ -36,7 +40,7 @@ export function emit(levels: { readonly file: File; readonly model?: Model; read
     memoryText(program, names, identifiersIn(kernels + entries)),
     kernels,
     entries,
-    programText(model, program, hash, source.text.length),
+    programText(model, program, versionOf(source.text, levels.gradient)),
     interfaceText(model, program),
   ].join('\n\n');
   const { declarations, imports } = reached(runtime, new Set([...identifiersIn(body), 'main', 'realpathSync']));
@@ -181,7 +185,7 @@ function tensorText({ name, dtype, shape, offset }: TensorPlace): string {
 
 const list = (items: readonly string[], indent: string): string => (items.length === 0 ? '[]' : `[\n${items.map(item => `${indent}  ${item},\n`).join('')}${indent}]`);
 
-function programText(model: Model, program: Program, hash: string, length: number): string {
+function programText(model: Model, program: Program, version: string): string {
   const entryOf = (name: string): ProgramEntry | undefined => program.entries.find(entry => entry.name === name);
   const inputsOf = (entry: ProgramEntry): string[] => {
     const read = new Set(entry.calls.flatMap(call => call.reads).map(index => program.buffers[index]!).filter(buffer => buffer.role === 'input').map(buffer => buffer.name));
@@ -200,7 +204,7 @@ function programText(model: Model, program: Program, hash: string, length: numbe
     section('The program'),
     'const program: CompiledProgram = {',
     `  name: ${literal(model.name.toLowerCase())},`,
-    `  source: '${hash}${length.toString(16)}',`,
+    `  source: '${version}',`,
     '  memory,',
     `  batched: ${model.batchName !== null},`,
     `  inputs: ${list(program.inputs.map(input => tensorText(input).replace(/ }$/, `, below: ${below.get(input.name) ?? null} }`)), '  ')},`,
@@ -227,6 +231,10 @@ function programText(model: Model, program: Program, hash: string, length: numbe
 const readerNames = {
   idx: 'idxColumns', csv: 'csvColumns', npy: 'npyColumns', npz: 'npzColumns', safetensors: 'safetensorsColumns',
 } as const satisfies Record<DataSource['format'], string>;
+
+/** What a checkpoint must agree with: the file, and the graph that imports and settings of the command line made of it. */
+const versionOf = (text: string, gradient: Graph | undefined): string =>
+  createHash('sha256').update(text).update(gradient ? printGraph(gradient) : '').digest('hex').slice(0, 32);
 
 const literalJson = (value: unknown): string => JSON.stringify(value).replaceAll('\u2028', '\\u2028').replaceAll('\u2029', '\\u2029');
 

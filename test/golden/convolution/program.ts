@@ -822,7 +822,7 @@ function predictRowEntry(): void {
 // ── The program ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 const program: CompiledProgram = {
   name: "convolution",
-  source: 'd7120d76be04a3a715d',
+  source: '7fa7bfc37482b7ebb9dfbd6fd88cb93f',
   memory,
   batched: true,
   inputs: [

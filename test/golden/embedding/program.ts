@@ -719,7 +719,7 @@ function predictRowEntry(): void {
 // ── The program ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 const program: CompiledProgram = {
   name: "embedding",
-  source: 'd4e47b897913d07416a',
+  source: 'f22dc46f2f8418d580008488fd9542bb',
   memory,
   batched: true,
   inputs: [

@@ -767,7 +767,7 @@ function predictRowEntry(): void {
 // ── The program ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 const program: CompiledProgram = {
   name: "layernorm",
-  source: '48ecc0ebb5c091a1107',
+  source: '64d1f438909e6ac09ef7d791103a264c',
   memory,
   batched: true,
   inputs: [

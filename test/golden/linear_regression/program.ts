@@ -273,7 +273,7 @@ function predictRowEntry(): void {
 // ── The program ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 const program: CompiledProgram = {
   name: "linearregression",
-  source: '09a669b66a93eac415d',
+  source: '4c3bb65c793b6ad6c9d8438fb799744a',
   memory,
   batched: true,
   inputs: [

@@ -978,7 +978,7 @@ function predictRowEntry(): void {
 // ── The program ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 const program: CompiledProgram = {
   name: "mlp",
-  source: '1efecc8e42255b581af',
+  source: '41d310ddd026a268f57ab2464a1aedfc',
   memory,
   batched: true,
   inputs: [
