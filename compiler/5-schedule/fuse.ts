@@ -27,9 +27,10 @@ export function fuse(built: Built): readonly Draft[] {
     for (const consumer of state.inOrder()) {
       if (!state.alive(consumer)) continue;
       for (const producer of state.producers(consumer)) {
-        if (producer === consumer || consumer.host || producer.host || state.pathBetween(producer, consumer)) continue;
+        if (producer === consumer || consumer.host || producer.host) continue;
         const joined = join(producer, consumer, built, value => state.readOnlyBy(value, producer, consumer));
-        if (joined === null) continue;
+        // Last, for it may look at every kernel.
+        if (joined === null || state.pathBetween(producer, consumer)) continue;
         state.replace(producer, consumer, joined);
         changed = true;
         break;

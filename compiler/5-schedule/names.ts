@@ -6,9 +6,12 @@ import type { Draft, Source } from './draft.ts';
 /** A function that gives every name once, numbered from its second use on. */
 export function uniqueNames(): (name: string) => string {
   const used = new Set<string>();
+  const next = new Map<string, number>();
   return name => {
     let candidate = name;
-    for (let i = 2; used.has(candidate); i++) candidate = `${name}_${i}`;
+    let number = next.get(name) ?? 2;
+    for (; used.has(candidate); number++) candidate = `${name}_${number}`;
+    next.set(name, number);
     used.add(candidate);
     return candidate;
   };

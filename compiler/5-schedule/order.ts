@@ -27,9 +27,6 @@ export function successors(built: Built): Successors {
     const home = built.homes.get(value);
     return home ? overwritten(home.root) : value;
   };
-  const put = (map: Map<Value, Set<Draft>>, key: Value, draft: Draft): void => {
-    map.set(key, (map.get(key) ?? new Set()).add(draft));
-  };
   const register = (draft: Draft): void => {
     for (const { root } of draft.sources) put(readers, root, draft);
     for (const { root } of draft.outputs) put(writers, root, draft);
@@ -81,6 +78,10 @@ export function successors(built: Built): Successors {
   };
 }
 
+function put(map: Map<Value, Set<Draft>>, key: Value, draft: Draft): void {
+  map.set(key, (map.get(key) ?? new Set()).add(draft));
+}
+
 /** List scheduling: of the kernels that may run, the one that leaves the least memory alive; ties in the order of the graph. */
 function arrange(drafts: readonly Draft[], before: (draft: Draft) => readonly Draft[], built: Built): Draft[] {
   const position = new Map(drafts.map((draft, i) => [draft, i]));
@@ -89,10 +90,16 @@ function arrange(drafts: readonly Draft[], before: (draft: Draft) => readonly Dr
   for (const [draft, earlier] of waiting) for (const other of earlier) followers.set(other, [...(followers.get(other) ?? []), draft]);
   const uses = new Map<Value, number>();
   const transient = (value: Value): boolean => value.op !== null && !built.required.has(value) && !built.parts.has(value);
-  for (const draft of drafts) for (const root of new Set(draft.sources.map(source => source.root))) uses.set(root, (uses.get(root) ?? 0) + 1);
+  const readers = new Map<Value, Set<Draft>>();
+  for (const draft of drafts) for (const root of new Set(draft.sources.map(source => source.root))) put(readers, root, draft);
+  for (const [root, { size }] of readers) uses.set(root, size);
+  const known = new Map<Draft, number>();
   const growth = (draft: Draft): number => {
+    const before = known.get(draft);
+    if (before !== undefined) return before;
     const made = draft.outputs.reduce((sum, output) => sum + (transient(output.root) ? bytes(output.root.type) : 0), 0);
     const freed = [...new Set(draft.sources.map(source => source.root))].reduce((sum, root) => sum + (transient(root) && uses.get(root) === 1 ? bytes(root.type) : 0), 0);
+    known.set(draft, made - freed);
     return made - freed;
   };
   const ready = drafts.filter(draft => waiting.get(draft)!.size === 0);
@@ -109,7 +116,10 @@ function arrange(drafts: readonly Draft[], before: (draft: Draft) => readonly Dr
     }
     const [draft] = ready.splice(best, 1);
     order.push(draft!);
-    for (const root of new Set(draft!.sources.map(source => source.root))) uses.set(root, uses.get(root)! - 1);
+    for (const root of new Set(draft!.sources.map(source => source.root))) {
+      uses.set(root, uses.get(root)! - 1);
+      if (uses.get(root) === 1) for (const reader of readers.get(root)!) known.delete(reader);
+    }
     for (const follower of followers.get(draft!) ?? []) {
       const left = waiting.get(follower)!;
       left.delete(draft!);
