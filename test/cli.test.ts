@@ -226,12 +226,14 @@ train {
 });
 
 test('a run is not resumed with other settings, but with checks', async () => {
-  const source = async (...args: readonly string[]): Promise<string | undefined> =>
-    /^ {2}source: '(\w+)',$/m.exec((await nabla('build', 'nan.model', '-o', '-', ...args)).out)?.[1];
-  write('nan.model', 'model Scaled(scale = 2.0) {\n  param w: f32[3] = 1\n  loss = mean(scale * w * w)\n}\n'
+  const sourceOf = async (...args: readonly string[]): Promise<string | undefined> =>
+    /^ {2}source: '(\w+)',$/m.exec((await nabla('build', '-o', '-', ...args)).out)?.[1];
+  const source = (...args: readonly string[]): Promise<string | undefined> => sourceOf('scaled.model', ...args);
+  write('scaled.model', 'model Scaled(scale = 2.0) {\n  param w: f32[3] = 1\n  loss = mean(scale * w * w)\n}\n'
     + 'train {\n  steps 3\n  optimizer sgd(lr: 0.1)\n}\n');
   const plain = await source();
   expect(plain).toMatch(/^\w{32}$/);
   expect(await source('--debug-nan')).toBe(plain);
+  expect(await sourceOf(join(folder, 'scaled.model'))).toBe(plain);
   expect(await source('--set', 'scale=3.0')).not.toBe(plain);
 });

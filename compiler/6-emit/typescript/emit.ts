@@ -232,9 +232,12 @@ const readerNames = {
   idx: 'idxColumns', csv: 'csvColumns', npy: 'npyColumns', npz: 'npzColumns', safetensors: 'safetensorsColumns',
 } as const satisfies Record<DataSource['format'], string>;
 
-/** What a checkpoint must agree with: the file, and the graph that imports and settings of the command line made of it. */
+/**
+ * What a checkpoint must agree with: the file, and the graph that imports and settings of the command line made of it, without the
+ * places that end its lines: the path of the file depends on where the command runs.
+ */
 const versionOf = (text: string, gradient: Graph | undefined): string =>
-  createHash('sha256').update(text).update(gradient ? printGraph(gradient) : '').digest('hex').slice(0, 32);
+  createHash('sha256').update(text).update(gradient ? printGraph(gradient).replaceAll(/ @ .*$/gm, '') : '').digest('hex').slice(0, 32);
 
 const literalJson = (value: unknown): string => JSON.stringify(value).replaceAll('\u2028', '\\u2028').replaceAll('\u2029', '\\u2029');
 

@@ -822,7 +822,7 @@ function predictRowEntry(): void {
 // ── The program ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 const program: CompiledProgram = {
   name: "convolution",
-  source: '7fa7bfc37482b7ebb9dfbd6fd88cb93f',
+  source: 'a8e1bd81cf554a0081da16cf31765706',
   memory,
   batched: true,
   inputs: [

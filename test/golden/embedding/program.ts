@@ -719,7 +719,7 @@ function predictRowEntry(): void {
 // ── The program ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 const program: CompiledProgram = {
   name: "embedding",
-  source: 'f22dc46f2f8418d580008488fd9542bb',
+  source: 'c54c08d639516eda7d59d044fe29a6b3',
   memory,
   batched: true,
   inputs: [

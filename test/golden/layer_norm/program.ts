@@ -767,7 +767,7 @@ function predictRowEntry(): void {
 // ── The program ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 const program: CompiledProgram = {
   name: "layernorm",
-  source: '64d1f438909e6ac09ef7d791103a264c',
+  source: 'be66ac526a4c9bac2d4e59f98f3eee71',
   memory,
   batched: true,
   inputs: [

@@ -273,7 +273,7 @@ function predictRowEntry(): void {
 // ── The program ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 const program: CompiledProgram = {
   name: "linearregression",
-  source: '4c3bb65c793b6ad6c9d8438fb799744a',
+  source: 'a0830dcb7eb4fa5373b62cab0c1f8fba',
   memory,
   batched: true,
   inputs: [

@@ -978,7 +978,7 @@ function predictRowEntry(): void {
 // ── The program ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 const program: CompiledProgram = {
   name: "mlp",
-  source: '41d310ddd026a268f57ab2464a1aedfc',
+  source: 'a5948076baf3a8190b8fb0229b4c1ff6',
   memory,
   batched: true,
   inputs: [
