@@ -46,7 +46,7 @@ function compileOnce(): Compilation {
     return result;
   };
   const { file } = timed('parse', () => parse({ path, text, library: false }));
-  const library = timed('parse the library', libraryFiles);
+  const library = timed('parse the library', () => libraryFiles(null));
   let levels: Levels = { file };
   for (const pass of passes) {
     const result = timed(pass.name, () => pass.run(levels, { settings: new Map(), library, readImport: () => ({ reason: 'it imports nothing' }) }));

@@ -30,13 +30,24 @@ export function check(file: SourceFile, options: CompileOptions = {}): readonly 
 }
 
 /** Takes a file through the compiler's levels up to a pass: `elaborate`, `differentiate`, `simplify` or `schedule`. */
-export function compile(file: SourceFile, last: string, options: CompileOptions = {}): { readonly levels: Levels; readonly diagnostics: readonly Diagnostic[] } {
+export function compile(file: SourceFile, last: string, options: CompileOptions = {}): Compilation {
   const parsed = parse(file);
   if (parsed.diagnostics.length > 0) return { levels: { file: parsed.file }, diagnostics: parsed.diagnostics };
+  // What the file does not mention of the library it does not need, unless there is an error: suggestions are made from all of it.
+  const usual = compileWith(libraryFiles(wordsOf(file.text)), parsed.file, last, options);
+  return usual.diagnostics.length === 0 ? usual : compileWith(libraryFiles(null), parsed.file, last, options);
+}
+
+export interface Compilation {
+  readonly levels: Levels;
+  readonly diagnostics: readonly Diagnostic[];
+}
+
+function compileWith(library: readonly File[], file: File, last: string, options: CompileOptions): Compilation {
   const importDiagnostics: Diagnostic[] = [];
   const host: Host = {
     settings: options.settings ?? new Map(),
-    library: libraryFiles(),
+    library,
     readImport: (path, from) => {
       const found = options.readImport?.(path, from) ?? { reason: 'imports are not available here' };
       if ('reason' in found) return found;
@@ -45,16 +56,39 @@ export function compile(file: SourceFile, last: string, options: CompileOptions 
       return { file: imported.file };
     },
   };
-  const { levels, diagnostics } = runPasses(parsed.file, host, last, options.verify ?? false);
+  const { levels, diagnostics } = runPasses(file, host, last, options.verify ?? false);
   return { levels, diagnostics: [...importDiagnostics, ...diagnostics] };
 }
 
-/** The library, parsed: definitions in the language itself. */
-export function libraryFiles(): readonly File[] {
+/** The library, parsed: definitions in the language itself. Given words, only those that the words call, directly or through others. */
+export function libraryFiles(words: ReadonlySet<string> | null): readonly File[] {
   const folder = new URL('./library/', import.meta.url);
-  return readdirSync(folder).filter(name => name.endsWith('.model')).sort().map(name => {
-    const { file, diagnostics } = parse({ path: `library/${name}`, text: readFileSync(new URL(name, folder), 'utf8'), library: true });
-    if (diagnostics.length > 0) throw new Error(`library/${name}: ${diagnostics[0]!.message}`);
+  const sources = readdirSync(folder).filter(name => name.endsWith('.model')).sort()
+    .map(name => ({ path: `library/${name}`, text: readFileSync(new URL(name, folder), 'utf8'), library: true }));
+  return (words === null ? sources : mentioned(sources, words)).map(source => {
+    const { file, diagnostics } = parse(source);
+    if (diagnostics.length > 0) throw new Error(`${source.path}: ${diagnostics[0]!.message}`);
     return file;
   });
+}
+
+const wordsOf = (text: string): ReadonlySet<string> => new Set(text.replace(/\/\/.*/g, '').match(/[A-Za-z_]\w*/g) ?? []);
+
+/** The sources with every definition blanked that is not needed, so that the others stay at their lines. */
+function mentioned(sources: readonly SourceFile[], words: ReadonlySet<string>): SourceFile[] {
+  const pieces = sources.flatMap(source => source.text.split(/^(?=(?:\/\/\/.*\n)*(?:layer|fn|optimizer) )(?<!^\/\/\/.*\n)/m)
+    .map(text => ({ source, text, name: /^(?:layer|fn|optimizer) (\w+)/m.exec(text)?.[1] ?? null })));
+  const byName = new Map(pieces.map(piece => [piece.name, piece]));
+  const needed = new Set<string | null>([null]);
+  const pending = [...words];
+  while (pending.length > 0) {
+    const word = pending.pop()!;
+    const piece = byName.get(word);
+    if (piece === undefined || needed.has(word)) continue;
+    needed.add(word);
+    pending.push(...wordsOf(piece.text));
+  }
+  return sources.map(source => ({
+    ...source, text: pieces.filter(piece => piece.source === source).map(({ name, text }) => (needed.has(name) ? text : text.replace(/[^\n]/g, ' '))).join(''),
+  }));
 }

@@ -37,7 +37,7 @@ export function referenceEntries(): readonly Entry[] {
   const entries = [
     ...[...opTable.values()].map(opEntry),
     ...[...builtins].map(([name, { signature, doc }]): Entry => ({ name, group: 'builtin', signature, doc, details: [] })),
-    ...libraryFiles().flatMap(file => file.items.flatMap(item =>
+    ...libraryFiles(null).flatMap(file => file.items.flatMap(item =>
       (item.kind === 'fn' || item.kind === 'layer' || item.kind === 'optimizer' ? [libraryEntry(item)] : []))),
   ];
   const order = Object.keys(groups);
