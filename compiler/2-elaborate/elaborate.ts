@@ -57,7 +57,9 @@ function elaborateModel(
   context: Context, definition: ModelItem, train: TrainBlock | null, data: DataBlock | null,
   module: ReturnType<typeof mainModule>, overrides: ReadonlyMap<string, string>,
 ): Model | null {
+  const start = context.diagnostics.length;
   const hyperparameters = bindHyperparameters(context, definition, module, overrides);
+  const bound = context.diagnostics.length === start;
   const outer = newScope(module, { kind: 'constant' });
   for (const [name, item] of hyperparameters) outer.names.set(name, item);
   const settings = train === null ? null : elaborateSettings(context, train, outer);
@@ -72,7 +74,7 @@ function elaborateModel(
       help: 'write one first, as in `input x: f32[B, 4]`, or remove `batch`',
     });
   }
-  if (train !== null && training.forward.loss === null && context.diagnostics.length === before) {
+  if (train !== null && training.forward.loss === null && bound && context.diagnostics.length === before) {
     report(context, {
       code: 'train.loss', message: `the model \`${definition.name.text}\` has no loss to train`, span: definition.name.span,
       help: 'write `loss = …` in the model',
@@ -81,6 +83,12 @@ function elaborateModel(
   // What fits for a whole batch fits for one row, unless the model uses the batch's extent; then its own message says so.
   const single = training.batchName === null || context.diagnostics.length > 0 ? null : run({ training: false, batch: 1 });
   const parameters = parametersOf(context, settings?.frozen ?? []);
+  if (train !== null && context.diagnostics.length === start && !parameters.some(parameter => parameter.trainable)) {
+    report(context, {
+      code: 'train.parameters', message: `the model \`${definition.name.text}\` has no parameters to train`, span: keyword(train.span, 'train'),
+      help: parameters.length > 0 ? 'all are frozen: let some out of `freeze`' : 'apply a layer that has some, such as `x |> linear(10)`, or declare one with `param`',
+    });
+  }
   const groups = settings?.optimizer == null ? [] : (attempt(() => elaborateGroups(context, settings.optimizer!, parameters, outer)) ?? []);
   const dataSettings = data === null ? null : elaborateData(context, data, training.forward, training.batchName !== null, outer);
   if (context.diagnostics.length > 0) return null;

@@ -503,6 +503,13 @@ precision.
   wrong:  optimizer adm(lr: 1e-3)
   right:  optimizer adam(lr: 1e-3)`,
   },
+  'train.parameters': {
+    title: 'Nothing to train',
+    explanation: `A train block changes parameters: the model needs at least one that freeze does not name.
+
+  wrong:  freeze *
+  right:  freeze encoder.*`,
+  },
   'train.loss': {
     title: 'A model without a loss',
     explanation: `To train a model, it needs loss = ….
