@@ -102,8 +102,10 @@ export function safetensorsPieces(tensors: readonly NamedTensor[], metadata: Rea
     offsets.set(name, [offset, offset + piece.length]);
     offset += piece.length;
   }
-  const header: Record<string, unknown> = { __metadata__: metadata };
-  for (const { name, dtype, shape } of byName) header[name] = { dtype: safetensorsNames[dtype], shape, data_offsets: offsets.get(name) };
+  const header = Object.fromEntries<unknown>([
+    ['__metadata__', metadata],
+    ...byName.map(({ name, dtype, shape }) => [name, { dtype: safetensorsNames[dtype], shape, data_offsets: offsets.get(name) }] as const),
+  ]);
   const text = new TextEncoder().encode(JSON.stringify(header));
   const head = new Uint8Array(8 + Math.ceil(text.length / 8) * 8).fill(0x20);
   head.set(text, 8);

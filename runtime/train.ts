@@ -86,7 +86,8 @@ export async function trainProgram(program: CompiledProgram, options: TrainOptio
   const evaluateAt = evaluateEvery === null ? onceAnEpoch : intervalSteps(evaluateEvery, plan);
   const checkpointAt = checkpointEvery === null ? Infinity : intervalSteps(checkpointEvery, plan);
   const log = options.log === undefined ? null : openStepLog(options.log, options.resume === true ? progress.step : 0);
-  const results: Results = {};
+  // Without a prototype, so that a metric may have any name.
+  const results: Results = Object.create(null) as Results;
   const views = train.results.map(result => viewOf(program.memory, result));
   const measured = program.gradientNorm === null ? null : viewOf(program.memory, program.gradientNorm.results[0]!);
   let outcome: TrainReport['outcome'] = 'finished';
