@@ -313,3 +313,7 @@ test('code frames of several lines, of long lines and of nothing', () => {
     code: 'a.b', message: 'm', file: 'a.model', line: 1, column: 5, endLine: 3, endColumn: 5, label: null, secondary: [], notes: [], help: null,
   });
 });
+
+test('a file needs no indentation', () => {
+  good('data {\ntrain = npy(x: "x.npy")\n}\ntrain {\nbatch 4\noptimizer sgd(lr: 0.1)\n}\nmodel M {\ninput x: f32[B]\n}\n');
+});

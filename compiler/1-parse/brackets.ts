@@ -48,7 +48,7 @@ export function balanceBrackets(file: SourceFile, tokens: readonly IToken[], rep
   for (const [index, token] of tokens.entries()) {
     const type = token.tokenType;
     if (startsLine(tokens, index)) {
-      if (t.itemWords.has(type) && open.length > 0 && token.startColumn! <= indentation(file, open[0]!) + 1) while (open.length > 0) closeMissing();
+      if (open.length > 0 && beginsItem(tokens, index, open[0]!) && token.startColumn! <= indentation(file, open[0]!) + 1) while (open.length > 0) closeMissing();
       else if (t.statementWords.has(type) || beginsStatement(tokens, index)) closeParentheses();
     }
     if (closers.has(type)) {
@@ -99,6 +99,13 @@ function matchesInReach(open: readonly IToken[], wanted: TokenType): boolean {
 }
 
 const startsLine = (tokens: readonly IToken[], index: number): boolean => index > 0 && tokens[index - 1]!.tokenType === t.Newline;
+
+/** Whether a word begins an item: in a train block, `optimizer …` is a setting. */
+function beginsItem(tokens: readonly IToken[], index: number, outermost: IToken): boolean {
+  const type = tokens[index]!.tokenType;
+  if (type === t.Optimizer) return tokens[tokens.indexOf(outermost) - 1]?.tokenType !== t.Train;
+  return t.itemWords.has(type);
+}
 
 /** The white space before the line that a token is on. An item that is indented no deeper than the one around it is not inside it. */
 function indentation(file: SourceFile, token: IToken): number {
