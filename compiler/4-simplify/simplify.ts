@@ -4,6 +4,7 @@
  */
 import { entryRoots, topological, type Graph, type Value } from '../ir/graph.ts';
 import { shapeOf } from '../ir/type.ts';
+import { reshape } from '../ops/reshape.ts';
 import { rules } from './rules.ts';
 
 /** The simplified graph, and how often each rule was applied, by name. */
@@ -51,10 +52,13 @@ export function simplify(graph: Graph): { readonly graph: Graph; readonly applie
   const entries = graph.entries.map(entry => ({
     name: entry.name,
     results: entry.results.map(({ name, value }) => ({ name, value: settled.get(value)! })),
-    updates: entry.updates.map(({ leaf, value }) => ({ leaf, value: settled.get(value)! })),
+    updates: entry.updates.map(({ leaf, value }) => ({ leaf, value: computed(settled.get(value)!) })),
   }));
   return { graph: { entries, placements: graph.placements }, applied };
 }
+
+/** What a leaf becomes is computed, even where it is another leaf as it is: then two states may change places. */
+const computed = (value: Value): Value => (value.op === null ? inherit(reshape(value, { dims: value.type.dims }), value) : value);
 
 /** What a rule made gets the origin of what it replaces, where it has none. */
 function inherit(made: Value, from: Value): Value {

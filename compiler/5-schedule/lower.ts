@@ -3,11 +3,10 @@
  * computed over and again if it were not stored. The rest is computed where it is used.
  */
 import { plainAxis } from '../ir/affine.ts';
-import { entryRoots, topological, type Entry, type Placement, type Update, type Value } from '../ir/graph.ts';
+import { entryRoots, topological, type Entry, type Placement, type Value } from '../ir/graph.ts';
 import { parts, type Instruction, type Nest, type Scalar } from '../ir/nest.ts';
 import { elements, size } from '../ir/type.ts';
 import { isPrimitive } from '../ops/define.ts';
-import { reshape } from '../ops/reshape.ts';
 import { placeOf } from './expand.ts';
 
 export interface Lowering {
@@ -29,8 +28,7 @@ const longestChain = 64;
 const cheap = 4;
 const fewUses = 4;
 
-export function lower(original: Entry, placements: readonly Placement[]): Lowering {
-  const entry = { ...original, updates: original.updates.map(ownValue) };
+export function lower(entry: Entry, placements: readonly Placement[]): Lowering {
   const roots = entryRoots(entry);
   const values = topological(roots);
   const nests = new Map<Value, Nest>();
@@ -59,10 +57,6 @@ export function lower(original: Entry, placements: readonly Placement[]): Loweri
   storeWhatIsExpensive(lowering);
   return lowering;
 }
-
-/** What a leaf becomes is a value with memory of its own, even where it is another leaf as it is: two states may change places. */
-const ownValue = (update: Update): Update =>
-  (update.value.op === null ? { ...update, value: reshape(update.value, { dims: update.value.type.dims }) } : update);
 
 function hostValues(values: readonly Value[], nest: (value: Value) => Nest): Set<Value> {
   const host = new Set<Value>();
