@@ -63,7 +63,9 @@ function compileWith(library: readonly File[], file: File, last: string, options
 /** The library, parsed: definitions in the language itself. Given words, only those that the words call, directly or through others. */
 export function libraryFiles(words: ReadonlySet<string> | null): readonly File[] {
   const folder = new URL('./library/', import.meta.url);
-  const sources = readdirSync(folder).filter(name => name.endsWith('.model')).sort()
+  const sources = readdirSync(folder)
+    .filter(name => name.endsWith('.model'))
+    .sort()
     .map(name => ({ path: `library/${name}`, text: readFileSync(new URL(name, folder), 'utf8'), library: true }));
   return (words === null ? sources : mentioned(sources, words)).map(source => {
     const { file, diagnostics } = parse(source);
@@ -76,8 +78,11 @@ const wordsOf = (text: string): ReadonlySet<string> => new Set(text.replace(/\/\
 
 /** The sources with every definition blanked that is not needed, so that the others stay at their lines. */
 function mentioned(sources: readonly SourceFile[], words: ReadonlySet<string>): SourceFile[] {
-  const pieces = sources.flatMap(source => source.text.split(/^(?=(?:\/\/\/.*\n)*(?:layer|fn|optimizer) )(?<!^\/\/\/.*\n)/m)
-    .map(text => ({ source, text, name: /^(?:layer|fn|optimizer) (\w+)/m.exec(text)?.[1] ?? null })));
+  const pieces = sources.flatMap(source =>
+    source.text
+      .split(/^(?=(?:\/\/\/.*\n)*(?:layer|fn|optimizer) )(?<!^\/\/\/.*\n)/m)
+      .map(text => ({ source, text, name: /^(?:layer|fn|optimizer) (\w+)/m.exec(text)?.[1] ?? null })),
+  );
   const byName = new Map(pieces.map(piece => [piece.name, piece]));
   const needed = new Set<string | null>([null]);
   const pending = [...words];
@@ -89,6 +94,10 @@ function mentioned(sources: readonly SourceFile[], words: ReadonlySet<string>): 
     pending.push(...wordsOf(piece.text));
   }
   return sources.map(source => ({
-    ...source, text: pieces.filter(piece => piece.source === source).map(({ name, text }) => (needed.has(name) ? text : text.replace(/[^\n]/g, ' '))).join(''),
+    ...source,
+    text: pieces
+      .filter(piece => piece.source === source)
+      .map(({ name, text }) => (needed.has(name) ? text : text.replace(/[^\n]/g, ' ')))
+      .join(''),
   }));
 }

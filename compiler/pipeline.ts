@@ -59,7 +59,12 @@ export const passes: readonly Pass[] = [
 ];
 
 /** Runs the passes up to and including `last`; with `verify`, checks every level and throws on the first unsound one. */
-export function runPasses(file: File, host: Host, last: string, verify: boolean): { readonly levels: Levels; readonly diagnostics: readonly Diagnostic[] } {
+export function runPasses(
+  file: File,
+  host: Host,
+  last: string,
+  verify: boolean,
+): { readonly levels: Levels; readonly diagnostics: readonly Diagnostic[] } {
   let levels: Levels = { file };
   for (const pass of passes) {
     const { levels: next, diagnostics } = pass.run(levels, host);

@@ -3,7 +3,18 @@
  * optimiser's updates), evaluate, predict. The parameters of a group, their gradients and each optimiser state become one flat
  * leaf each, of which the model's parameters are views, so that an update or a norm is one loop over contiguous memory.
  */
-import { leaf, replace, stamp, type Entry, type Graph, type Named, type Origin, type Placement, type Update, type Value } from '../ir/graph.ts';
+import {
+  leaf,
+  replace,
+  stamp,
+  type Entry,
+  type Graph,
+  type Named,
+  type Origin,
+  type Placement,
+  type Update,
+  type Value,
+} from '../ir/graph.ts';
 import type { Forward, Model, Parameter, ParameterGroup, UpdateRule } from '../ir/model.ts';
 import { dim, elements, shapeOf, tensor, type TensorType } from '../ir/type.ts';
 import { concat } from '../ops/concat.ts';
@@ -27,7 +38,14 @@ export function differentiate(model: Model): Graph {
       const { type, leaf: named } = parameter.leaf;
       const place = { name: named!.name, type, offset };
       placements.push({ ...place, role: 'parameter', leaf: group.leaf }, { ...place, role: 'gradient', leaf: group.gradientLeaf });
-      group.states.forEach((state, k) => placements.push({ ...place, role: 'state', name: `optimizer.${group.rule.states[k]!.leaf.leaf!.name}.${named!.name}`, leaf: state }));
+      group.states.forEach((state, k) =>
+        placements.push({
+          ...place,
+          role: 'state',
+          name: `optimizer.${group.rule.states[k]!.leaf.leaf!.name}.${named!.name}`,
+          leaf: state,
+        }),
+      );
       parts.set(parameter.leaf, part(group.leaf, offset, type, parameter.leaf.origin));
       offset += elements(type);
     }
@@ -37,10 +55,14 @@ export function differentiate(model: Model): Graph {
 
   const entries = [initialise(model, groups)];
   if (model.training.loss && groups.length > 0) entries.push(...train(model, model.training.loss, groups));
-  const forwards: readonly (readonly [string, Forward | null])[] = [['', model.evaluation], ['_row', model.single]];
+  const forwards: readonly (readonly [string, Forward | null])[] = [
+    ['', model.evaluation],
+    ['_row', model.single],
+  ];
   for (const [suffix, forward] of forwards) {
     if (forward === null) continue;
-    if (forward.loss) entries.push({ name: `evaluate${suffix}`, results: [{ name: 'loss', value: forward.loss }, ...forward.metrics], updates: [] });
+    if (forward.loss)
+      entries.push({ name: `evaluate${suffix}`, results: [{ name: 'loss', value: forward.loss }, ...forward.metrics], updates: [] });
     if (forward.outputs.length > 0) entries.push({ name: `predict${suffix}`, results: forward.outputs, updates: [] });
   }
   return { entries: entries.map(entry => substitute(entry, parts)), placements };
@@ -61,9 +83,11 @@ function flatten(group: ParameterGroup, suffix: string): FlatGroup[] {
     const rule = group.rules[i]!;
     const extent = parameters.reduce((total, parameter) => total + elements(parameter.leaf.type), 0);
     const name = group.flat ? suffix : `.${parameters[0]!.leaf.leaf!.name}`;
-    const flat = (role: 'parameter' | 'gradient' | 'state', title: string): Value => leaf(role, `${title}${name}`, tensor('f32', [dim(extent)]), origin('update', null));
+    const flat = (role: 'parameter' | 'gradient' | 'state', title: string): Value =>
+      leaf(role, `${title}${name}`, tensor('f32', [dim(extent)]), origin('update', null));
     return {
-      parameters, rule,
+      parameters,
+      rule,
       leaf: flat('parameter', 'parameters'),
       gradientLeaf: flat('gradient', 'gradients'),
       states: rule.states.map(state => flat('state', `optimizer.${state.leaf.leaf!.name}`)),
@@ -89,13 +113,24 @@ function train(model: Model, loss: Value, groups: readonly FlatGroup[]): Entry[]
   const backward = origin('backward', loss.origin);
   const seed = full({ value: 1, dims: [], dtype: 'f32' });
   stamp(seed, backward);
-  const byParameter = new Map(gradients(loss, seed, parameters.map(parameter => parameter.leaf)).map((gradient, i) => [parameters[i]!, gradient]));
+  const byParameter = new Map(
+    gradients(
+      loss,
+      seed,
+      parameters.map(parameter => parameter.leaf),
+    ).map((gradient, i) => [parameters[i]!, gradient]),
+  );
   const zeros = (type: TensorType): Value => full({ value: 0, dims: type.dims, dtype: 'f32' });
-  const flatGradients = groups.map(group => joined(group.parameters.map(parameter => byParameter.get(parameter) ?? zeros(parameter.leaf.type))));
+  const flatGradients = groups.map(group =>
+    joined(group.parameters.map(parameter => byParameter.get(parameter) ?? zeros(parameter.leaf.type))),
+  );
   for (const gradient of flatGradients) stamp(gradient, backward);
 
   const results: Named[] = [{ name: 'loss', value: loss }, ...model.training.metrics];
-  const updates: Update[] = [...model.training.updates, ...groups.map((group, i) => ({ leaf: group.gradientLeaf, value: flatGradients[i]! }))];
+  const updates: Update[] = [
+    ...model.training.updates,
+    ...groups.map((group, i) => ({ leaf: group.gradientLeaf, value: flatGradients[i]! })),
+  ];
   let used = flatGradients;
   if (model.settings.clipNorm !== null) {
     const length = norm(flatGradients);
@@ -107,9 +142,18 @@ function train(model: Model, loss: Value, groups: readonly FlatGroup[]): Entry[]
   }
   groups.forEach((group, i) => {
     const { rule } = group;
-    const stands = new Map([[rule.parameter, group.leaf], [rule.gradient, used[i]!], ...rule.states.map((state, k) => [state.leaf, group.states[k]!] as const)].map(([from, to]) => [from!, fitted(to!, from!)]));
+    const stands = new Map(
+      [
+        [rule.parameter, group.leaf],
+        [rule.gradient, used[i]!],
+        ...rule.states.map((state, k) => [state.leaf, group.states[k]!] as const),
+      ].map(([from, to]) => [from!, fitted(to!, from!)]),
+    );
     const [updated, ...states] = replace([rule.updated, ...rule.states.map(state => state.updated)], stands);
-    updates.push({ leaf: group.leaf, value: fitted(updated!, group.leaf) }, ...states.map((value, k) => ({ leaf: group.states[k]!, value: fitted(value, group.states[k]!) })));
+    updates.push(
+      { leaf: group.leaf, value: fitted(updated!, group.leaf) },
+      ...states.map((value, k) => ({ leaf: group.states[k]!, value: fitted(value, group.states[k]!) })),
+    );
     if (i === 0 && rule.learningRate) results.push({ name: 'lr', value: rule.learningRate });
   });
   for (const { value } of [...results, ...updates]) stamp(value, origin('update', null));
@@ -123,12 +167,19 @@ function train(model: Model, loss: Value, groups: readonly FlatGroup[]): Entry[]
 }
 
 /** √Σ g², over all gradients together. */
-const norm = (flat: readonly Value[]): Value => sqrt(flat.map(gradient => sum(mul(gradient, gradient), { axes: 'all', keep: false })).reduce((a, b) => add(a, b)));
+const norm = (flat: readonly Value[]): Value =>
+  sqrt(flat.map(gradient => sum(mul(gradient, gradient), { axes: 'all', keep: false })).reduce((a, b) => add(a, b)));
 
 const scalar = (value: number): Value => full({ value, dims: [], dtype: 'f32' });
 const flatDims = (value: Value): TensorType['dims'] => [dim(elements(value.type))];
 const origin = (phase: Origin['phase'], from: Origin | null): Origin => ({ span: from?.span ?? null, scope: from?.scope ?? [], phase });
-const own = (role: 'parameter' | 'state', value: Value): Placement => ({ role, name: value.leaf!.name, type: value.type, leaf: value, offset: 0 });
+const own = (role: 'parameter' | 'state', value: Value): Placement => ({
+  role,
+  name: value.leaf!.name,
+  type: value.type,
+  leaf: value,
+  offset: 0,
+});
 
 /** The values one after the other as one flat tensor. */
 function joined(values: readonly Value[]): Value {

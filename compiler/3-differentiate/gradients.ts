@@ -25,7 +25,12 @@ export function gradients(root: Value, seed: Value, wrt: readonly Value[]): (Val
     if (!isPrimitive(definition)) throw new Error(`composite \`${definition.name}\` in a graph`);
     if (definition.gradient === 'none') continue;
     const origin: Origin = { span: value.origin?.span ?? null, scope: value.origin?.scope ?? [], phase: 'backward' };
-    const contributions: readonly (Value | null)[] = definition.gradient({ operands: value.operands, out: value, grad, attrs: value.attrs });
+    const contributions: readonly (Value | null)[] = definition.gradient({
+      operands: value.operands,
+      out: value,
+      grad,
+      attrs: value.attrs,
+    });
     value.operands.forEach((operand, i) => {
       const contribution = contributions[i];
       if (!contribution || !dependent.has(operand)) return;

@@ -26,29 +26,42 @@ const uniformLike = (value: Value, number: number): Value => full({ value: numbe
 
 const viewAttrs = (value: Value): { readonly dims: readonly Dim[]; readonly map: readonly Affine[]; readonly fill: number | null } =>
   value.attrs as never;
-const contractAttrs = (value: Value): { readonly dims: readonly Dim[]; readonly reduce: readonly Dim[]; readonly maps: readonly (readonly Affine[])[] } =>
+const contractAttrs = (
+  value: Value,
+): { readonly dims: readonly Dim[]; readonly reduce: readonly Dim[]; readonly maps: readonly (readonly Affine[])[] } =>
   value.attrs as never;
 
 /** A rule on one op; `x`, `y`, `z` are its operands. */
 const on = (op: AnyOp, name: string, equation: string, rewrite: (value: Value, x: Value, y: Value, z: Value) => Value | null): Rule => ({
-  name, equation,
+  name,
+  equation,
   apply: value => (value.op === op ? rewrite(value, value.operands[0]!, value.operands[1]!, value.operands[2]!) : null),
 });
 
 export const rules: readonly Rule[] = [
   {
-    name: 'fold-uniform', equation: 'f(c, d) = f(c, d) computed now',
+    name: 'fold-uniform',
+    equation: 'f(c, d) = f(c, d) computed now',
     apply: value => {
       if (value.op === null || is(value, full) || !isPrimitive(value.op.definition) || value.operands.length === 0) return null;
       if (!value.operands.every(operand => uniform(operand) !== null)) return null;
-      const nest = value.op.definition.lower(value.operands.map(operand => operand.type), value.attrs, value.type);
-      const result = evaluateUniform(nest, value.operands.map(operand => uniform(operand)!));
+      const nest = value.op.definition.lower(
+        value.operands.map(operand => operand.type),
+        value.attrs,
+        value.type,
+      );
+      const result = evaluateUniform(
+        nest,
+        value.operands.map(operand => uniform(operand)!),
+      );
       return result === null ? null : uniformLike(value, result);
     },
   },
   on(stop_gradient, 'stop-gradient', 'stop_gradient(x) = x, once differentiated', (_, x) => x),
   on(add, 'add-zero', 'x + 0 = x', (_, x, y) => (uniform(y) === 0 ? x : uniform(x) === 0 ? y : null)),
-  on(add, 'add-negative', 'x + (−y) = x − y', (_, x, y) => (is(y, neg) ? sub(x, y.operands[0]!) : is(x, neg) ? sub(y, x.operands[0]!) : null)),
+  on(add, 'add-negative', 'x + (−y) = x − y', (_, x, y) =>
+    is(y, neg) ? sub(x, y.operands[0]!) : is(x, neg) ? sub(y, x.operands[0]!) : null,
+  ),
   on(sub, 'subtract-zero', 'x − 0 = x', (_, x, y) => (uniform(y) === 0 ? x : null)),
   on(sub, 'subtract-from-zero', '0 − x = −x', (_, x, y) => (uniform(x) === 0 ? neg(y) : null)),
   on(sub, 'subtract-negative', 'x − (−y) = x + y', (_, x, y) => (is(y, neg) ? add(x, y.operands[0]!) : null)),
@@ -65,8 +78,12 @@ export const rules: readonly Rule[] = [
   }),
   on(select, 'select-same', 'select(c, x, x) = x', (_, _condition, x, y) => (x === y ? x : null)),
   on(cast, 'cast-same', 'cast(x, type of x) = x', (value, x) => (x.type.dtype === value.type.dtype ? x : null)),
-  on(reshape, 'reshape-same', 'reshape(x, shape of x) = x', (value, x) => (shapeOf(value.type).join() === shapeOf(x.type).join() ? x : null)),
-  on(reshape, 'reshape-twice', 'reshape(reshape(x)) = reshape(x)', (value, x) => (is(x, reshape) ? reshape(x.operands[0]!, { dims: value.type.dims }) : null)),
+  on(reshape, 'reshape-same', 'reshape(x, shape of x) = x', (value, x) =>
+    shapeOf(value.type).join() === shapeOf(x.type).join() ? x : null,
+  ),
+  on(reshape, 'reshape-twice', 'reshape(reshape(x)) = reshape(x)', (value, x) =>
+    is(x, reshape) ? reshape(x.operands[0]!, { dims: value.type.dims }) : null,
+  ),
   on(view, 'view-same', 'x[i, j] at every i, j = x', (value, x) => {
     const { map } = viewAttrs(value);
     return shapeOf(value.type).join() === shapeOf(x.type).join() && map.every((index, axis) => plainAxis(index) === axis) ? x : null;
@@ -78,13 +95,20 @@ export const rules: readonly Rule[] = [
     // With an outer fill, positions outside the inner view would have to stay distinguishable from positions inside it.
     if (outer.fill !== null || (inner.fill !== null && outer.map.some(index => index.divisor > 1))) return null;
     const map = inner.map.map(index => substitute(index, outer.map));
-    return map.every(index => index !== null) && disjoint(map) ? view(x.operands[0]!, { dims: value.type.dims, map, fill: inner.fill }) : null;
+    return map.every(index => index !== null) && disjoint(map)
+      ? view(x.operands[0]!, { dims: value.type.dims, map, fill: inner.fill })
+      : null;
   }),
   on(view, 'permute-contract', '(Σ x · y)[g] = Σ x[g] · y[g], g a permutation', (value, x) => {
     if (!is(x, contract)) return null;
     const { dims, map } = viewAttrs(value);
     const order = map.map(plainAxis);
-    if (order.some(axis => axis === null) || new Set(order).size !== dims.length || dims.some((d, axis) => d.extent !== x.type.dims[order.indexOf(axis)]?.extent)) return null;
+    if (
+      order.some(axis => axis === null) ||
+      new Set(order).size !== dims.length ||
+      dims.some((d, axis) => d.extent !== x.type.dims[order.indexOf(axis)]?.extent)
+    )
+      return null;
     const { reduce, maps } = contractAttrs(x);
     const axes = [...map, ...reduce.map((_, i) => axisAt(dims.length + i))];
     return contract(x.operands, { dims, reduce, maps: maps.map(indices => indices.map(index => substitute(index, axes)!)) });
@@ -113,7 +137,13 @@ export const rules: readonly Rule[] = [
   on(contract, 'contract-nothing', 'Σ over nothing of x[f] = x[f]', value => {
     const { dims, reduce, maps } = contractAttrs(value);
     const bound = new Set(maps[0]!.flatMap(index => index.terms.map(term => term.axis)));
-    if (value.operands.length !== 1 || size(reduce.map(d => d.extent)) !== 1 || !disjoint(maps[0]!) || [...bound].some(axis => axis >= dims.length)) return null;
+    if (
+      value.operands.length !== 1 ||
+      size(reduce.map(d => d.extent)) !== 1 ||
+      !disjoint(maps[0]!) ||
+      [...bound].some(axis => axis >= dims.length)
+    )
+      return null;
     return view(value.operands[0]!, { dims, map: maps[0]!, fill: null });
   }),
 ];

@@ -30,7 +30,8 @@ export function simplify(graph: Graph): { readonly graph: Graph; readonly applie
     for (const rule of rules) {
       const better = rule.apply(value);
       if (better === null) continue;
-      if (shapeOf(better.type).join() !== shapeOf(value.type).join() || better.type.dtype !== value.type.dtype) throw new Error(`rule ${rule.name} changed a type`);
+      if (shapeOf(better.type).join() !== shapeOf(value.type).join() || better.type.dtype !== value.type.dtype)
+        throw new Error(`rule ${rule.name} changed a type`);
       applied.set(rule.name, (applied.get(rule.name) ?? 0) + 1);
       return better;
     }
@@ -73,4 +74,7 @@ function inherit(made: Value, from: Value): Value {
 }
 
 /** Attributes as text; names of dimensions are for people and do not tell values apart. */
-const attributeKey = (attrs: object): string => JSON.stringify(attrs, (key, value: unknown) => (key === 'name' ? undefined : Object.is(value, -0) ? '-0' : typeof value === 'number' && !Number.isFinite(value) ? String(value) : value));
+const attributeKey = (attrs: object): string =>
+  JSON.stringify(attrs, (key, value: unknown) =>
+    key === 'name' ? undefined : Object.is(value, -0) ? '-0' : typeof value === 'number' && !Number.isFinite(value) ? String(value) : value,
+  );

@@ -52,7 +52,10 @@ function attempt(lowering: Lowering, copied: ReadonlySet<Update>): Built {
   for (const update of entry.updates) {
     const base = contiguousBase(update.value, lowering);
     if (!copied.has(update) && base !== null && !host.has(base) && !homes.has(base)) homes.set(base, { root: update.leaf, offset: 0 });
-    else drafts.push(copy(lowering, update.value, { root: update.leaf, offset: 0, shape: shapeOf(update.leaf.type), dtype: update.leaf.type.dtype }));
+    else
+      drafts.push(
+        copy(lowering, update.value, { root: update.leaf, offset: 0, shape: shapeOf(update.leaf.type), dtype: update.leaf.type.dtype }),
+      );
   }
   for (const value of [...values].reverse()) {
     const pieces = stored.has(value) && !host.has(value) ? partition(nest(value)) : null;
@@ -105,8 +108,13 @@ function draft(lowering: Lowering, value: Value): Draft {
   const base = { sources, outputs: [output], values: [value], host: false };
   if (nest.scatter) {
     const { shape, at: target } = nest.scatter;
-    const positions = target.map((index): Index => ('gathered' in index ? { gathered: expand(value, { ...nest, body: index.gathered }, axes) } : substitute(index, axes)!));
-    const steps: readonly Step[] = [{ kind: 'clear', output: 0 }, { kind: 'store', output: 0, axes: space, at: positions, body, accumulate: true, joined: false }];
+    const positions = target.map((index): Index =>
+      'gathered' in index ? { gathered: expand(value, { ...nest, body: index.gathered }, axes) } : substitute(index, axes)!,
+    );
+    const steps: readonly Step[] = [
+      { kind: 'clear', output: 0 },
+      { kind: 'store', output: 0, axes: space, at: positions, body, accumulate: true, joined: false },
+    ];
     return { ...base, space: [], outputs: [{ ...output, shape }], steps };
   }
   if (nest.combine === null || reduce.length === 0) {
@@ -115,7 +123,8 @@ function draft(lowering: Lowering, value: Value): Draft {
     return { ...base, space, steps: [{ kind: 'store', output: 0, axes: [], at, body: single, accumulate: false, joined: false }] };
   }
   return {
-    ...base, space,
+    ...base,
+    space,
     steps: [
       { kind: 'reduce', local: 0, axes: reduce, combine: nest.combine, body },
       { kind: 'store', output: 0, axes: [], at, body: { kind: 'local', local: 0 }, accumulate: false, joined: false },
@@ -136,13 +145,28 @@ function copy(lowering: Lowering, value: Value, output: Source): Draft {
   const { axes: at, space } = withoutOnes(shape, []);
   const { expression, sources } = expansion(lowering, space);
   const body = expression(value, at);
-  return { space, sources, outputs: [{ ...output, shape }], steps: [{ kind: 'store', output: 0, axes: [], at, body, accumulate: false, joined: false }], values: [value], host: false };
+  return {
+    space,
+    sources,
+    outputs: [{ ...output, shape }],
+    steps: [{ kind: 'store', output: 0, axes: [], at, body, accumulate: false, joined: false }],
+    values: [value],
+    host: false,
+  };
 }
 
 function hostDraft(lowering: Lowering, scalars: readonly Value[]): Draft {
   // Nothing on the host is rounded to f32 on the way: every scalar is written out from the leaves.
   const { expression, sources } = expansion({ ...lowering, stored: new Set() }, []);
-  const steps = scalars.map((value, output): Step => ({ kind: 'store', output, axes: [], at: [], body: expression(value, []), accumulate: false, joined: output > 0 }));
+  const steps = scalars.map((value, output): Step => ({
+    kind: 'store',
+    output,
+    axes: [],
+    at: [],
+    body: expression(value, []),
+    accumulate: false,
+    joined: output > 0,
+  }));
   const outputs = scalars.map((value): Source => ({ root: value, offset: 0, shape: [], dtype: value.type.dtype }));
   return { space: [], sources, outputs, steps, values: scalars, host: true };
 }
@@ -180,7 +204,10 @@ function leafOf(home: Home, homes: ReadonlyMap<Value, Home>): Value {
 
 /** Kernels that must come after the given ones: they read what those write, or overwrite a leaf that those read. */
 function following(
-  from: readonly Draft[], built: Built, readers: ReadonlyMap<Value, readonly Draft[]>, overwriters: ReadonlyMap<Value, readonly Draft[]>,
+  from: readonly Draft[],
+  built: Built,
+  readers: ReadonlyMap<Value, readonly Draft[]>,
+  overwriters: ReadonlyMap<Value, readonly Draft[]>,
 ): Set<Draft> {
   const result = new Set<Draft>();
   const pending = [...from];
@@ -210,11 +237,12 @@ function following(
 function readsInPlace(reader: Draft, leaf: Value): boolean {
   const store = reader.steps.find(step => step.kind === 'store')!;
   const target = linear({ ...reader.outputs[0]!, offset: 0 }, store.at);
-  return reader.steps.every(step => loadsOf(stepBody(step) ?? { kind: 'constant', value: 0, dtype: 'f32' }).every(load => {
-    const source = reader.sources[load.operand]!;
-    if (source.root !== leaf) return true;
-    const address = linear(source, load.at);
-    return step.kind === 'store' && address !== null && target !== null && JSON.stringify(address) === JSON.stringify(target);
-  }));
+  return reader.steps.every(step =>
+    loadsOf(stepBody(step) ?? { kind: 'constant', value: 0, dtype: 'f32' }).every(load => {
+      const source = reader.sources[load.operand]!;
+      if (source.root !== leaf) return true;
+      const address = linear(source, load.at);
+      return step.kind === 'store' && address !== null && target !== null && JSON.stringify(address) === JSON.stringify(target);
+    }),
+  );
 }
-

@@ -81,10 +81,14 @@ export function stepsKey(steps: readonly Step[]): string {
     if (before !== undefined) return before;
     const at = (index: Index): unknown => (isGathered(index) ? number(index.gathered) : index);
     const key = JSON.stringify(
-      scalar.kind === 'apply' ? [scalar.instruction, ...scalar.arguments.map(number)]
-        : scalar.kind === 'guard' ? ['guard', scalar.at, number(scalar.then), number(scalar.otherwise)]
-          : scalar.kind === 'load' ? ['load', scalar.operand, scalar.at.map(at)]
-            : scalar.kind === 'constant' ? ['constant', String(scalar.value), Object.is(scalar.value, -0), scalar.dtype]
+      scalar.kind === 'apply'
+        ? [scalar.instruction, ...scalar.arguments.map(number)]
+        : scalar.kind === 'guard'
+          ? ['guard', scalar.at, number(scalar.then), number(scalar.otherwise)]
+          : scalar.kind === 'load'
+            ? ['load', scalar.operand, scalar.at.map(at)]
+            : scalar.kind === 'constant'
+              ? ['constant', String(scalar.value), Object.is(scalar.value, -0), scalar.dtype]
               : scalar,
     );
     const result = known.get(key) ?? known.size;
@@ -92,9 +96,19 @@ export function stepsKey(steps: readonly Step[]): string {
     numbers.set(scalar, result);
     return result;
   };
-  const text = steps.map(step => JSON.stringify(step.kind === 'clear' ? step : {
-    ...step, body: number(step.body), ...(step.kind === 'store' ? { at: step.at.map(at => (isGathered(at) ? number(at.gathered) : at)) } : {}),
-  })).join();
+  const text = steps
+    .map(step =>
+      JSON.stringify(
+        step.kind === 'clear'
+          ? step
+          : {
+              ...step,
+              body: number(step.body),
+              ...(step.kind === 'store' ? { at: step.at.map(at => (isGathered(at) ? number(at.gathered) : at)) } : {}),
+            },
+      ),
+    )
+    .join();
   return `${text}${[...known.keys()].join()}`;
 }
 
@@ -115,11 +129,18 @@ function rebuild(scalar: Scalar, inner: (part: Scalar) => Scalar): Scalar {
   const after = before.map(inner);
   if (after.every((part, i) => part === before[i])) return scalar;
   switch (scalar.kind) {
-    case 'constant': case 'index': case 'local': return scalar;
-    case 'load': return { ...scalar, at: scalar.at.map(at => (isGathered(at) ? { gathered: after[before.indexOf(at.gathered)]! } : at)) };
-    case 'apply': return { ...scalar, arguments: after };
-    case 'guard': return { ...scalar, then: after[0]!, otherwise: after[1]! };
-    default: return scalar satisfies never;
+    case 'constant':
+    case 'index':
+    case 'local':
+      return scalar;
+    case 'load':
+      return { ...scalar, at: scalar.at.map(at => (isGathered(at) ? { gathered: after[before.indexOf(at.gathered)]! } : at)) };
+    case 'apply':
+      return { ...scalar, arguments: after };
+    case 'guard':
+      return { ...scalar, then: after[0]!, otherwise: after[1]! };
+    default:
+      return scalar satisfies never;
   }
 }
 

@@ -57,14 +57,24 @@ export interface Expansion {
  * A load from a flat leaf at a constant distance is a load from the named tensor there: then layers that differ only in where their
  * parameters lie are the same kernel.
  */
-function withinPlacement(source: Source, at: readonly Index[], extents: Shape, { placements }: Lowering): { readonly source: Source; readonly at: readonly Index[] } {
+function withinPlacement(
+  source: Source,
+  at: readonly Index[],
+  extents: Shape,
+  { placements }: Lowering,
+): { readonly source: Source; readonly at: readonly Index[] } {
   const [index] = at;
   if (source.root.op !== null || source.shape.length !== 1 || isGathered(index!) || index!.divisor !== 1) return { source, at };
   const [low, high] = numeratorRange(index!, extents);
-  const placement = placements.find(({ leaf, offset, type }) => leaf === source.root && offset <= source.offset + low && source.offset + high < offset + elements(type));
+  const placement = placements.find(
+    ({ leaf, offset, type }) => leaf === source.root && offset <= source.offset + low && source.offset + high < offset + elements(type),
+  );
   if (placement === undefined || elements(placement.type) === source.shape[0]) return { source, at };
   const moved = placement.offset - source.offset;
-  return { source: { ...source, offset: placement.offset, shape: [elements(placement.type)] }, at: [affine(index!.terms, index!.offset - moved)] };
+  return {
+    source: { ...source, offset: placement.offset, shape: [elements(placement.type)] },
+    at: [affine(index!.terms, index!.offset - moved)],
+  };
 }
 
 /** For one kernel whose axes have the given extents. */
@@ -107,7 +117,9 @@ export function expansion(lowering: Lowering, extents: Shape): Expansion {
     };
     const change = (scalar: Scalar): Scalar => {
       switch (scalar.kind) {
-        case 'constant': case 'local': return scalar;
+        case 'constant':
+        case 'local':
+          return scalar;
         case 'index': {
           const result = at(scalar.index);
           if (isGathered(result)) return result.gathered;
@@ -126,10 +138,13 @@ export function expansion(lowering: Lowering, extents: Shape): Expansion {
           return apply(scalar.instruction, ...args);
         }
         case 'guard': {
-          const checks = scalar.at.map(check => ({ index: composed(check.index), extent: check.extent })).filter(check => !alwaysInside(check.index, extents, check.extent));
+          const checks = scalar.at
+            .map(check => ({ index: composed(check.index), extent: check.extent }))
+            .filter(check => !alwaysInside(check.index, extents, check.extent));
           return guard(checks, change(scalar.then), change(scalar.otherwise));
         }
-        default: return scalar satisfies never;
+        default:
+          return scalar satisfies never;
       }
     };
     return change(nest.body);

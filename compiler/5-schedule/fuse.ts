@@ -53,17 +53,42 @@ function join(first: Draft, second: Draft, built: Built, isPrivate: (value: Valu
   const outputOf = b.outputs.map(output => outputs.push(output) - 1);
   const locals = a.steps.filter(step => step.kind === 'reduce').length;
   const done = new Map<Scalar, Scalar>();
-  const body = (scalar: Scalar): Scalar => mapScalar(scalar, part =>
-    part.kind === 'load' ? { ...part, operand: sourceOf[part.operand]! } : part.kind === 'local' ? { kind: 'local', local: part.local + locals } : part, done);
+  const body = (scalar: Scalar): Scalar =>
+    mapScalar(
+      scalar,
+      part =>
+        part.kind === 'load'
+          ? { ...part, operand: sourceOf[part.operand]! }
+          : part.kind === 'local'
+            ? { kind: 'local', local: part.local + locals }
+            : part,
+      done,
+    );
   const moved = b.steps.map((step): Step => {
     switch (step.kind) {
-      case 'clear': return { ...step, output: outputOf[step.output]! };
-      case 'reduce': return { ...step, local: step.local + locals, body: body(step.body) };
-      case 'store': return { ...step, output: outputOf[step.output]!, at: step.at.map(at => ('gathered' in at ? { gathered: body(at.gathered) } : at)), body: body(step.body) };
-      default: return step satisfies never;
+      case 'clear':
+        return { ...step, output: outputOf[step.output]! };
+      case 'reduce':
+        return { ...step, local: step.local + locals, body: body(step.body) };
+      case 'store':
+        return {
+          ...step,
+          output: outputOf[step.output]!,
+          at: step.at.map(at => ('gathered' in at ? { gathered: body(at.gathered) } : at)),
+          body: body(step.body),
+        };
+      default:
+        return step satisfies never;
     }
   });
-  const together: Draft = { space: outer, sources, outputs, steps: [...a.steps, ...moved], values: [...first.values, ...second.values], host: false };
+  const together: Draft = {
+    space: outer,
+    sources,
+    outputs,
+    steps: [...a.steps, ...moved],
+    values: [...first.values, ...second.values],
+    host: false,
+  };
   if (!iterationsAreIndependent(together, built)) return null;
   const kept = joinStores(keepInRegisters(together, a.steps.length), a.steps.length, built);
   if (readsReplaced(kept, built)) return null;
@@ -71,7 +96,8 @@ function join(first: Draft, second: Draft, built: Built, isPrivate: (value: Valu
   return tidy(kept, value => value.op === null || built.required.has(value) || !isPrivate(value));
 }
 
-const instructions = (draft: Draft): number => draft.steps.reduce((sum, step) => sum + (stepBody(step) ? distinctInstructions(stepBody(step)!) : 0), 0);
+const instructions = (draft: Draft): number =>
+  draft.steps.reduce((sum, step) => sum + (stepBody(step) ? distinctInstructions(stepBody(step)!) : 0), 0);
 
 /** The loops that both kernels can share, or null where sharing is not legal or not worth it. */
 function commonSpace(first: Draft, second: Draft): Shape | null {
@@ -86,7 +112,8 @@ function commonSpace(first: Draft, second: Draft): Shape | null {
 }
 
 /** A kernel that sums products of elements each used many times: it is tiled, so its loops stay its own. */
-export const isContraction = (draft: Draft): boolean => draft.steps.some(step => step.kind === 'reduce' && contractionFactors(step.body) !== null && step.combine === 'add');
+export const isContraction = (draft: Draft): boolean =>
+  draft.steps.some(step => step.kind === 'reduce' && contractionFactors(step.body) !== null && step.combine === 'add');
 
 /** The loads whose product a body is, conversions aside; null when it is anything else or a single load. */
 export function contractionFactors(body: Scalar): readonly Load[] | null {
@@ -101,7 +128,13 @@ export function contractionFactors(body: Scalar): readonly Load[] | null {
 /** Only the first `rank` axes stay outer loops; the others, which only stores have, become their inner ones, under the same numbers. */
 const demote = (draft: Draft, rank: number): Draft => {
   const inner = draft.space.slice(rank);
-  return inner.length === 0 ? draft : { ...draft, space: draft.space.slice(0, rank), steps: draft.steps.map(step => (step.kind === 'store' ? { ...step, axes: [...inner, ...step.axes] } : step)) };
+  return inner.length === 0
+    ? draft
+    : {
+        ...draft,
+        space: draft.space.slice(0, rank),
+        steps: draft.steps.map(step => (step.kind === 'store' ? { ...step, axes: [...inner, ...step.axes] } : step)),
+      };
 };
 
 function place(sources: Source[], source: Source): number {
@@ -150,7 +183,8 @@ function sameRows(read: Affine, written: Affine, space: Shape, readExtents: Shap
   const times = (index: Affine, axis: number): number => index.terms.find(term => term.axis === axis)?.times ?? 0;
   const outer = space.map((extent, axis) => (extent === 1 ? null : times(written, axis)));
   if (outer.some((stride, axis) => stride !== null && (stride <= 0 || stride !== times(read, axis)))) return false;
-  const inner = (index: Affine, extents: Shape): readonly [number, number] => numeratorRange({ ...index, terms: index.terms.filter(term => term.axis >= space.length || space[term.axis] === 1) }, extents);
+  const inner = (index: Affine, extents: Shape): readonly [number, number] =>
+    numeratorRange({ ...index, terms: index.terms.filter(term => term.axis >= space.length || space[term.axis] === 1) }, extents);
   const [writeLow, writeHigh] = inner(written, writeExtents);
   const [readLow, readHigh] = inner(read, readExtents);
   const strides = outer.filter(stride => stride !== null).sort((x, y) => x - y);
@@ -165,16 +199,32 @@ function sameRows(read: Affine, written: Affine, space: Shape, readExtents: Shap
 
 /** Loads of what the same iteration has just stored become the stored expression itself, where the loops agree. */
 function keepInRegisters(draft: Draft, firstMoved: number): Draft {
-  const stores = draft.steps.slice(0, firstMoved).flatMap(step => (step.kind === 'store' && !step.accumulate ? [{ step, address: linear(draft.outputs[step.output]!, step.at), root: draft.outputs[step.output]!.root }] : []));
-  const steps = [...draft.steps.slice(0, firstMoved), ...mapSteps(draft.steps.slice(firstMoved), (body, step) => mapScalar(body, part => {
-    if (part.kind !== 'load') return part;
-    const source = draft.sources[part.operand]!;
-    const address = linear(source, part.at);
-    if (address === null) return part;
-    const match = stores.find(store => store.root === source.root && store.address !== null && JSON.stringify(store.address) === JSON.stringify(address)
-      && (store.step.axes.length === 0 || (step.kind === 'store' && store.step.axes.join() === step.axes.join())));
-    return match ? match.step.body : part;
-  }))];
+  const stores = draft.steps
+    .slice(0, firstMoved)
+    .flatMap(step =>
+      step.kind === 'store' && !step.accumulate
+        ? [{ step, address: linear(draft.outputs[step.output]!, step.at), root: draft.outputs[step.output]!.root }]
+        : [],
+    );
+  const steps = [
+    ...draft.steps.slice(0, firstMoved),
+    ...mapSteps(draft.steps.slice(firstMoved), (body, step) =>
+      mapScalar(body, part => {
+        if (part.kind !== 'load') return part;
+        const source = draft.sources[part.operand]!;
+        const address = linear(source, part.at);
+        if (address === null) return part;
+        const match = stores.find(
+          store =>
+            store.root === source.root &&
+            store.address !== null &&
+            JSON.stringify(store.address) === JSON.stringify(address) &&
+            (store.step.axes.length === 0 || (step.kind === 'store' && store.step.axes.join() === step.axes.join())),
+        );
+        return match ? match.step.body : part;
+      }),
+    ),
+  ];
   return { ...draft, steps };
 }
 
@@ -182,7 +232,14 @@ function keepInRegisters(draft: Draft, firstMoved: number): Draft {
 function joinStores(draft: Draft, firstMoved: number, built: Built): Draft {
   const before = draft.steps[firstMoved - 1];
   const moved = draft.steps[firstMoved];
-  if (before?.kind !== 'store' || moved?.kind !== 'store' || before.accumulate || moved.accumulate || before.axes.join() !== moved.axes.join()) return draft;
+  if (
+    before?.kind !== 'store' ||
+    moved?.kind !== 'store' ||
+    before.accumulate ||
+    moved.accumulate ||
+    before.axes.join() !== moved.axes.join()
+  )
+    return draft;
   const start = groupStart(draft.steps, before);
   const written = draft.steps.slice(start, firstMoved).map(step => draft.outputs[(step as Step & { kind: 'store' }).output]!.root);
   const following = draft.steps.slice(firstMoved + 1).findIndex(step => step.kind !== 'store' || !step.joined);
@@ -204,31 +261,52 @@ function readsReplaced(draft: Draft, built: Built): boolean {
   return draft.steps.some(step => {
     const body = stepBody(step);
     if (body === null) return false;
-    const replaced = draft.steps.slice(0, groupStart(draft.steps, step)).flatMap(earlier => (earlier.kind === 'store' ? [leafOf(draft.outputs[earlier.output]!.root)] : []));
-    return loadsOf(body).some(load => draft.sources[load.operand]!.root.op === null && replaced.includes(draft.sources[load.operand]!.root));
+    const replaced = draft.steps
+      .slice(0, groupStart(draft.steps, step))
+      .flatMap(earlier => (earlier.kind === 'store' ? [leafOf(draft.outputs[earlier.output]!.root)] : []));
+    return loadsOf(body).some(
+      load => draft.sources[load.operand]!.root.op === null && replaced.includes(draft.sources[load.operand]!.root),
+    );
   });
 }
 
 /** Without stores that nothing reads any more, and sources that nothing loads. */
 function tidy(draft: Draft, isNeeded: (value: Value) => boolean): Draft {
-  const loaded = new Set(draft.steps.flatMap(step => [...(stepBody(step) ? loadsOf(stepBody(step)!) : []), ...gatheredLoads(step)]).map(load => load.operand));
+  const loaded = new Set(
+    draft.steps.flatMap(step => [...(stepBody(step) ? loadsOf(stepBody(step)!) : []), ...gatheredLoads(step)]).map(load => load.operand),
+  );
   const read = new Set([...loaded].map(operand => draft.sources[operand]!.root));
-  const steps = draft.steps.filter(step => step.kind === 'reduce' || isNeeded(draft.outputs[step.output]!.root) || read.has(draft.outputs[step.output]!.root));
+  const steps = draft.steps.filter(
+    step => step.kind === 'reduce' || isNeeded(draft.outputs[step.output]!.root) || read.has(draft.outputs[step.output]!.root),
+  );
   // A joined store whose first companion is gone leads the group itself.
   const leads = new Map(steps.map(step => [step, groupStart(draft.steps, step)]));
   const keptSources = draft.sources.filter((_, i) => loaded.has(i));
   const keptOutputs = draft.outputs.filter((_, i) => steps.some(step => step.kind !== 'reduce' && step.output === i));
   const sourceOf = draft.sources.map(source => keptSources.indexOf(source));
   const done = new Map<Scalar, Scalar>();
-  const renumber = (scalar: Scalar): Scalar => mapScalar(scalar, part => (part.kind === 'load' && sourceOf[part.operand] !== part.operand ? { ...part, operand: sourceOf[part.operand]! } : part), done);
+  const renumber = (scalar: Scalar): Scalar =>
+    mapScalar(
+      scalar,
+      part => (part.kind === 'load' && sourceOf[part.operand] !== part.operand ? { ...part, operand: sourceOf[part.operand]! } : part),
+      done,
+    );
   return {
-    ...draft, sources: keptSources, outputs: keptOutputs,
+    ...draft,
+    sources: keptSources,
+    outputs: keptOutputs,
     steps: steps.map((step, i): Step => {
       if (step.kind === 'reduce') return { ...step, body: renumber(step.body) };
       const output = keptOutputs.indexOf(draft.outputs[step.output]!);
       if (step.kind === 'clear') return { ...step, output };
       const joined = i > 0 && leads.get(step) === leads.get(steps[i - 1]!);
-      return { ...step, output, joined, at: step.at.map(at => ('gathered' in at ? { gathered: renumber(at.gathered) } : at)), body: renumber(step.body) };
+      return {
+        ...step,
+        output,
+        joined,
+        at: step.at.map(at => ('gathered' in at ? { gathered: renumber(at.gathered) } : at)),
+        body: renumber(step.body),
+      };
     }),
   };
 }
@@ -240,4 +318,5 @@ function groupStart(steps: readonly Step[], step: Step): number {
   return start;
 }
 
-const gatheredLoads = (step: Step): readonly Load[] => (step.kind === 'store' ? step.at.flatMap(at => ('gathered' in at ? loadsOf(at.gathered) : [])) : []);
+const gatheredLoads = (step: Step): readonly Load[] =>
+  step.kind === 'store' ? step.at.flatMap(at => ('gathered' in at ? loadsOf(at.gathered) : [])) : [];

@@ -37,7 +37,11 @@ export function lower(entry: Entry, placements: readonly Placement[]): Lowering 
     if (known) return known;
     const definition = value.op!.definition;
     if (!isPrimitive(definition)) throw new Error(`composite \`${definition.name}\` in a graph`);
-    const made = definition.lower(value.operands.map(operand => operand.type), value.attrs, value.type);
+    const made = definition.lower(
+      value.operands.map(operand => operand.type),
+      value.attrs,
+      value.type,
+    );
     nests.set(value, made);
     return made;
   };
@@ -51,9 +55,12 @@ export function lower(entry: Entry, placements: readonly Placement[]): Lowering 
   for (const { value } of entry.updates) {
     const place = placeOf(value, lowering);
     // A part of something, or a view of a leaf, is not computed where it belongs by computing that.
-    if (place !== null && !host.has(value) && (place.root.op === null || elements(place.root.type) !== elements(value.type))) lowering.stored.add(value);
+    if (place !== null && !host.has(value) && (place.root.op === null || elements(place.root.type) !== elements(value.type)))
+      lowering.stored.add(value);
   }
-  for (const value of values) if (host.has(value) && (roots.includes(value) || values.some(user => !host.has(user) && user.operands.includes(value)))) lowering.stored.add(value);
+  for (const value of values)
+    if (host.has(value) && (roots.includes(value) || values.some(user => !host.has(user) && user.operands.includes(value))))
+      lowering.stored.add(value);
   storeWhatIsExpensive(lowering);
   return lowering;
 }
@@ -62,12 +69,20 @@ function hostValues(values: readonly Value[], nest: (value: Value) => Nest): Set
   const host = new Set<Value>();
   const scalars = new Set(['seed', 'step', 'steps']);
   for (const value of values) {
-    if (value.op === null ? scalars.has(value.leaf!.role) : value.type.dims.length === 0 && value.operands.length > 0 && value.operands.every(operand => host.has(operand) || isConstant(operand, nest))) host.add(value);
+    if (
+      value.op === null
+        ? scalars.has(value.leaf!.role)
+        : value.type.dims.length === 0 &&
+          value.operands.length > 0 &&
+          value.operands.every(operand => host.has(operand) || isConstant(operand, nest))
+    )
+      host.add(value);
   }
   return new Set([...host].filter(value => value.op !== null));
 }
 
-const isConstant = (value: Value, nest: (value: Value) => Nest): boolean => value.op !== null && value.operands.length === 0 && nest(value).body.kind === 'constant';
+const isConstant = (value: Value, nest: (value: Value) => Nest): boolean =>
+  value.op !== null && value.operands.length === 0 && nest(value).body.kind === 'constant';
 
 /** From the results backwards: how often an element would be computed if its value were not stored, against what that costs. */
 function storeWhatIsExpensive(lowering: Lowering): void {
@@ -80,7 +95,12 @@ function storeWhatIsExpensive(lowering: Lowering): void {
     if (known) return known;
     const body = nest(value).body;
     const inner = value.operands.map(cost);
-    const own = { work: work(body) + inner.reduce((sum, c) => sum + c.work, 0), loads: inner.reduce((sum, c) => sum + c.loads, 0), chain: 1 + Math.max(0, ...inner.map(c => c.chain)), random: usesRandom(body) || inner.some(c => c.random) };
+    const own = {
+      work: work(body) + inner.reduce((sum, c) => sum + c.work, 0),
+      loads: inner.reduce((sum, c) => sum + c.loads, 0),
+      chain: 1 + Math.max(0, ...inner.map(c => c.chain)),
+      random: usesRandom(body) || inner.some(c => c.random),
+    };
     costs.set(value, own);
     return own;
   };
@@ -88,7 +108,9 @@ function storeWhatIsExpensive(lowering: Lowering): void {
     if (value.op === null || stored.has(value) || host.has(value)) continue;
     if (cost(value).chain > longestChain) stored.add(value);
     // What is guarded cannot share parts with the outside, so only little is computed there.
-    if (nest(value).body.kind === 'guard') for (const operand of value.operands) if (operand.op !== null && !host.has(operand) && cost(operand).work > cheap) stored.add(operand);
+    if (nest(value).body.kind === 'guard')
+      for (const operand of value.operands)
+        if (operand.op !== null && !host.has(operand) && cost(operand).work > cheap) stored.add(operand);
   }
   costs.clear();
   // Users come after operands, so that backwards every user is settled before its operands.
@@ -115,14 +137,30 @@ interface Cost {
   readonly random: boolean;
 }
 
-const slow: Partial<Record<Instruction, number>> = { exp: 8, log: 8, tanh: 8, erf: 12, sin: 8, cos: 8, pow: 12, random: 30, div: 2, sqrt: 2, mod: 4, to_f32: 0, to_i32: 0, to_u8: 0 };
+const slow: Partial<Record<Instruction, number>> = {
+  exp: 8,
+  log: 8,
+  tanh: 8,
+  erf: 12,
+  sin: 8,
+  cos: 8,
+  pow: 12,
+  random: 30,
+  div: 2,
+  sqrt: 2,
+  mod: 4,
+  to_f32: 0,
+  to_i32: 0,
+  to_u8: 0,
+};
 
 function work(scalar: Scalar): number {
-  const own = scalar.kind === 'apply' ? slow[scalar.instruction] ?? 1 : scalar.kind === 'guard' ? 2 : 0;
+  const own = scalar.kind === 'apply' ? (slow[scalar.instruction] ?? 1) : scalar.kind === 'guard' ? 2 : 0;
   return parts(scalar).reduce((sum, part) => sum + work(part), own);
 }
 
-const usesRandom = (scalar: Scalar): boolean => (scalar.kind === 'apply' && scalar.instruction === 'random') || parts(scalar).some(usesRandom);
+const usesRandom = (scalar: Scalar): boolean =>
+  (scalar.kind === 'apply' && scalar.instruction === 'random') || parts(scalar).some(usesRandom);
 
 /**
  * When a nest is nothing but its operands one after the other along the first axis: the first row of each. Then each operand can be
@@ -138,8 +176,19 @@ export function partition(nest: Nest): readonly { readonly operand: number; read
     const { then } = rest;
     if (rest.at.length !== 1 || then.kind !== 'load') return null;
     const { index, extent } = check!;
-    const leads = index.divisor === 1 && index.terms.length === 1 && index.terms[0]!.axis === 0 && index.terms[0]!.times === 1 && index.offset === -covered;
-    const straight = then.at.every((at, d) => !('gathered' in at) && (d === 0 ? at.offset === -covered && at.terms.length === 1 && at.terms[0]!.axis === 0 && at.terms[0]!.times === 1 && at.divisor === 1 : plainAxis(at) === d));
+    const leads =
+      index.divisor === 1 &&
+      index.terms.length === 1 &&
+      index.terms[0]!.axis === 0 &&
+      index.terms[0]!.times === 1 &&
+      index.offset === -covered;
+    const straight = then.at.every(
+      (at, d) =>
+        !('gathered' in at) &&
+        (d === 0
+          ? at.offset === -covered && at.terms.length === 1 && at.terms[0]!.axis === 0 && at.terms[0]!.times === 1 && at.divisor === 1
+          : plainAxis(at) === d),
+    );
     if (!leads || !straight) return null;
     pieces.push({ operand: then.operand, start: covered });
     covered += extent;

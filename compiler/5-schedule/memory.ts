@@ -44,7 +44,12 @@ export function residences(built: Built, order: readonly Draft[]): EntryMemory {
     const { owner } = residence(value);
     if (owner.op === null) return;
     const known = lifetimes.get(owner);
-    lifetimes.set(owner, { owner, bytes: bytes(owner.type), first: Math.min(known?.first ?? call, call), last: Math.max(known?.last ?? call, call) });
+    lifetimes.set(owner, {
+      owner,
+      bytes: bytes(owner.type),
+      first: Math.min(known?.first ?? call, call),
+      last: Math.max(known?.last ?? call, call),
+    });
   };
   order.forEach((draft, call) => {
     for (const { root } of [...draft.sources, ...draft.outputs]) touch(root, call);
@@ -64,11 +69,19 @@ function inPlace(built: Built, order: readonly Draft[]): Map<Value, { readonly r
   order.forEach((draft, call) => {
     for (const output of draft.outputs) {
       if (output.root.op === null || built.homes.has(output.root) || output.offset !== 0 || bytes(output.root.type) < alignment) continue;
-      const candidate = draft.sources.find(source =>
-        source.root.op !== null && lastRead.get(source.root) === call && !taken.has(source.root) && !built.homes.has(source.root)
-        && !built.required.has(source.root) && !built.parts.has(source.root) && !draft.outputs.some(other => other.root === source.root)
-        && elementBytes(source.dtype) === elementBytes(output.dtype) && bytes(source.root.type) === bytes(output.root.type)
-        && readsAtStore(draft, source.root, output.root));
+      const candidate = draft.sources.find(
+        source =>
+          source.root.op !== null &&
+          lastRead.get(source.root) === call &&
+          !taken.has(source.root) &&
+          !built.homes.has(source.root) &&
+          !built.required.has(source.root) &&
+          !built.parts.has(source.root) &&
+          !draft.outputs.some(other => other.root === source.root) &&
+          elementBytes(source.dtype) === elementBytes(output.dtype) &&
+          bytes(source.root.type) === bytes(output.root.type) &&
+          readsAtStore(draft, source.root, output.root),
+      );
       if (!candidate) continue;
       result.set(output.root, { root: candidate.root, offset: 0 });
       taken.add(candidate.root);
@@ -85,12 +98,15 @@ function readsAtStore(draft: Draft, read: Value, written: Value): boolean {
   const target = linear(draft.outputs[at.output]!, at.at);
   return draft.steps.every((step, i) => {
     const body = stepBody(step);
-    return body === null || loadsOf(body).every(load => {
-      const source = draft.sources[load.operand]!;
-      if (source.root !== read) return true;
-      const address = linear(source, load.at);
-      return i === store && address !== null && target !== null && JSON.stringify(address) === JSON.stringify(target);
-    });
+    return (
+      body === null ||
+      loadsOf(body).every(load => {
+        const source = draft.sources[load.operand]!;
+        if (source.root !== read) return true;
+        const address = linear(source, load.at);
+        return i === store && address !== null && target !== null && JSON.stringify(address) === JSON.stringify(target);
+      })
+    );
   });
 }
 
@@ -99,7 +115,9 @@ export function assign(lifetimes: readonly Lifetime[]): ReadonlyMap<Value, numbe
   const placed: { readonly lifetime: Lifetime; readonly start: number; readonly end: number }[] = [];
   const offsets = new Map<Value, number>();
   for (const lifetime of [...lifetimes].sort((a, b) => b.bytes - a.bytes || a.first - b.first)) {
-    const busy = placed.filter(other => other.lifetime.first <= lifetime.last && lifetime.first <= other.lifetime.last).sort((a, b) => a.start - b.start);
+    const busy = placed
+      .filter(other => other.lifetime.first <= lifetime.last && lifetime.first <= other.lifetime.last)
+      .sort((a, b) => a.start - b.start);
     let start = 0;
     for (const other of busy) {
       if (start + lifetime.bytes <= other.start) break;

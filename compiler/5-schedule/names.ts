@@ -37,12 +37,17 @@ export function bufferName(value: Value): string {
 export function accessNames(draft: Draft, placements: readonly Placement[]): readonly string[] {
   const unique = uniqueNames();
   const read = (source: Source): string => {
-    const placement = placements.find(p => p.leaf === source.root && p.offset <= source.offset && source.offset + size(source.shape) <= p.offset + elements(p.type));
+    const placement = placements.find(
+      p => p.leaf === source.root && p.offset <= source.offset && source.offset + size(source.shape) <= p.offset + elements(p.type),
+    );
     if (placement) return identifier(placement.name.split('.').at(-1)!);
     if (source.root.leaf) return identifier(source.root.leaf.name);
     return source.root.origin?.phase === 'backward' ? 'gradient' : source.root.origin?.phase === 'update' ? 'scalar' : 'x';
   };
-  return [...draft.sources.map(source => unique(read(source))), ...draft.outputs.map(output => unique(output.root.leaf ? identifier(output.root.leaf.name) : 'out'))];
+  return [
+    ...draft.sources.map(source => unique(read(source))),
+    ...draft.outputs.map(output => unique(output.root.leaf ? identifier(output.root.leaf.name) : 'out')),
+  ];
 }
 
 /** Only letters, digits and underscores: names come from a user's file and become identifiers. A number in front gets an underscore. */

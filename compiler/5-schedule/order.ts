@@ -98,7 +98,10 @@ function arrange(drafts: readonly Draft[], before: (draft: Draft) => readonly Dr
     const before = known.get(draft);
     if (before !== undefined) return before;
     const made = draft.outputs.reduce((sum, output) => sum + (transient(output.root) ? bytes(output.root.type) : 0), 0);
-    const freed = [...new Set(draft.sources.map(source => source.root))].reduce((sum, root) => sum + (transient(root) && uses.get(root) === 1 ? bytes(root.type) : 0), 0);
+    const freed = [...new Set(draft.sources.map(source => source.root))].reduce(
+      (sum, root) => sum + (transient(root) && uses.get(root) === 1 ? bytes(root.type) : 0),
+      0,
+    );
     known.set(draft, made - freed);
     return made - freed;
   };

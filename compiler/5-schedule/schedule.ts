@@ -28,7 +28,16 @@ export function schedule(graph: Graph, inputs: readonly Value[]): Program {
   const allocate = (name: string, value: Value, role: Buffer['role']): number => {
     const offset = aligned(end);
     end = offset + bytes(value.type);
-    buffers.push({ name: unique(name), dtype: value.type.dtype, shape: shapeOf(value.type), offset, bytes: bytes(value.type), role, lifetime: null, origin: value.origin });
+    buffers.push({
+      name: unique(name),
+      dtype: value.type.dtype,
+      shape: shapeOf(value.type),
+      offset,
+      bytes: bytes(value.type),
+      role,
+      lifetime: null,
+      origin: value.origin,
+    });
     return buffers.length - 1;
   };
   // Leaves are told apart by role and name: entries have input leaves of their own, the first of which is the largest.
@@ -54,7 +63,14 @@ export function schedule(graph: Graph, inputs: readonly Value[]): Program {
       const offset = persistent + offsets.get(owner)!;
       end = Math.max(end, offset + length);
       buffers.push({
-        name: unique(bufferName(owner)), dtype: owner.type.dtype, shape: shapeOf(owner.type), offset, bytes: length, role: 'transient', lifetime: [first, last], origin: owner.origin,
+        name: unique(bufferName(owner)),
+        dtype: owner.type.dtype,
+        shape: shapeOf(owner.type),
+        offset,
+        bytes: length,
+        role: 'transient',
+        lifetime: [first, last],
+        origin: owner.origin,
       });
       owned.set(owner, buffers.length - 1);
     }
@@ -73,7 +89,15 @@ export function schedule(graph: Graph, inputs: readonly Value[]): Program {
       const key = JSON.stringify([draft.space, operands.map(plain), outputs.map(plain), draft.host]) + stepsKey(draft.steps);
       if (!templates.has(key)) {
         templates.set(key, kernels.length);
-        kernels.push({ name: kernelNames(kernelName(draft)), space: draft.space, operands, outputs, steps: draft.steps, host: draft.host, flops: flops(draft) });
+        kernels.push({
+          name: kernelNames(kernelName(draft)),
+          space: draft.space,
+          operands,
+          outputs,
+          steps: draft.steps,
+          host: draft.host,
+          flops: flops(draft),
+        });
       }
       const places = [...draft.sources, ...draft.outputs].map(locate);
       return {
@@ -84,12 +108,22 @@ export function schedule(graph: Graph, inputs: readonly Value[]): Program {
         origins: draft.values.flatMap(value => (value.origin ? [value.origin] : [])),
       };
     });
-    return { name: lowering.entry.name, calls, results: lowering.entry.results.map(({ name, value }) => ({ name, ...result(value, lowering, locate) })) };
+    return {
+      name: lowering.entry.name,
+      calls,
+      results: lowering.entry.results.map(({ name, value }) => ({ name, ...result(value, lowering, locate) })),
+    };
   });
 
-  const placed = (role: 'parameter' | 'gradient' | 'state'): TensorPlace[] => graph.placements.filter(placement => placement.role === role).map(({ name, type, leaf, offset }) => ({
-    name, dtype: type.dtype, shape: shapeOf(type), offset: buffers[leafBuffer(leaf)]!.offset + offset * elementBytes(type.dtype),
-  }));
+  const placed = (role: 'parameter' | 'gradient' | 'state'): TensorPlace[] =>
+    graph.placements
+      .filter(placement => placement.role === role)
+      .map(({ name, type, leaf, offset }) => ({
+        name,
+        dtype: type.dtype,
+        shape: shapeOf(type),
+        offset: buffers[leafBuffer(leaf)]!.offset + offset * elementBytes(type.dtype),
+      }));
   const scalar = (role: 'seed' | 'step' | 'steps'): TensorPlace => {
     const leaf: Value = { op: null, leaf: { role, name: role }, operands: [], attrs: {}, type: { dtype: 'i32', dims: [] }, origin: null };
     const known = leafBuffers.get(`${role} ${role}`) ?? leafBuffer(leaf);
@@ -97,13 +131,28 @@ export function schedule(graph: Graph, inputs: readonly Value[]): Program {
   };
   const scalars = [scalar('seed'), scalar('step'), scalar('steps')];
   return {
-    buffers, kernels, entries: programEntries, arenaBytes: aligned(end),
-    inputs: inputs.map(input => ({ name: input.leaf!.name, dtype: input.type.dtype, shape: shapeOf(input.type), offset: buffers[leafBuffer(input)]!.offset })),
-    parameters: placed('parameter'), gradients: placed('gradient'), states: placed('state'), scalars,
+    buffers,
+    kernels,
+    entries: programEntries,
+    arenaBytes: aligned(end),
+    inputs: inputs.map(input => ({
+      name: input.leaf!.name,
+      dtype: input.type.dtype,
+      shape: shapeOf(input.type),
+      offset: buffers[leafBuffer(input)]!.offset,
+    })),
+    parameters: placed('parameter'),
+    gradients: placed('gradient'),
+    states: placed('state'),
+    scalars,
   };
 }
 
-function result(value: Value, lowering: Lowering, locate: (source: Source) => { readonly buffer: number; readonly offset: number }): Omit<TensorPlace, 'name'> {
+function result(
+  value: Value,
+  lowering: Lowering,
+  locate: (source: Source) => { readonly buffer: number; readonly offset: number },
+): Omit<TensorPlace, 'name'> {
   const place = placeOf(value, lowering) ?? { root: value, offset: 0 };
   const { offset } = locate({ ...place, shape: shapeOf(value.type), dtype: value.type.dtype });
   return { dtype: value.type.dtype, shape: shapeOf(value.type), offset: offset * elementBytes(value.type.dtype) };
@@ -124,4 +173,3 @@ const iterated = (step: Step): Shape => (step.kind === 'clear' ? [] : step.axes)
 
 const leafRole = (leaf: Leaf): Buffer['role'] =>
   leaf.role === 'input' || leaf.role === 'parameter' ? leaf.role : leaf.role === 'gradient' || leaf.role === 'state' ? 'state' : 'scalar';
-

@@ -18,16 +18,20 @@ export function verifyProgram(program: Program): string[] {
         const start = call.offsets[k]! * elementBytes(access.dtype);
         const end = start + size(access.shape) * elementBytes(access.dtype);
         const buffer = program.buffers[places[k]!]!;
-        if (start < buffer.offset || end > buffer.offset + buffer.bytes) problems.push(`call ${i} of \`${entry.name}\` (${kernel.name}) leaves buffer \`${buffer.name}\` with \`${access.name}\``);
-        if (buffer.lifetime && (i < buffer.lifetime[0] || i > buffer.lifetime[1])) problems.push(`call ${i} of \`${entry.name}\` uses \`${buffer.name}\` outside its lifetime`);
+        if (start < buffer.offset || end > buffer.offset + buffer.bytes)
+          problems.push(`call ${i} of \`${entry.name}\` (${kernel.name}) leaves buffer \`${buffer.name}\` with \`${access.name}\``);
+        if (buffer.lifetime && (i < buffer.lifetime[0] || i > buffer.lifetime[1]))
+          problems.push(`call ${i} of \`${entry.name}\` uses \`${buffer.name}\` outside its lifetime`);
       });
     }
     const used = [...new Set(entry.calls.flatMap(call => [...call.reads, ...call.writes]))].map(index => program.buffers[index]!);
-    used.forEach((a, i) => used.slice(i + 1).forEach(b => {
-      const apart = a.offset + a.bytes <= b.offset || b.offset + b.bytes <= a.offset;
-      const never = a.lifetime !== null && b.lifetime !== null && (a.lifetime[1] < b.lifetime[0] || b.lifetime[1] < a.lifetime[0]);
-      if (!apart && !never) problems.push(`\`${a.name}\` and \`${b.name}\` share bytes in \`${entry.name}\``);
-    }));
+    used.forEach((a, i) =>
+      used.slice(i + 1).forEach(b => {
+        const apart = a.offset + a.bytes <= b.offset || b.offset + b.bytes <= a.offset;
+        const never = a.lifetime !== null && b.lifetime !== null && (a.lifetime[1] < b.lifetime[0] || b.lifetime[1] < a.lifetime[0]);
+        if (!apart && !never) problems.push(`\`${a.name}\` and \`${b.name}\` share bytes in \`${entry.name}\``);
+      }),
+    );
   }
   return problems;
 }

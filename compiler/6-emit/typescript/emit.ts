@@ -30,7 +30,10 @@ export function emit(
   if (!levels.model || !levels.program) throw new Error('only a scheduled model can be emitted');
   const { model } = levels;
   const runtime = readRuntime();
-  const program = withFreeNames(levels.program, new Set([...runtime.declarations.map(declaration => declaration.name), ...runtime.imports.keys(), ...ownNames]));
+  const program = withFreeNames(
+    levels.program,
+    new Set([...runtime.declarations.map(declaration => declaration.name), ...runtime.imports.keys(), ...ownNames]),
+  );
   const source = levels.file.span.file;
   const hash = createHash('sha256').update(source.text).digest('hex').slice(0, 16);
   const names = constantNames(program);
@@ -63,8 +66,10 @@ export function emit(
 const ownNames = ['memory', 'f32', 'i32', 'u8', 'program', 'predict', 'train', 'evaluate', 'load', 'save', 'main'];
 
 /** Kernels whose name something else in the program has are called `…_kernel`. */
-const withFreeNames = (program: Program, taken: ReadonlySet<string>): Program =>
-  ({ ...program, kernels: program.kernels.map(kernel => (taken.has(kernel.name) ? { ...kernel, name: `${kernel.name}_kernel` } : kernel)) });
+const withFreeNames = (program: Program, taken: ReadonlySet<string>): Program => ({
+  ...program,
+  kernels: program.kernels.map(kernel => (taken.has(kernel.name) ? { ...kernel, name: `${kernel.name}_kernel` } : kernel)),
+});
 
 const section = (title: string): string => `// ── ${title} ${'─'.repeat(Math.max(0, 116 - title.length))}`;
 /** A string of the user's as a literal; the comment it may stand in cannot be ended by it. */
@@ -83,7 +88,9 @@ function headerText(model: Model, program: Program, path: string, hash: string):
     ` * Written by nabla from ${comment(path)} (sha256 ${hash}…). Start it to train: \`node <this file>\`, \`--help\` for more.`,
     ` * Batch ${model.batch}; ${group(flops)} floating-point operations a step; ${group(program.arenaBytes)} bytes of memory in all, none allocated while training.`,
     ` * ${group(count)} parameters:`,
-    ...program.parameters.map(parameter => ` *   ${comment(parameter.name).padEnd(width)}  ${parameter.dtype}[${parameter.shape.join(', ')}]`),
+    ...program.parameters.map(
+      parameter => ` *   ${comment(parameter.name).padEnd(width)}  ${parameter.dtype}[${parameter.shape.join(', ')}]`,
+    ),
     ' */',
   ].join('\n');
 }
@@ -122,8 +129,11 @@ function memoryText(program: Program, names: readonly string[], used: ReadonlySe
 
 function kernelsText(program: Program): string {
   const origins = new Map<number, Origin[]>();
-  for (const entry of program.entries) for (const call of entry.calls) origins.set(call.kernel, [...(origins.get(call.kernel) ?? []), ...call.origins]);
-  return [section('Kernels'), ...program.kernels.map((kernel, i) => `${kernelComment(origins.get(i) ?? [])}\n${kernelText(kernel)}`)].join('\n\n');
+  for (const entry of program.entries)
+    for (const call of entry.calls) origins.set(call.kernel, [...(origins.get(call.kernel) ?? []), ...call.origins]);
+  return [section('Kernels'), ...program.kernels.map((kernel, i) => `${kernelComment(origins.get(i) ?? [])}\n${kernelText(kernel)}`)].join(
+    '\n\n',
+  );
 }
 
 /** The lines of the `.model` file that a kernel serves, with their text. */
@@ -140,12 +150,19 @@ function kernelComment(origins: readonly Origin[]): string {
   }
   if (lines.size === 0) return '/** Written by the compiler: nothing in the model names it. */';
   const shown = [...lines].slice(0, 4).map(([at, text]) => `${comment(at)}  ${comment(text)}`);
-  return shown.length === 1 ? `/** ${shown[0]} */` : ['/**', ...shown.map(text => ` * ${text}`), ...(lines.size > 4 ? [` * and ${lines.size - 4} more`] : []), ' */'].join('\n');
+  return shown.length === 1
+    ? `/** ${shown[0]} */`
+    : ['/**', ...shown.map(text => ` * ${text}`), ...(lines.size > 4 ? [` * and ${lines.size - 4} more`] : []), ' */'].join('\n');
 }
 
 const functionNames: Readonly<Record<string, string>> = {
-  initialise: 'initialiseEntry', train: 'trainEntry', gradient_norm: 'gradientNormEntry',
-  evaluate: 'evaluateEntry', evaluate_row: 'evaluateRowEntry', predict: 'predictEntry', predict_row: 'predictRowEntry',
+  initialise: 'initialiseEntry',
+  train: 'trainEntry',
+  gradient_norm: 'gradientNormEntry',
+  evaluate: 'evaluateEntry',
+  evaluate_row: 'evaluateRowEntry',
+  predict: 'predictEntry',
+  predict_row: 'predictRowEntry',
 };
 
 function entriesText(program: Program, names: readonly string[], options: EmitOptions): string {
@@ -183,12 +200,19 @@ function tensorText({ name, dtype, shape, offset }: TensorPlace): string {
   return `{ name: ${literal(name)}, dtype: '${dtype}', shape: [${shape.join(', ')}], offset: ${offset} }`;
 }
 
-const list = (items: readonly string[], indent: string): string => (items.length === 0 ? '[]' : `[\n${items.map(item => `${indent}  ${item},\n`).join('')}${indent}]`);
+const list = (items: readonly string[], indent: string): string =>
+  items.length === 0 ? '[]' : `[\n${items.map(item => `${indent}  ${item},\n`).join('')}${indent}]`;
 
 function programText(model: Model, program: Program, version: string): string {
   const entryOf = (name: string): ProgramEntry | undefined => program.entries.find(entry => entry.name === name);
   const inputsOf = (entry: ProgramEntry): string[] => {
-    const read = new Set(entry.calls.flatMap(call => call.reads).map(index => program.buffers[index]!).filter(buffer => buffer.role === 'input').map(buffer => buffer.name));
+    const read = new Set(
+      entry.calls
+        .flatMap(call => call.reads)
+        .map(index => program.buffers[index]!)
+        .filter(buffer => buffer.role === 'input')
+        .map(buffer => buffer.name),
+    );
     return program.inputs.map(input => input.name).filter(name => read.has(name));
   };
   const entry = (name: string, rows: number): string => {
@@ -207,7 +231,10 @@ function programText(model: Model, program: Program, version: string): string {
     `  source: '${version}',`,
     '  memory,',
     `  batched: ${model.batchName !== null},`,
-    `  inputs: ${list(program.inputs.map(input => tensorText(input).replace(/ }$/, `, below: ${below.get(input.name) ?? null} }`)), '  ')},`,
+    `  inputs: ${list(
+      program.inputs.map(input => tensorText(input).replace(/ }$/, `, below: ${below.get(input.name) ?? null} }`)),
+      '  ',
+    )},`,
     `  parameters: ${list(program.parameters.map(tensorText), '  ')},`,
     `  states: ${list(program.states.map(tensorText), '  ')},`,
     `  gradients: ${list(entryOf('train') ? program.gradients.map(tensorText) : [], '  ')},`,
@@ -229,7 +256,11 @@ function programText(model: Model, program: Program, version: string): string {
 
 /** The runtime's readers of data sources: a program reaches those that it names. */
 const readerNames = {
-  idx: 'idxColumns', csv: 'csvColumns', npy: 'npyColumns', npz: 'npzColumns', safetensors: 'safetensorsColumns',
+  idx: 'idxColumns',
+  csv: 'csvColumns',
+  npy: 'npyColumns',
+  npz: 'npzColumns',
+  safetensors: 'safetensorsColumns',
 } as const satisfies Record<DataSource['format'], string>;
 
 /**
@@ -237,26 +268,44 @@ const readerNames = {
  * places that end its lines: the path of the file depends on where the command runs.
  */
 const versionOf = (text: string, gradient: Graph | undefined): string =>
-  createHash('sha256').update(text).update(gradient ? printGraph(gradient).replaceAll(/ @ .*$/gm, '') : '').digest('hex').slice(0, 32);
+  createHash('sha256')
+    .update(text)
+    .update(gradient ? printGraph(gradient).replaceAll(/ @ .*$/gm, '') : '')
+    .digest('hex')
+    .slice(0, 32);
 
 const literalJson = (value: unknown): string => JSON.stringify(value).replaceAll('\u2028', '\\u2028').replaceAll('\u2029', '\\u2029');
 
-const arrayTypes: Readonly<Record<DType, string>> = { f32: 'Float32Array', f16: 'Float32Array', bf16: 'Float32Array', i32: 'Int32Array', u8: 'Uint8Array', bool: 'Uint8Array' };
+const arrayTypes: Readonly<Record<DType, string>> = {
+  f32: 'Float32Array',
+  f16: 'Float32Array',
+  bf16: 'Float32Array',
+  i32: 'Int32Array',
+  u8: 'Uint8Array',
+  bool: 'Uint8Array',
+};
 
 /** The functions that an application calls. */
 function interfaceText(model: Model, program: Program): string {
   const predict = program.entries.find(entry => entry.name === 'predict');
   const parts = [section('Interface')];
   if (predict) {
-    const needed = new Set(topological(entryRoots({ name: '', results: model.evaluation.outputs, updates: [] })).flatMap(value => (value.leaf?.role === 'input' ? [value.leaf.name] : [])));
+    const needed = new Set(
+      topological(entryRoots({ name: '', results: model.evaluation.outputs, updates: [] })).flatMap(value =>
+        value.leaf?.role === 'input' ? [value.leaf.name] : [],
+      ),
+    );
     const inputs = program.inputs.filter(input => needed.has(input.name));
-    const property = ({ name, dtype }: TensorPlace): string => `${/^[A-Za-z_]\w*$/.test(name) ? name : literal(name)}: ${arrayTypes[dtype]}`;
-    parts.push([
-      `/** Any number of rows at once, one after the other in each array${inputs.map(input => `; \`${input.name}\`: ${input.shape.slice(1).join('×') || '1'} a row`).join('')}. */`,
-      `export function predict(rows: { ${inputs.map(property).join('; ')} }): { ${predict.results.map(property).join('; ')} } {`,
-      `  return predictRows(program, rows) as { ${predict.results.map(property).join('; ')} };`,
-      '}',
-    ].join('\n'));
+    const property = ({ name, dtype }: TensorPlace): string =>
+      `${/^[A-Za-z_]\w*$/.test(name) ? name : literal(name)}: ${arrayTypes[dtype]}`;
+    parts.push(
+      [
+        `/** Any number of rows at once, one after the other in each array${inputs.map(input => `; \`${input.name}\`: ${input.shape.slice(1).join('×') || '1'} a row`).join('')}. */`,
+        `export function predict(rows: { ${inputs.map(property).join('; ')} }): { ${predict.results.map(property).join('; ')} } {`,
+        `  return predictRows(program, rows) as { ${predict.results.map(property).join('; ')} };`,
+        '}',
+      ].join('\n'),
+    );
   }
   if (program.entries.some(entry => entry.name === 'train')) {
     parts.push(
@@ -264,7 +313,9 @@ function interfaceText(model: Model, program: Program): string {
     );
   }
   if (program.entries.some(entry => entry.name === 'evaluate')) {
-    parts.push('/** Loss and metrics over the test data in a folder. */\nexport function evaluate(folder: string): Results {\n  return evaluateProgram(program, openData(program, folder).test);\n}');
+    parts.push(
+      '/** Loss and metrics over the test data in a folder. */\nexport function evaluate(folder: string): Results {\n  return evaluateProgram(program, openData(program, folder).test);\n}',
+    );
   }
   parts.push(
     '/** Reads parameters from a safetensors file. */\nexport function load(path: string): void {\n  loadWeights(program, path);\n}',

@@ -51,7 +51,8 @@ function emitSteps(scope: Scope, kernel: Kernel, tile: readonly Copy[]): void {
   while (next < kernel.steps.length) {
     const first = kernel.steps[next]!;
     const group = [first];
-    while (next + group.length < kernel.steps.length && sharesLoop(group, kernel.steps[next + group.length]!)) group.push(kernel.steps[next + group.length]!);
+    while (next + group.length < kernel.steps.length && sharesLoop(group, kernel.steps[next + group.length]!))
+      group.push(kernel.steps[next + group.length]!);
     next += group.length;
     if (first.kind === 'clear') emitClear(scope, kernel.outputs[first.output]!, scope.accessNames[kernel.operands.length + first.output]!);
     else if (first.kind === 'store') emitStores(scope, kernel, inner, group as Store[], tile);
@@ -88,12 +89,25 @@ function withLoops(scope: Scope, from: number, axes: readonly number[], body: ()
 
 function emitStores(scope: Scope, kernel: Kernel, inner: number, group: readonly Store[], tile: readonly Copy[]): void {
   withLoops(scope, inner, group[0]!.axes, () => {
-    const stores = group.flatMap(step => tile.map(copy => ({
-      step, body: shifted(step.body, copy), at: step.at.map(at => shiftedIndexOf(at, copy)), output: kernel.outputs[step.output]!, name: scope.accessNames[kernel.operands.length + step.output]!,
-    })));
-    const values = render(scope, stores.map(store => store.body));
+    const stores = group.flatMap(step =>
+      tile.map(copy => ({
+        step,
+        body: shifted(step.body, copy),
+        at: step.at.map(at => shiftedIndexOf(at, copy)),
+        output: kernel.outputs[step.output]!,
+        name: scope.accessNames[kernel.operands.length + step.output]!,
+      })),
+    );
+    const values = render(
+      scope,
+      stores.map(store => store.body),
+    );
     // All bodies are evaluated before the first store: one may read what another replaces.
-    const ready = values.map((value, i): Text => (group.length > 1 && values.length > 1 ? declare(scope, 'value', rounded(asNumber(value), stores[i]!.output)) : rounded(asNumber(value), stores[i]!.output)));
+    const ready = values.map((value, i): Text =>
+      group.length > 1 && values.length > 1
+        ? declare(scope, 'value', rounded(asNumber(value), stores[i]!.output))
+        : rounded(asNumber(value), stores[i]!.output),
+    );
     stores.forEach(({ step, at, output, name }, i) => {
       const place = `${arrayOf(output.dtype)}[${addressText(scope, name, output.shape, at)}]`;
       line(scope, `${place} ${step.accumulate ? '+=' : '='} ${ready[i]!.text};`);
@@ -107,7 +121,8 @@ const shiftedIndexOf = (at: Store['at'][number], copy: Copy): Store['at'][number
 };
 
 /** Half-precision values are held rounded. */
-const rounded = (value: Text, output: Access): Text => (output.dtype === 'f16' ? spell('to_f16', [value]) : output.dtype === 'bf16' ? spell('to_bf16', [value]) : value);
+const rounded = (value: Text, output: Access): Text =>
+  output.dtype === 'f16' ? spell('to_f16', [value]) : output.dtype === 'bf16' ? spell('to_bf16', [value]) : value;
 
 interface Accumulator {
   readonly start: string;
@@ -124,17 +139,25 @@ const accumulators = {
 } satisfies Record<Combine, Accumulator | null>;
 
 function emitReduce(scope: Scope, inner: number, group: readonly Reduce[], tile: readonly Copy[], kernel: Kernel): void {
-  const reductions = group.flatMap(step => tile.map(copy => {
-    const body = shifted(step.body, copy);
-    const accumulator = accumulators[step.combine];
-    const name = fresh(scope, accumulator ? { add: 'sum', mul: 'product', max: 'largest', min: 'smallest', argmax: '', argmin: '' }[step.combine] : 'position');
-    const best = accumulator ? null : fresh(scope, 'best');
-    line(scope, `let ${name} = ${accumulator?.start ?? '0'};`);
-    if (best) line(scope, `let ${best} = ${step.combine === 'argmax' ? '-Infinity' : 'Infinity'};`);
-    return { step, body, accumulator, name, best, local: step.local + copy.number * scope.localCount };
-  }));
+  const reductions = group.flatMap(step =>
+    tile.map(copy => {
+      const body = shifted(step.body, copy);
+      const accumulator = accumulators[step.combine];
+      const name = fresh(
+        scope,
+        accumulator ? { add: 'sum', mul: 'product', max: 'largest', min: 'smallest', argmax: '', argmin: '' }[step.combine] : 'position',
+      );
+      const best = accumulator ? null : fresh(scope, 'best');
+      line(scope, `let ${name} = ${accumulator?.start ?? '0'};`);
+      if (best) line(scope, `let ${best} = ${step.combine === 'argmax' ? '-Infinity' : 'Infinity'};`);
+      return { step, body, accumulator, name, best, local: step.local + copy.number * scope.localCount };
+    }),
+  );
   withLoops(scope, inner, group[0]!.axes, () => {
-    const values = render(scope, reductions.map(reduction => reduction.body)).map(asNumber);
+    const values = render(
+      scope,
+      reductions.map(reduction => reduction.body),
+    ).map(asNumber);
     reductions.forEach(({ step, accumulator, name, best }, i) => {
       if (accumulator) {
         line(scope, accumulator.add(name, values[i]!.text));
@@ -143,7 +166,12 @@ function emitReduce(scope: Scope, inner: number, group: readonly Reduce[], tile:
       const value = declare(scope, 'value', values[i]!).text;
       line(scope, `if (${value} ${step.combine === 'argmax' ? '>' : '<'} ${best}) {`);
       line(scope, `  ${best} = ${value};`);
-      const position = addressText(scope, '0', step.axes, step.axes.map((_, d) => axisAt(kernel.space.length + d)));
+      const position = addressText(
+        scope,
+        '0',
+        step.axes,
+        step.axes.map((_, d) => axisAt(kernel.space.length + d)),
+      );
       line(scope, `  ${name} = ${position};`);
       line(scope, '}');
     });

@@ -25,22 +25,30 @@ export function readRuntime(): Runtime {
   const folder = new URL('../../../runtime/', import.meta.url);
   const declarations: Declaration[] = [];
   const imports = new Map<string, { module: string; type: boolean }>();
-  for (const file of readdirSync(folder).filter(name => name.endsWith('.ts')).sort()) {
+  for (const file of readdirSync(folder)
+    .filter(name => name.endsWith('.ts'))
+    .sort()) {
     const source = ts.createSourceFile(file, readFileSync(new URL(file, folder), 'utf8'), ts.ScriptTarget.Latest, true);
     for (const statement of source.statements) {
       if (ts.isImportDeclaration(statement)) {
         const module = (statement.moduleSpecifier as ts.StringLiteral).text;
         const bindings = statement.importClause?.namedBindings;
         if (!module.startsWith('node:') || !bindings || !ts.isNamedImports(bindings)) continue;
-        for (const element of bindings.elements) imports.set(element.name.text, { module, type: statement.importClause!.isTypeOnly || element.isTypeOnly });
-      } else for (const name of namesOf(statement)) declarations.push({ name, file, text: textOf(statement, source), mentions: mentionsOf(statement) });
+        for (const element of bindings.elements)
+          imports.set(element.name.text, { module, type: statement.importClause!.isTypeOnly || element.isTypeOnly });
+      } else
+        for (const name of namesOf(statement))
+          declarations.push({ name, file, text: textOf(statement, source), mentions: mentionsOf(statement) });
     }
   }
   return { declarations, imports };
 }
 
 /** The declarations that a text reaches, and the import lines that they need. */
-export function reached(runtime: Runtime, from: ReadonlySet<string>): { readonly declarations: readonly Declaration[]; readonly imports: readonly string[] } {
+export function reached(
+  runtime: Runtime,
+  from: ReadonlySet<string>,
+): { readonly declarations: readonly Declaration[]; readonly imports: readonly string[] } {
   const byName = new Map(runtime.declarations.map(declaration => [declaration.name, declaration]));
   const names = new Set<string>();
   const pending = [...from];
@@ -67,18 +75,30 @@ export const identifiersIn = (text: string): ReadonlySet<string> =>
 
 /** The same program without its types. */
 export const withoutTypes = (text: string): string =>
-  ts.transpileModule(text, { compilerOptions: { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext, removeComments: false } }).outputText;
+  ts.transpileModule(text, { compilerOptions: { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext, removeComments: false } })
+    .outputText;
 
 function namesOf(statement: ts.Statement): string[] {
-  if (ts.isVariableStatement(statement)) return statement.declarationList.declarations.flatMap(declaration => (ts.isIdentifier(declaration.name) ? [declaration.name.text] : []));
-  if (ts.isFunctionDeclaration(statement) || ts.isClassDeclaration(statement) || ts.isInterfaceDeclaration(statement) || ts.isTypeAliasDeclaration(statement)) return statement.name ? [statement.name.text] : [];
+  if (ts.isVariableStatement(statement))
+    return statement.declarationList.declarations.flatMap(declaration =>
+      ts.isIdentifier(declaration.name) ? [declaration.name.text] : [],
+    );
+  if (
+    ts.isFunctionDeclaration(statement) ||
+    ts.isClassDeclaration(statement) ||
+    ts.isInterfaceDeclaration(statement) ||
+    ts.isTypeAliasDeclaration(statement)
+  )
+    return statement.name ? [statement.name.text] : [];
   return [];
 }
 
 function textOf(statement: ts.Statement, source: ts.SourceFile): string {
   const comments = ts.getLeadingCommentRanges(source.text, statement.getFullStart()) ?? [];
   // A file's own header comment stands before its first declaration too; only what touches the declaration belongs to it.
-  const own = comments.filter((comment, i) => !/\n\s*\n/.test(source.text.slice(comment.end, comments[i + 1]?.pos ?? statement.getStart())));
+  const own = comments.filter(
+    (comment, i) => !/\n\s*\n/.test(source.text.slice(comment.end, comments[i + 1]?.pos ?? statement.getStart())),
+  );
   const text = source.text.slice(own[0]?.pos ?? statement.getStart(), statement.end);
   return text.replace(/^export /m, '');
 }

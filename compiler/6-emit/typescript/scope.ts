@@ -36,14 +36,27 @@ export interface Scope {
 
 const reserved = `f32 i32 u8 random erf roundToHalf roundToBfloat16 Math Infinity NaN undefined arguments await async break case catch class
   const continue debugger default delete do else enum eval export extends false finally for function if implements import in instanceof
-  interface let new null of package private protected public return static super switch this throw true try typeof var void while with yield`.split(/\s+/);
+  interface let new null of package private protected public return static super switch this throw true try typeof var void while with yield`.split(
+  /\s+/,
+);
 const axisNames = ['i', 'j', 'k', 'l', 'm', 'n', 'o', 'p', 'q', 'r', 's', 't'];
 
 export function newScope(kernel: Kernel): Scope {
   const taken = new Set(reserved);
   const accessNames = [...kernel.operands, ...kernel.outputs].map(access => freeName(taken, access.name));
   const localCount = kernel.steps.filter(step => step.kind === 'reduce').length;
-  return { kernel, levels: [newLevel()], accessNames, localCount, taken, axes: new Map(), locals: new Map(), numbers: new Map(), numberOf: new Map(), levelOf: new Map() };
+  return {
+    kernel,
+    levels: [newLevel()],
+    accessNames,
+    localCount,
+    taken,
+    axes: new Map(),
+    locals: new Map(),
+    numbers: new Map(),
+    numberOf: new Map(),
+    levelOf: new Map(),
+  };
 }
 
 const newLevel = (): Level => ({ lines: [], names: new Map(), declared: [] });
@@ -110,12 +123,19 @@ export function render(scope: Scope, bodies: readonly Scalar[]): readonly Text[]
 
 function shownParts(scalar: Scalar): readonly Scalar[] {
   switch (scalar.kind) {
-    case 'constant': case 'index': case 'local': return [];
-    case 'load': return scalar.at.flatMap(at => (isGathered(at) ? [at.gathered] : []));
-    case 'apply': return scalar.arguments;
+    case 'constant':
+    case 'index':
+    case 'local':
+      return [];
+    case 'load':
+      return scalar.at.flatMap(at => (isGathered(at) ? [at.gathered] : []));
+    case 'apply':
+      return scalar.arguments;
     // What stands in a guard is evaluated only where it holds, so none of it is shared with the outside.
-    case 'guard': return [scalar.otherwise];
-    default: return scalar satisfies never;
+    case 'guard':
+      return [scalar.otherwise];
+    default:
+      return scalar satisfies never;
   }
 }
 
@@ -129,7 +149,8 @@ function text(scope: Scope, scalar: Scalar, level: number, uses: ReadonlyMap<num
     if (named) return named;
   }
   const own = levelOf(scope, scalar);
-  const plain = scalar.kind === 'index' && scalar.index.terms.length === 1 && scalar.index.terms[0]!.times === 1 && scalar.index.offset === 0;
+  const plain =
+    scalar.kind === 'index' && scalar.index.terms.length === 1 && scalar.index.terms[0]!.times === 1 && scalar.index.offset === 0;
   if (guarded || plain || (own === level && (uses.get(number) ?? 1) < 2)) return spelled(scope, scalar, level, uses, guarded);
   const value = spelled(scope, scalar, own, uses, false);
   const name = fresh(scope, hint(scope, scalar), own);
@@ -147,13 +168,19 @@ function hint(scope: Scope, scalar: Scalar): string {
 function spelled(scope: Scope, scalar: Scalar, level: number, uses: ReadonlyMap<number, number>, guarded: boolean): Text {
   const inner = (part: Scalar): Text => text(scope, part, level, uses, guarded);
   switch (scalar.kind) {
-    case 'constant': return numeral(scalar.value);
-    case 'local': return atom(scope.locals.get(scalar.local)!.text);
-    case 'index': return linearText(scope, scalar.index);
-    case 'apply': return spell(scalar.instruction, scalar.arguments.map(inner));
+    case 'constant':
+      return numeral(scalar.value);
+    case 'local':
+      return atom(scope.locals.get(scalar.local)!.text);
+    case 'index':
+      return linearText(scope, scalar.index);
+    case 'apply':
+      return spell(scalar.instruction, scalar.arguments.map(inner));
     case 'load': {
       const access = scope.kernel.operands[scalar.operand]!;
-      return atom(`${arrayOf(access.dtype)}[${addressText(scope, scope.accessNames[scalar.operand]!, access.shape, scalar.at, { level, part: inner })}]`);
+      return atom(
+        `${arrayOf(access.dtype)}[${addressText(scope, scope.accessNames[scalar.operand]!, access.shape, scalar.at, { level, part: inner })}]`,
+      );
     }
     case 'guard': {
       const conditions = scalar.at.map(check => {
@@ -164,7 +191,8 @@ function spelled(scope: Scope, scalar: Scalar, level: number, uses: ReadonlyMap<
       const condition = conditions.reduce((a, b) => conjunction(a, b));
       return spell('select', [condition, asNumber(text(scope, scalar.then, level, uses, true)), asNumber(inner(scalar.otherwise))]);
     }
-    default: return scalar satisfies never;
+    default:
+      return scalar satisfies never;
   }
 }
 
@@ -179,11 +207,19 @@ function insideText(scope: Scope, { terms, offset, divisor }: Affine, extent: nu
   return conjunction(conjunction(above, below), exact);
 }
 
-const comparison = (left: Text, operator: string, right: number): Text => ({ text: `${left.text} ${operator} ${right}`, precedence: 8, boolean: true });
+const comparison = (left: Text, operator: string, right: number): Text => ({
+  text: `${left.text} ${operator} ${right}`,
+  precedence: 8,
+  boolean: true,
+});
 
 function linearText(scope: Scope, index: Affine): Text {
   const terms = index.terms.map(term => signed(scope, term));
-  const parts = [...terms.filter(part => !part.negative), ...terms.filter(part => part.negative), ...(index.offset !== 0 || terms.length === 0 ? [constantPart(index.offset)] : [])];
+  const parts = [
+    ...terms.filter(part => !part.negative),
+    ...terms.filter(part => part.negative),
+    ...(index.offset !== 0 || terms.length === 0 ? [constantPart(index.offset)] : []),
+  ];
   const total = totalOf(parts);
   return index.divisor === 1 ? total : quotient(total, numeral(index.divisor));
 }
@@ -234,7 +270,9 @@ export function addressText(scope: Scope, base: string, shape: Shape, at: readon
       extra.push(stride === 1 ? whole : product(whole, numeral(stride)));
     }
   }
-  const merged = affine(terms).terms.map(term => ({ ...term, level: scope.axes.get(term.axis)!.level })).sort((a, b) => a.level - b.level || b.times - a.times);
+  const merged = affine(terms)
+    .terms.map(term => ({ ...term, level: scope.axes.get(term.axis)!.level }))
+    .sort((a, b) => a.level - b.level || b.times - a.times);
   let row: Text | null = base === '0' ? null : atom(base);
   const outer = merged.filter(({ level: own }) => own < level);
   for (let i = 0; i < outer.length; i++) {
@@ -243,11 +281,21 @@ export function addressText(scope: Scope, base: string, shape: Shape, at: readon
     if (outer[i + 1]?.level === outer[i]!.level) continue;
     // Whole rows of the constant part belong to the row's name; what is left is written where the element is.
     const rows = i === outer.length - 1 ? Math.floor(offset / outer[i]!.times) * outer[i]!.times : 0;
-    row = named(scope, outer[i]!.level, rows !== 0 ? totalOf([plus(row), constantPart(rows)]) : row, base === '0' ? 'position' : `${base}_row`);
+    row = named(
+      scope,
+      outer[i]!.level,
+      rows !== 0 ? totalOf([plus(row), constantPart(rows)]) : row,
+      base === '0' ? 'position' : `${base}_row`,
+    );
     offset -= rows;
   }
   const rest = merged.filter(({ level: own }) => own >= level).map(term => signed(scope, term));
-  const parts = [...(row === null ? [] : [plus(row)]), ...rest.filter(part => !part.negative), ...rest.filter(part => part.negative), ...extra.map(plus)];
+  const parts = [
+    ...(row === null ? [] : [plus(row)]),
+    ...rest.filter(part => !part.negative),
+    ...rest.filter(part => part.negative),
+    ...extra.map(plus),
+  ];
   return totalOf(offset !== 0 || parts.length === 0 ? [...parts, constantPart(offset)] : parts).text;
 }
 
@@ -261,7 +309,8 @@ function named(scope: Scope, level: number, value: Text, hintName: string): Text
   return name;
 }
 
-const axisLevel = (scope: Scope, index: Affine): number => index.terms.reduce((level, term) => Math.max(level, scope.axes.get(term.axis)!.level), 0);
+const axisLevel = (scope: Scope, index: Affine): number =>
+  index.terms.reduce((level, term) => Math.max(level, scope.axes.get(term.axis)!.level), 0);
 
 /** The level of the innermost loop that a scalar depends on. */
 function levelOf(scope: Scope, scalar: Scalar): number {
@@ -275,13 +324,20 @@ function levelOf(scope: Scope, scalar: Scalar): number {
 function innermostLevel(scope: Scope, scalar: Scalar): number {
   const axis = (index: Affine): number => axisLevel(scope, index);
   switch (scalar.kind) {
-    case 'constant': return 0;
-    case 'local': return scope.locals.get(scalar.local)!.level;
-    case 'index': return axis(scalar.index);
-    case 'load': return scalar.at.reduce((level, at) => Math.max(level, isGathered(at) ? levelOf(scope, at.gathered) : axis(at)), 0);
-    case 'apply': return scalar.arguments.reduce((level, part) => Math.max(level, levelOf(scope, part)), 0);
-    case 'guard': return Math.max(levelOf(scope, scalar.then), levelOf(scope, scalar.otherwise), ...scalar.at.map(check => axis(check.index)));
-    default: return scalar satisfies never;
+    case 'constant':
+      return 0;
+    case 'local':
+      return scope.locals.get(scalar.local)!.level;
+    case 'index':
+      return axis(scalar.index);
+    case 'load':
+      return scalar.at.reduce((level, at) => Math.max(level, isGathered(at) ? levelOf(scope, at.gathered) : axis(at)), 0);
+    case 'apply':
+      return scalar.arguments.reduce((level, part) => Math.max(level, levelOf(scope, part)), 0);
+    case 'guard':
+      return Math.max(levelOf(scope, scalar.then), levelOf(scope, scalar.otherwise), ...scalar.at.map(check => axis(check.index)));
+    default:
+      return scalar satisfies never;
   }
 }
 
@@ -292,13 +348,20 @@ function numberOf(scope: Scope, scalar: Scalar): number {
   const index = (at: Index): string => (isGathered(at) ? `g${inner(at.gathered)}` : JSON.stringify(at));
   const key = ((): string => {
     switch (scalar.kind) {
-      case 'constant': return `c${Object.is(scalar.value, -0) ? '-0' : scalar.value}`;
-      case 'local': return `v${scalar.local}`;
-      case 'index': return `i${index(scalar.index)}`;
-      case 'load': return `l${scalar.operand}[${scalar.at.map(index).join()}]`;
-      case 'apply': return `${scalar.instruction}(${scalar.arguments.map(inner).join()})`;
-      case 'guard': return `?${scalar.at.map(check => `${index(check.index)}<${check.extent}`).join()}:${inner(scalar.then)}:${inner(scalar.otherwise)}`;
-      default: return scalar satisfies never;
+      case 'constant':
+        return `c${Object.is(scalar.value, -0) ? '-0' : scalar.value}`;
+      case 'local':
+        return `v${scalar.local}`;
+      case 'index':
+        return `i${index(scalar.index)}`;
+      case 'load':
+        return `l${scalar.operand}[${scalar.at.map(index).join()}]`;
+      case 'apply':
+        return `${scalar.instruction}(${scalar.arguments.map(inner).join()})`;
+      case 'guard':
+        return `?${scalar.at.map(check => `${index(check.index)}<${check.extent}`).join()}:${inner(scalar.then)}:${inner(scalar.otherwise)}`;
+      default:
+        return scalar satisfies never;
     }
   })();
   const number = scope.numbers.get(key) ?? scope.numbers.size;

@@ -14,7 +14,8 @@ export interface Tile {
 /** At most two tiled axes. Kernels with inner loops that store keep their loops as they are. */
 export function tiling(kernel: Kernel): readonly Tile[] {
   const reduces = kernel.steps.filter(step => step.kind === 'reduce');
-  if (reduces.length !== 1 || kernel.steps.some(step => step.kind === 'clear' || (step.kind === 'store' && step.axes.length > 0))) return [];
+  if (reduces.length !== 1 || kernel.steps.some(step => step.kind === 'clear' || (step.kind === 'store' && step.axes.length > 0)))
+    return [];
   const [reduce] = reduces;
   // Guards cost more than a tile saves, and would be written out for every place in it.
   if (reduce!.combine.startsWith('arg') || scalarsIn(reduce!.body).some(scalar => scalar.kind === 'guard')) return [];
@@ -29,7 +30,9 @@ export function tiling(kernel: Kernel): readonly Tile[] {
   }
   // Columns side by side: neighbouring sums read neighbouring elements.
   const last = axes.at(-1);
-  return loads.length === 1 && last !== undefined && steps(loads[0]!, last) ? [{ axis: last, factor: tileFactor(kernel.space[last]!) }].filter(tile => tile.factor > 1) : [];
+  return loads.length === 1 && last !== undefined && steps(loads[0]!, last)
+    ? [{ axis: last, factor: tileFactor(kernel.space[last]!) }].filter(tile => tile.factor > 1)
+    : [];
 }
 
 /** Everything in a body, each part once; bodies share parts. */
