@@ -125,6 +125,9 @@ function update(context: Context, statement: Extract<Statement, { kind: 'update'
   scope.names.set(name, tensorItem(state.updated));
 }
 
+/** What a training step reports beside the model's metrics, under these names. */
+const ownResults: readonly string[] = ['loss', 'lr', 'grad_norm'];
+
 /** `loss = …`, `metric accuracy = …`, `output probabilities = …`: also bound as names. */
 function result(context: Context, statement: Extract<Statement, { kind: 'result' }>, scope: Scope): void {
   const { role } = statement;
@@ -146,6 +149,12 @@ function result(context: Context, statement: Extract<Statement, { kind: 'result'
   if (role === 'loss' && !isFloat(value.type.dtype)) fail(context, {
     code: 'model.scalar', message: `the loss is a floating-point number, but this is ${printType(value.type)}`, span: place,
   });
+  if (role === 'metric' && ownResults.includes(name)) {
+    fail(context, {
+      code: 'model.reserved', message: `\`${name}\` is a number that training reports by itself`, span: statement.name?.span ?? place,
+      help: 'give the metric another name',
+    });
+  }
   const earlier = model.results.find(other => (role === 'loss' ? other.role === 'loss' : other.name === name));
   if (earlier) {
     fail(context, {

@@ -439,6 +439,13 @@ another layer for others.
   wrong:  loss = a   loss = b
   right:  loss = a + b`,
   },
+  'model.reserved': {
+    title: 'A metric with a name that training reports by itself',
+    explanation: `A training step reports its loss, \`lr\` and \`grad_norm\`; a metric of that name could not be told from them.
+
+  wrong:  metric lr = mean(x)
+  right:  metric mean_input = mean(x)`,
+  },
   'model.scalar': {
     title: 'A loss or metric that is not one number',
     explanation: `A loss is a floating-point scalar, a metric a scalar.

@@ -19,7 +19,7 @@ export interface ProgramPlan {
 }
 
 export const programPlan: fc.Arbitrary<ProgramPlan> = fc.record({
-  shapes: fc.array(fc.array(fc.integer({ min: 1, max: 6 }), { minLength: 1, maxLength: 4 }).filter(shape => size(shape) <= 200), { minLength: 2, maxLength: 3 }),
+  shapes: fc.array(fc.array(fc.oneof({ weight: 4, arbitrary: fc.integer({ min: 1, max: 6 }) }, fc.constantFrom(7, 8, 12)), { minLength: 1, maxLength: 4 }).filter(shape => size(shape) <= 200), { minLength: 2, maxLength: 3 }),
   statements: fc.array(fc.record({ kind: fc.nat(1000), draws: fc.array(fc.nat(1000), { minLength: 10, maxLength: 10 }) }), { minLength: 3, maxLength: 14, size: 'max' }),
   optimizer: fc.constantFrom('sgd(lr: 0.1)', 'sgd(lr: 0.1, momentum: 0.9)', 'adam(lr: cosine(peak: 0.01, warmup: 2), eps: 1e-3)'),
   clip: fc.boolean(),
