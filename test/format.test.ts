@@ -139,6 +139,13 @@ describe('layout', () => {
 
 test.each(globSync(['models/**/*.model', 'compiler/library/**/*.model']))('%s is kept', path => keepsEverything(readFileSync(path, 'utf8')));
 
+test.each(globSync('models/*.model'))('%s has the canonical layout', path => expect(formatted(readFileSync(path, 'utf8'))).toBe(readFileSync(path, 'utf8')));
+
+test('columns that neighbours share stay lined up, other runs of spaces do not', () => {
+  expect(formatted('train {\n  batch     64\n  optimizer sgd(lr: 1)\n\n  seed      1\n}\n')).toBe('train {\n  batch     64\n  optimizer sgd(lr: 1)\n\n  seed 1\n}\n');
+  expect(formatted('model M {\n  a     = f(1)\n  b  = f(2)\n}\n')).toBe('model M {\n  a = f(1)\n  b = f(2)\n}\n');
+});
+
 describe('random files', () => {
   const name = fc.constantFrom('x', 'loss', 'weight', 'a_rather_long_name_that_fills_the_line');
   const operator = fc.constantFrom(' + ', '-', ' *\n ', '**', ' @ ', ' and ', ' < ', ' |> ', '\n  |> ', ' // note\n  |> ');

@@ -1,7 +1,7 @@
 /**
  * The canonical layout of a file. Takes source text and gives it with the same tokens, save for commas after a last element, and all
  * its comments, in new white space; formatting twice changes nothing. Lines stay broken where the author broke them before `|>`, after
- * an operator and between statements; brackets are broken at their commas where a line would pass 100 columns or holds a comment.
+ * an operator and between statements, and columns that the author lined up stay lined up; brackets are broken at their commas where a line would pass 100 columns or holds a comment.
  */
 import { tokenMatcher } from 'chevrotain';
 import type { IToken, TokenType } from 'chevrotain';
@@ -38,7 +38,11 @@ interface Line {
 }
 
 type Piece =
-  | { readonly kind: 'token'; readonly text: string; readonly spaced: boolean; readonly breaks: boolean }
+  | {
+    readonly kind: 'token'; readonly text: string; readonly spaced: boolean; readonly breaks: boolean;
+    /** Where a statement's or setting's second token stands in the source, with the spaces before it: such columns may be lined up. */
+    readonly column?: { readonly at: number; readonly spaces: number };
+  }
   | { readonly kind: 'comment'; readonly text: string; readonly ownLine: boolean }
   | { readonly kind: 'group'; readonly open: string; readonly close: string; readonly spaced: boolean; readonly elements: readonly Element[] }
   | { readonly kind: 'block'; readonly place: Place; readonly lines: readonly Line[]; readonly inline: boolean };
@@ -80,8 +84,17 @@ function readLines(reader: Reader, place: Place): Line[] {
     const pieces = next.tokenType === t.Comment ? [readComment(reader)] : readPieces(reader, place, next.tokenType, null);
     lines.push({ pieces, begins: next.tokenType, apart });
   }
-  return lines;
+  return lines.map((line, i) => (linedUp(line, lines[i - 1], line.apart) || linedUp(line, lines[i + 1], lines[i + 1]?.apart) ? line : withoutColumn(line)));
 }
+
+const columnOf = (line: Line | undefined): number | undefined =>
+  line?.pieces.flatMap(piece => (piece.kind === 'token' && piece.column ? [piece.column.at] : []))[0];
+
+const linedUp = (line: Line, neighbour: Line | undefined, apart: boolean | undefined): boolean =>
+  !apart && columnOf(line) !== undefined && columnOf(line) === columnOf(neighbour);
+
+const withoutColumn = (line: Line): Line =>
+  ({ ...line, pieces: line.pieces.map(piece => (piece.kind === 'token' && piece.column ? { ...piece, column: { ...piece.column, spaces: 1 } } : piece)) });
 
 function readComment(reader: Reader): CommentPiece {
   const ownLine = peek(reader)!.startLine! > reader.lastLine;
@@ -114,6 +127,7 @@ function readPieces(reader: Reader, place: Place, begins: TokenType, group: ITok
       continue;
     }
     const lineBefore = reader.lastLine;
+    const endBefore = (reader.tokens[reader.index - 1]?.endOffset ?? -1) + 1;
     take(reader);
     if (type === t.Assign) assigned = true;
     if (type === t.Question) questions++;
@@ -124,7 +138,9 @@ function readPieces(reader: Reader, place: Place, begins: TokenType, group: ITok
     const hugs = type === t.Comma || type === t.Dot || type === t.Range || (type === t.Colon && !choice);
     const broken = next.startLine! > lineBefore && previous !== null;
     const breaks = broken && (breaksBefore.has(type) || breaksAfter(previous));
-    pieces.push({ kind: 'token', text: next.image, spaced: previous !== null && !previous.tight && !hugs, breaks });
+    const leads = group === null && place !== 'file' && pieces.length === 1 && !hugs;
+    const column = leads && !broken ? { column: { at: next.startColumn!, spaces: next.startOffset - endBefore } } : {};
+    pieces.push({ kind: 'token', text: next.image, spaced: previous !== null && !previous.tight && !hugs, breaks, ...column });
     previous = {
       type, tight: type === t.Dot || type === t.Range || range || prefix,
       operand: isOperandEnd(type, next) && !(type === t.SettingWord && group === null && place === 'settings'),
@@ -219,15 +235,15 @@ function printPieces(pieces: readonly Piece[], indent: number, tail: number, pap
   const flatLine = flatPieces(pieces.at(-1)?.kind === 'comment' ? pieces.slice(0, -1) : pieces);
   /** Blocks of one statement are all written on its line or all on lines of their own. */
   const oneLine = flatLine !== null && paper.indent + flatLine.length <= widest;
-  const begin = (spaced: boolean, breaks: boolean): void => {
+  const begin = (spaced: boolean, breaks: boolean, spaces = 1): void => {
     if (afterComment || breaks) startLine(paper, indent + 2);
-    else if (spaced) paper.current += ' ';
+    else if (spaced) paper.current += ' '.repeat(spaces);
     afterComment = false;
   };
   for (const [index, piece] of pieces.entries()) {
     switch (piece.kind) {
       case 'token':
-        begin(piece.spaced, piece.breaks);
+        begin(piece.spaced, piece.breaks, piece.column?.spaces);
         paper.current += piece.text;
         break;
       case 'comment':
