@@ -1,6 +1,11 @@
-/** Bounds of whole-number inputs: one that indexes a table must be below the table's length, one compared with all classes below their number. */
+/**
+ * Bounds of whole-number inputs: one that picks a place in a tensor must be below its extent, one compared with all classes below
+ * their number. Both are read off the loop nests, so that whatever gathers or compares is bounded, under any name.
+ */
 import { topological, type Value } from '../ir/graph.ts';
 import type { Forward } from '../ir/model.ts';
+import { isGathered, type Load, type Nest, type Scalar } from '../ir/nest.ts';
+import { isPrimitive } from '../ops/define.ts';
 
 /** For each input that is used as an index: the smallest extent that it indexes. */
 export function indexLimits(forward: Forward): ReadonlyMap<Value, number> {
@@ -8,12 +13,19 @@ export function indexLimits(forward: Forward): ReadonlyMap<Value, number> {
   const named = [...forward.metrics, ...forward.outputs, ...forward.updates];
   const roots = [...(forward.loss ? [forward.loss] : []), ...named.map(result => result.value)];
   for (const value of topological(roots)) {
-    const [a, b] = value.operands;
-    if (value.op?.definition.name === 'gather') limit(b!, a!.type.dims[0]!.extent);
-    if (value.op?.definition.name === 'equal') {
-      for (const [index, classes] of [[a!, b!], [b!, a!]] as const) {
-        const range = source(classes);
-        if (range.op?.definition.name === 'range') limit(index, range.type.dims[0]!.extent);
+    const body = nestOf(value)?.body;
+    if (body?.kind === 'load') {
+      body.at.forEach((at, d) => {
+        const index = isGathered(at) ? loaded(at.gathered) : null;
+        if (index) limit(value.operands[index.operand]!, value.operands[body.operand]!.type.dims[d]!.extent);
+      });
+    }
+    if (body?.kind === 'apply' && body.instruction === 'eq') {
+      const [a, b] = body.arguments.map(loaded);
+      if (!a || !b) continue;
+      for (const [index, classes] of [[a, b], [b, a]] as const) {
+        const counted = source(value.operands[classes.operand]!);
+        if (nestOf(counted)?.body.kind === 'index') limit(value.operands[index.operand]!, counted.type.dims[0]!.extent);
       }
     }
   }
@@ -25,9 +37,23 @@ export function indexLimits(forward: Forward): ReadonlyMap<Value, number> {
   }
 }
 
+function nestOf(value: Value): Nest | null {
+  const definition = value.op?.definition;
+  return definition && isPrimitive(definition) ? definition.lower(value.operands.map(operand => operand.type), value.attrs, value.type) : null;
+}
+
+/** The load that a scalar is, conversions aside. */
+function loaded(scalar: Scalar): Load | null {
+  if (scalar.kind === 'load') return scalar;
+  return scalar.kind === 'apply' && scalar.instruction.startsWith('to_') ? loaded(scalar.arguments[0]!) : null;
+}
+
 /** What a value's elements are taken from unchanged, through views, reshapes and conversions. */
 function source(value: Value): Value {
-  let at = value;
-  while (at.op !== null && ['view', 'reshape', 'cast'].includes(at.op.definition.name)) at = at.operands[0]!;
-  return at;
+  for (let at = value; ;) {
+    const nest = nestOf(at);
+    const from = nest !== null && nest.combine === null && !nest.scatter ? loaded(nest.body) : null;
+    if (from === null || from.at.some(isGathered)) return at;
+    at = at.operands[from.operand]!;
+  }
 }
