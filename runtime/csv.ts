@@ -212,5 +212,5 @@ export function badCell(table: CsvTable, row: number, position: number, text: st
   if (text === '') return new DataError(`${where}: the value is missing; fill it in or drop the row`);
   return new DataError(categorical
     ? `${where}: the class \`${text}\` does not occur in the training data`
-    : `${where}: expected a number, found \`${text}\`; mark the field \`categorical\` if its texts are classes`);
+    : `${where}: expected a number, found \`${text}\`; if its texts are classes, write \`categories(…)\` around the column in the model`);
 }
