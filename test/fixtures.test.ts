@@ -7,6 +7,7 @@ import { describe, expect, it } from 'vitest';
 import { readFixture, type Fixture } from './support/fixture.ts';
 import { graphMachine, programMachine, type Machine } from './support/machine.ts';
 import { emittedMachine } from './support/run-program.ts';
+import { wasmMachine } from './support/wasm.ts';
 
 const names = readdirSync(new URL('fixtures/', import.meta.url)).filter(name => name.endsWith('.safetensors')).map(name => name.replace('.safetensors', ''));
 
@@ -22,6 +23,7 @@ describe.each(names)('%s', name => {
     it('simplified', () => compare(graphMachine(fixture.levels.simplified!), fixture, 10, double));
   }
   it('kernels', () => compare(programMachine(fixture.levels.program!), fixture, large.includes(name) ? 1 : 10, double), 60_000);
+  it('WebAssembly', () => compare(wasmMachine(fixture.levels.program!), fixture, 10, single));
   it('emitted', async () => compare(await emittedMachine(fixture.levels), fixture, 10, single), 60_000);
 });
 

@@ -17,11 +17,13 @@ import { add, mul } from '../compiler/ops/elementwise.ts';
 import { fullLike } from '../compiler/ops/full.ts';
 import { opTable } from '../compiler/ops/index.ts';
 import { difference, draw, generator, readType } from './support/tensors.ts';
+import { runNestOnWasm } from './support/wasm.ts';
 
 /** Each must give what the references give; `exact` ways compute in double precision. */
 const waysToRun: readonly { readonly name: string; readonly run: RunNest; readonly exact: boolean }[] = [
   { name: 'the f64 interpreter', run: evaluateNest, exact: true },
   { name: 'functions in f64', run: newNestRunner(), exact: true },
+  { name: 'WebAssembly', run: runNestOnWasm, exact: false },
 ];
 
 type AnySample = Sample<readonly string[], Readonly<Record<string, unknown>>>;

@@ -10,6 +10,7 @@ import { shapeOf, size } from '../compiler/ir/type.ts';
 import { graphMachine, programMachine, type Machine } from './support/machine.ts';
 import { programPlan, programText } from './support/random-program.ts';
 import { emittedMachine } from './support/run-program.ts';
+import { wasmMachine } from './support/wasm.ts';
 import { generator } from './support/tensors.ts';
 
 const seed = Number(process.env['SEED'] ?? 1);
@@ -43,6 +44,7 @@ test.each(readdirSync(awkward))('%s at every level', async file => {
   compare(trace(graphMachine(levels.simplified!), levels), truth, 1e-9, 'simplified');
   compare(trace(programMachine(levels.program!), levels), truth, 1e-9, 'kernels');
   compare(trace(await emittedMachine(levels), levels), truth, 2e-5, 'emitted');
+  compare(trace(wasmMachine(levels.program!), levels), truth, 2e-5, 'WebAssembly');
 }, 60_000);
 
 function levelsOf(text: string): Levels {

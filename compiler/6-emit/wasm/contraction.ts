@@ -1,0 +1,484 @@
+/**
+ * Sums of products as tiles: matrix products, convolutions, einsums and the gradients of all of them. Of a kernel
+ * `out[space] = f(Σ over reduce of X · Y)` the axes that only X depends on are rows or columns of a matrix, those of Y the others, and
+ * what both or neither depend on are independent products. X and Y are packed through their affine addresses into panels, a
+ * micro-kernel adds up a tile, and everything that the kernel does with the sums is done on the tile.
+ */
+import { affine, type Affine } from '../../ir/affine.ts';
+import { size, type Shape } from '../../ir/type.ts';
+import { at, build, call, get, i32, laneAt, op, set, shuffle32, type Expression, type Func, type Local } from './code.ts';
+import { bind, emit, evaluate, keep, loop, newFrame, scalarIndex, store, type Frame } from './lanes.ts';
+import { mapIndices, timesOf, valuesIn, type LinearKernel, type Reduce, type Store, type Value } from './linear.ts';
+import { stored, unitOf } from './loops.ts';
+import { tileBytes, tileColumns, tileRows } from './micro-kernel.ts';
+
+/** One factor's own axes. */
+interface Side {
+  readonly factor: Value;
+  /** Axes that are one in all that is done with the sums: the tile runs along them. The last stands for all of them. */
+  readonly tiled: readonly number[];
+  readonly extent: number;
+  /** Elements that a panel is wide. */
+  readonly width: number;
+}
+
+export interface Contraction {
+  readonly kernel: LinearKernel;
+  readonly reduce: Reduce;
+  readonly stores: readonly Store[];
+  readonly rows: Side;
+  readonly columns: Side;
+  /** Everything else of the space: loops around the matrices. */
+  readonly outer: readonly number[];
+  readonly block: { readonly rows: number; readonly columns: number; readonly k: KBlock };
+  /** Whether the rows are packed once, for all that a thread does. */
+  readonly rowsOnce: boolean;
+  /** Bytes of a thread's own memory that it needs. */
+  readonly scratch: number;
+  /** Bytes that loads reach beyond the end of an access, at the edges of tiles. */
+  readonly overreach: number;
+}
+
+/** The sum is taken in pieces: `chunk` positions of one axis at a time, with all of the axes within it. */
+interface KBlock {
+  readonly axis: number;
+  readonly chunk: number;
+  readonly inner: number;
+  readonly count: number;
+}
+
+/** Products smaller than this do not repay packing. */
+const fewestProducts = 8192;
+const most = { k: 320, rows: 192, columns: 256 };
+/** Elements of a side that may be packed once and kept. */
+const keptElements = 1 << 19;
+/** Blocks to share among threads. */
+const enoughBlocks = 12;
+
+/** What a kernel is as a contraction, or null where it is none or too small to be treated as one. */
+export function contraction(kernel: LinearKernel): Contraction | null {
+  const [reduce, ...stores] = kernel.steps;
+  if (reduce?.kind !== 'reduce' || reduce.combine !== 'add' || reduce.axes.length === 0 || stores.length === 0) return null;
+  if (!stores.every((step): step is Store => step.kind === 'store' && step.axes.length === 0 && !step.accumulate)) return null;
+  const { body } = reduce;
+  if (body.kind !== 'apply' || body.instruction !== 'mul' || body.dtype !== 'f32') return null;
+  const [x, y] = body.arguments as [Value, Value];
+  const rank = kernel.space.length;
+  const space = kernel.space.map((_, axis) => axis);
+  const [usesX, usesY] = [axesOf(x), axesOf(y)];
+  const onlyX = space.filter(axis => usesX.has(axis) && !usesY.has(axis));
+  const onlyY = space.filter(axis => usesY.has(axis) && !usesX.has(axis));
+  const sides = [side(x, onlyX, kernel, stores), side(y, onlyY, kernel, stores)];
+  if (sides.some(each => each === null)) return null;
+  const [a, b] = sides as [Omit<Side, 'width'>, Omit<Side, 'width'>];
+  const dense = (each: Omit<Side, 'width'>): boolean => timesOf(stores[0]!.address.flat, each.tiled.at(-1)!) === 1;
+  const columnsFirst = dense(a) ? true : dense(b) ? false : a.extent > b.extent;
+  const columns = { ...(columnsFirst ? a : b), width: tileColumns };
+  const rows = { ...(columnsFirst ? b : a), width: tileRows };
+  const count = size(reduce.axes);
+  if (size(kernel.space) * count < fewestProducts || columns.extent < 4 || rows.extent < 2 || count < 4) return null;
+  for (const each of [rows, columns]) if (!packable(each)) return null;
+  const outer = space.filter(axis => !rows.tiled.includes(axis) && !columns.tiled.includes(axis));
+  const k = kBlock(reduce.axes, rank);
+  const loops = size(outer.map(axis => kernel.space[axis]!));
+  const block = blocks(rows.extent, columns.extent, loops);
+  const single = k.count === 1;
+  const rowsUsed = axesOf(rows.factor);
+  const rowsOnce = block.rows >= rows.extent && !outer.some(axis => rowsUsed.has(axis)) && single && padded(rows.extent, tileRows) * count <= keptElements;
+  const kSize = k.chunk * k.inner;
+  const tiles = single ? 1 : (padded(block.rows, tileRows) / tileRows) * (padded(block.columns, tileColumns) / tileColumns);
+  const scratch = 4 * kSize * (padded(block.rows, tileRows) + padded(block.columns, tileColumns)) + tiles * tileBytes + 192;
+  const overreach = Math.max(...[rows, columns].map(each => reachOf(each, kernel)));
+  return { kernel, reduce, stores, rows, columns, outer, block: { ...block, k }, rowsOnce, scratch, overreach };
+}
+
+const padded = (extent: number, width: number): number => Math.ceil(extent / width) * width;
+
+function axesOf(value: Value): ReadonlySet<number> {
+  const axes = new Set<number>();
+  const add = (index: Affine): void => index.terms.forEach(term => axes.add(term.axis));
+  for (const part of valuesIn([value])) {
+    if (part.kind === 'index') add(part.index);
+    if (part.kind === 'guard') part.at.forEach(check => add(check.index));
+    if (part.kind !== 'load') continue;
+    add(part.address.flat);
+    part.address.divided.forEach(each => add(each.index));
+  }
+  return axes;
+}
+
+/** The last axes of a side that are one for every store and all that is loaded with it. */
+function side(factor: Value, own: readonly number[], kernel: LinearKernel, stores: readonly Store[]): Omit<Side, 'width'> | null {
+  if (own.length === 0) return null;
+  const tiled = [own.at(-1)!];
+  const indices = stores.flatMap(step => [step.address.flat, ...affinesIn(step.body)]);
+  for (const axis of own.slice(0, -1).reverse()) {
+    const inner = tiled[0]!;
+    if (!indices.every(index => index.divisor === 1 && timesOf(index, axis) === kernel.space[inner]! * timesOf(index, inner))) break;
+    tiled.unshift(axis);
+  }
+  return { factor, tiled, extent: size(tiled.map(axis => kernel.space[axis]!)) };
+}
+
+const affinesIn = (value: Value): readonly Affine[] =>
+  valuesIn([value]).flatMap(part =>
+    part.kind === 'index' ? [part.index]
+    : part.kind === 'guard' ? part.at.map(check => check.index)
+    : part.kind === 'load' ? [part.address.flat, ...part.address.divided.map(each => each.index)] : []);
+
+const isPlain = (value: Value): value is Value & { kind: 'load' } =>
+  value.kind === 'load' && value.dtype === 'f32' && value.address.gathered.length === 0 && value.address.divided.length === 0;
+
+/** Plain loads at any address; other expressions where the tiled axes are one for them too. */
+function packable(each: Side): boolean {
+  if (isPlain(each.factor)) return each.tiled.every(axis => timesOf((each.factor as Value & { kind: 'load' }).address.flat, axis) >= 0);
+  return each.tiled.length === 1 && valuesIn([each.factor]).every(part =>
+    part.kind !== 'guard' && (part.kind !== 'load' || (part.address.gathered.length === 0 && part.address.divided.length === 0 && each.tiled.every(axis => timesOf(part.address.flat, axis) >= 0))));
+}
+
+/** How far beyond its end a load can reach when a panel runs over the edge. */
+function reachOf(each: Side, kernel: LinearKernel): number {
+  const loads = valuesIn([each.factor]).filter(part => part.kind === 'load');
+  return Math.max(0, ...loads.map(part => {
+    const times = each.tiled.map(axis => timesOf(part.address.flat, axis));
+    const [first] = each.tiled;
+    return 4 * (each.width * Math.max(...times) + (each.tiled.length > 1 ? times[0]! * Math.ceil((each.width * kernel.space[first!]!) / each.extent) : 0));
+  }));
+}
+
+function kBlock(axes: Shape, rank: number): KBlock {
+  let inner = 1;
+  let axis = axes.length - 1;
+  while (axis > 0 && inner * axes[axis]! <= most.k / 2) inner *= axes[axis--]!;
+  const whole = Math.max(1, Math.floor(most.k / inner));
+  const pieces = Math.ceil(axes[axis]! / whole);
+  const chunk = Math.ceil(axes[axis]! / pieces);
+  return { axis: rank + axis, chunk, inner, count: size(axes.slice(0, axis)) * Math.ceil(axes[axis]! / chunk) };
+}
+
+/** Blocks of rows and columns: as large as a thread's caches allow, small enough that all threads have work. */
+function blocks(rows: number, columns: number, loops: number): { readonly rows: number; readonly columns: number } {
+  const even = (extent: number, largest: number, width: number): number => {
+    const pieces = Math.ceil(extent / largest);
+    return padded(Math.ceil(extent / pieces), width);
+  };
+  let blockRows = even(rows, most.rows, tileRows);
+  let blockColumns = even(columns, most.columns, tileColumns);
+  const count = (): number => loops * Math.ceil(rows / blockRows) * Math.ceil(columns / blockColumns);
+  while (count() < enoughBlocks && blockColumns > 2 * tileColumns) blockColumns = even(columns, Math.ceil(blockColumns / 2), tileColumns);
+  while (count() < 4 && blockRows > 4 * tileRows) blockRows = even(rows, Math.ceil(blockRows / 2), tileRows);
+  return { rows: blockRows, columns: blockColumns };
+}
+
+/** Numbers of axes that are no axes of the kernel: loops over units, panels and tiles. */
+const unitAxis = -1;
+const rowPanel = -2;
+const columnPanel = -3;
+
+/** Parameters as of `kernelFunction`, and before the last two the address of the thread's own memory. */
+export function contractionFunction(what: Contraction): Func {
+  const { kernel, rows, columns, outer, block } = what;
+  const builder = build(kernel.name, [...kernel.dtypes.map(() => 'i32' as const), 'i32', 'i32', 'i32']);
+  const bases = builder.parameters.slice(0, kernel.dtypes.length);
+  const [memory, thread, threads] = builder.parameters.slice(-3) as [Local, Local, Local];
+  const frame = newFrame(builder, kernel, bases);
+  const kSize = block.k.chunk * block.k.inner;
+  const left = get(memory);
+  const right = get(keep(frame, 'i32', op('i32.add', get(memory), i32(4 * kSize * padded(block.rows, tileRows)))));
+  const tiles = get(keep(frame, 'i32', op('i32.add', right, i32(4 * kSize * padded(block.columns, tileColumns)))));
+  const rowBlocks = Math.ceil(rows.extent / block.rows);
+  const columnBlocks = Math.ceil(columns.extent / block.columns);
+  const units = size(outer.map(axis => kernel.space[axis]!)) * columnBlocks * rowBlocks;
+  const begin = keep(frame, 'i32', unitOf(units, get(thread), threads));
+  const end = keep(frame, 'i32', unitOf(units, op('i32.add', get(thread), i32(1)), threads));
+  const single = block.k.count === 1;
+  if (what.rowsOnce) {
+    const whole: Expression = { kind: 'if', condition: op('i32.lt_s', get(begin), get(end)), then: nestedStatements(frame, () => {
+      const zero = keep(frame, 'i32', i32(0));
+      withK(frame, what, (from, to) => pack(frame, what, rows, left, zero, keep(frame, 'i32', i32(rows.extent)), rowPanel, from, to));
+    }), otherwise: [] };
+    emit(frame, whole);
+  }
+  loop(frame, unitAxis, { from: get(begin), to: get(end), step: 1, lanes: false, certain: false }, () => {
+    const unit = frame.axes.get(unitAxis)!.local;
+    let rest: Expression = get(unit);
+    let stride = units;
+    const take = (extent: number): Local => {
+      stride /= extent;
+      const own = keep(frame, 'i32', stride === 1 ? op('i32.add', rest, i32(0)) : op('i32.div_u', rest, i32(stride)));
+      rest = stride === 1 ? i32(0) : get(keep(frame, 'i32', op('i32.rem_u', rest, i32(stride))));
+      return own;
+    };
+    for (const axis of outer) bind(frame, axis, take(kernel.space[axis]!));
+    const columnsFrom = keep(frame, 'i32', op('i32.mul', get(take(columnBlocks)), i32(block.columns)));
+    const rowNumber = take(rowBlocks);
+    const rowsFrom = keep(frame, 'i32', op('i32.mul', get(rowNumber), i32(block.rows)));
+    const rowsTo = limited(frame, op('i32.add', get(rowsFrom), i32(block.rows)), rows.extent);
+    const columnsTo = limited(frame, op('i32.add', get(columnsFrom), i32(block.columns)), columns.extent);
+    const fresh = keep(frame, 'i32', i32(1));
+    withK(frame, what, (from, to) => {
+      const packColumns = (): void => pack(frame, what, columns, right, columnsFrom, columnsTo, columnPanel, from, to);
+      // Units run along the rows first: with all of k in one block the columns are there already.
+      if (single && rowBlocks > 1)
+        emit(frame, { kind: 'if', condition: op('i32.or', op('i32.eqz', get(rowNumber)), op('i32.eq', get(unit), get(begin))), then: nestedStatements(frame, packColumns), otherwise: [] });
+      else packColumns();
+      if (!what.rowsOnce) pack(frame, what, rows, left, rowsFrom, rowsTo, rowPanel, from, to);
+      const count = keep(frame, 'i32', kCount(what, from, to));
+      eachTile(frame, rowsFrom, rowsTo, columnsFrom, columnsTo, (row, column, tileNumber) => {
+        const tile = single ? tiles : get(keep(frame, 'i32', op('i32.add', tiles, op('i32.mul', tileNumber, i32(tileBytes)))));
+        const panel = (base: Expression, number: Expression, width: number): Expression =>
+          op('i32.add', base, op('i32.mul', number, op('i32.mul', get(count), i32(4 * width))));
+        emit(frame, call('micro', panel(left, row.number, tileRows), panel(right, column.number, tileColumns), tile, get(count), get(fresh)));
+        if (single) finish(frame, what, tile, row.first, rowsTo, column.first, columnsTo);
+      });
+      emit(frame, set(fresh, i32(0)));
+    });
+    if (!single)
+      eachTile(frame, rowsFrom, rowsTo, columnsFrom, columnsTo, (row, column, tileNumber) => {
+        const tile = get(keep(frame, 'i32', op('i32.add', tiles, op('i32.mul', tileNumber, i32(tileBytes)))));
+        finish(frame, what, tile, row.first, rowsTo, column.first, columnsTo);
+      });
+    for (const axis of outer) frame.axes.delete(axis);
+  });
+  for (const statement of frame.levels[0]!.statements) builder.emit(statement);
+  return builder.finish();
+}
+
+function nestedStatements(frame: Frame, make: () => void): readonly Expression[] {
+  frame.levels.push({ statements: [], known: new Map() });
+  make();
+  return frame.levels.pop()!.statements;
+}
+
+function limited(frame: Frame, value: Expression, limit: number): Local {
+  const kept = keep(frame, 'i32', value);
+  emit(frame, { kind: 'if', condition: op('i32.gt_s', get(kept), i32(limit)), then: [set(kept, i32(limit))], otherwise: [] });
+  return kept;
+}
+
+/** Loops over the blocks of k: `from` and `to` are positions of the axis that is cut. */
+function withK(frame: Frame, what: Contraction, body: (from: Local, to: Local) => void): void {
+  const { axis, chunk } = what.block.k;
+  const rank = what.kernel.space.length;
+  const extent = what.reduce.axes[axis - rank]!;
+  const around = (number: number): void => {
+    if (rank + number < axis) {
+      loop(frame, rank + number, { from: i32(0), to: i32(what.reduce.axes[number]!), step: 1, lanes: false, certain: true }, () => around(number + 1));
+      return;
+    }
+    if (chunk >= extent) {
+      body(keep(frame, 'i32', op('i32.mul', i32(0), i32(0))), keep(frame, 'i32', i32(extent)));
+      return;
+    }
+    loop(frame, axis, { from: i32(0), to: i32(extent), step: chunk, lanes: false, certain: true }, () => {
+      const from = frame.axes.get(axis)!.local;
+      body(from, limited(frame, op('i32.add', get(from), i32(chunk)), extent));
+    });
+  };
+  around(0);
+}
+
+const kCount = (what: Contraction, from: Local, to: Local): Expression => op('i32.mul', op('i32.sub', get(to), get(from)), i32(what.block.k.inner));
+
+interface Part {
+  readonly number: Expression;
+  readonly first: Local;
+}
+
+function eachTile(
+  frame: Frame, rowsFrom: Local, rowsTo: Local, columnsFrom: Local, columnsTo: Local,
+  body: (row: Part, column: Part, tile: Expression) => void,
+): void {
+  const panels = (from: Local, to: Local, width: number): Expression => op('i32.div_u', op('i32.add', op('i32.sub', get(to), get(from)), i32(width - 1)), i32(width));
+  const rowPanels = keep(frame, 'i32', panels(rowsFrom, rowsTo, tileRows));
+  const columnPanels = keep(frame, 'i32', panels(columnsFrom, columnsTo, tileColumns));
+  loop(frame, columnPanel, { from: i32(0), to: get(columnPanels), step: 1, lanes: false, certain: true }, () => {
+    const column = frame.axes.get(columnPanel)!.local;
+    const firstColumn = keep(frame, 'i32', op('i32.add', get(columnsFrom), op('i32.mul', get(column), i32(tileColumns))));
+    loop(frame, rowPanel, { from: i32(0), to: get(rowPanels), step: 1, lanes: false, certain: true }, () => {
+      const row = frame.axes.get(rowPanel)!.local;
+      const firstRow = keep(frame, 'i32', op('i32.add', get(rowsFrom), op('i32.mul', get(row), i32(tileRows))));
+      body({ number: get(row), first: firstRow }, { number: get(column), first: firstColumn }, op('i32.add', op('i32.mul', get(column), get(rowPanels)), get(row)));
+    });
+  });
+}
+
+/** What the kernel does with its sums, on the part of a tile that lies inside. */
+function finish(frame: Frame, what: Contraction, tile: Expression, firstRow: Local, rowsTo: Local, firstColumn: Local, columnsTo: Local): void {
+  const { rows, columns, reduce } = what;
+  const row = rows.tiled.at(-1)!;
+  const column = columns.tiled.at(-1)!;
+  const merged = new Set([...rows.tiled.slice(0, -1), ...columns.tiled.slice(0, -1)]);
+  const stores = what.stores.map(step => mapIndices(step, index => affine(index.terms.filter(term => !merged.has(term.axis)), index.offset, index.divisor)));
+  const lastRow = minimumOf(frame, op('i32.add', get(firstRow), i32(tileRows)), rowsTo);
+  const lastColumn = minimumOf(frame, op('i32.add', get(firstColumn), i32(tileColumns)), columnsTo);
+  loop(frame, row, { from: get(firstRow), to: get(lastRow), step: 1, lanes: false, certain: true }, () => {
+    const here = frame.axes.get(row)!.local;
+    const line = keep(frame, 'i32', op('i32.sub',
+      op('i32.add', tile, op('i32.mul', op('i32.sub', get(here), get(firstRow)), i32(4 * tileColumns))),
+      op('i32.shl', get(firstColumn), i32(2))));
+    const one = (lanes: boolean, shift: number): void => {
+      const position = frame.axes.get(column)!.local;
+      const from = op('i32.add', get(line), op('i32.shl', get(position), i32(2)));
+      const sum = keep(frame, 'v128', at(lanes ? 'v128.load' : 'v128.load32_splat', 4 * shift, from));
+      frame.locals.set(reduce.local, { local: sum, level: frame.levels.length - 1 });
+      const values = stores.map(step => keep(frame, 'v128', stored(frame, step)));
+      stores.forEach((step, i) => store(frame, step.access, step.address, get(values[i]!), false));
+    };
+    const whole = nestedStatements(frame, () =>
+      loop(frame, column, { from: get(firstColumn), to: get(lastColumn), step: 4, lanes: true, certain: true, unroll: 4 }, copy => one(true, 4 * copy)));
+    const edge = nestedStatements(frame, () => {
+      const vectors = keep(frame, 'i32', op('i32.add', get(firstColumn), op('i32.and', op('i32.sub', get(lastColumn), get(firstColumn)), i32(-4))));
+      loop(frame, column, { from: get(firstColumn), to: get(vectors), step: 4, lanes: true, certain: false }, () => one(true, 0));
+      loop(frame, column, { from: get(vectors), to: get(lastColumn), step: 1, lanes: false, certain: false }, () => one(false, 0));
+    });
+    emit(frame, { kind: 'if', condition: op('i32.eq', op('i32.sub', get(lastColumn), get(firstColumn)), i32(tileColumns)), then: whole, otherwise: edge });
+  });
+}
+
+function minimumOf(frame: Frame, value: Expression, limit: Local): Local {
+  const kept = keep(frame, 'i32', value);
+  emit(frame, { kind: 'if', condition: op('i32.gt_s', get(kept), get(limit)), then: [set(kept, get(limit))], otherwise: [] });
+  return kept;
+}
+
+/** Packs positions `from` … `to` of a side, over the block of k, into panels: for each k, the panel's width of neighbours. */
+function pack(frame: Frame, what: Contraction, each: Side, target: Expression, from: Local, to: Local, panelAxis: number, kFrom: Local, kTo: Local): void {
+  const panels = keep(frame, 'i32', op('i32.div_u', op('i32.add', op('i32.sub', get(to), get(from)), i32(each.width - 1)), i32(each.width)));
+  const bytes = keep(frame, 'i32', op('i32.mul', kCount(what, kFrom, kTo), i32(4 * each.width)));
+  loop(frame, panelAxis, { from: i32(0), to: get(panels), step: 1, lanes: false, certain: true }, () => {
+    const panel = frame.axes.get(panelAxis)!.local;
+    const first = keep(frame, 'i32', op('i32.add', get(from), op('i32.mul', get(panel), i32(each.width))));
+    const to_ = keep(frame, 'i32', op('i32.add', target, op('i32.mul', get(panel), get(bytes))));
+    if (isPlain(each.factor)) packLoads(frame, what, each, each.factor, first, to_, kFrom, kTo);
+    else packValues(frame, what, each, first, to_, kFrom, kTo);
+  });
+}
+
+/** Loops over the axes of k in a block; the innermost is left to `inner`. */
+function overK(frame: Frame, what: Contraction, kFrom: Local, kTo: Local, inner: (axis: number, from: Expression, to: Expression) => void): void {
+  const rank = what.kernel.space.length;
+  const { axis } = what.block.k;
+  const last = rank + what.reduce.axes.length - 1;
+  const around = (current: number): void => {
+    const [from, to] = current === axis ? [get(kFrom), get(kTo)] : [i32(0), i32(what.reduce.axes[current - rank]!)];
+    if (current === last) inner(current, from, to);
+    else loop(frame, current, { from, to, step: 1, lanes: false, certain: true }, () => around(current + 1));
+  };
+  around(axis);
+}
+
+function packValues(frame: Frame, what: Contraction, each: Side, first: Local, target: Local, kFrom: Local, kTo: Local): void {
+  const [axis] = each.tiled as readonly [number];
+  overK(frame, what, kFrom, kTo, (k, from, to) =>
+    loop(frame, k, { from, to, step: 1, lanes: false, certain: true }, () => {
+      for (let group = 0; group < each.width; group += 4) {
+        frame.levels.push({ statements: frame.levels.at(-1)!.statements, known: new Map() });
+        frame.axes.set(axis, { level: frame.levels.length - 1, local: first, shift: group, lanes: true });
+        emit(frame, at('v128.store', group * 4, get(target), evaluate(frame, each.factor)));
+        frame.axes.delete(axis);
+        frame.levels.pop();
+      }
+      emit(frame, set(target, op('i32.add', get(target), i32(4 * each.width))));
+    }));
+}
+
+function packLoads(frame: Frame, what: Contraction, each: Side, factor: Value & { kind: 'load' }, first: Local, target: Local, kFrom: Local, kTo: Local): void {
+  const { kernel, reduce } = what;
+  const rank = kernel.space.length;
+  const { flat } = factor.address;
+  const level = frame.levels.length - 1;
+  const constant = affine(flat.terms.filter(term => term.axis < rank && !each.tiled.includes(term.axis)), flat.offset);
+  const alongK = affine(flat.terms.filter(term => term.axis >= rank));
+  const start = keep(frame, 'i32', scalarIndex(frame, constant, 4, get(frame.bases[factor.access]!), level));
+  const times = each.tiled.map(axis => timesOf(flat, axis));
+  const regular = each.tiled.every((axis, i) => i === each.tiled.length - 1 || times[i] === kernel.space[each.tiled[i + 1]!]! * times[i + 1]!);
+  const stride = times.at(-1)!;
+  const lastK = rank + reduce.axes.length - 1;
+  const alongRows = timesOf(flat, lastK) === 1 && stride !== 1 && reduce.axes.at(-1)! >= 4;
+  // Where each column of the panel begins.
+  const places: Local[] = [];
+  if (regular) {
+    const begin = keep(frame, 'i32', op('i32.add', get(start), op('i32.mul', get(first), i32(4 * stride))));
+    for (let j = 0; j < each.width; j++) places.push(j === 0 || stride === 1 ? begin : keep(frame, 'i32', op('i32.add', get(begin), i32(4 * stride * j))));
+  } else placesApart(frame, kernel, each, times, start, first, places);
+  const address = (j: number, k: Expression): Expression => op('i32.add', get(places[j]!), k);
+  const dense = stride === 1 && !regular
+    ? Array.from({ length: each.width / 4 }, (_, group) => keep(frame, 'i32', op('i32.eq', op('i32.sub', get(places[4 * group + 3]!), get(places[4 * group]!)), i32(12))))
+    : [];
+  const byLanes = (group: number, k: Expression, result: Local): Expression[] =>
+    [0, 1, 2, 3].map(j => set(result, j === 0 ? at('v128.load32_zero', 0, address(4 * group, k)) : laneAt('v128.load32_lane', j, 0, address(4 * group + j, k), get(result))));
+  const single = (k: Local): void => {
+    for (let group = 0; group < each.width / 4; group++) {
+      const whole = at('v128.load', regular ? 16 * group : 0, address(regular ? 0 : 4 * group, get(k)));
+      if (stride === 1 && regular) {
+        emit(frame, at('v128.store', 16 * group, get(target), whole));
+        continue;
+      }
+      const result = frame.builder.local('v128');
+      if (stride === 1) emit(frame, { kind: 'if', condition: get(dense[group]!), then: [set(result, whole)], otherwise: byLanes(group, get(k), result) });
+      else byLanes(group, get(k), result).forEach(statement => emit(frame, statement));
+      emit(frame, at('v128.store', 16 * group, get(target), get(result)));
+    }
+    emit(frame, set(target, op('i32.add', get(target), i32(4 * each.width))));
+  };
+  const kOffset = (): Local => keep(frame, 'i32', scalarIndex(frame, alongK, 4, null, frame.levels.length - 1));
+  overK(frame, what, kFrom, kTo, (axis, from, to) => {
+    if (!alongRows) {
+      loop(frame, axis, { from, to, step: 1, lanes: false, certain: true }, () => single(kOffset()));
+      return;
+    }
+    const length = keep(frame, 'i32', op('i32.sub', to, from));
+    const whole = keep(frame, 'i32', op('i32.add', from, op('i32.and', get(length), i32(-4))));
+    loop(frame, axis, { from, to: get(whole), step: 4, lanes: false, certain: false }, () => {
+      const k = kOffset();
+      for (let group = 0; group < each.width / 4; group++) transpose(frame, [0, 1, 2, 3].map(j => at('v128.load', 0, address(4 * group + j, get(k)))), target, 16 * group, 4 * each.width);
+      emit(frame, set(target, op('i32.add', get(target), i32(16 * each.width))));
+    });
+    loop(frame, axis, { from: get(whole), to, step: 1, lanes: false, certain: false }, () => single(kOffset()));
+  });
+}
+
+/** Four vectors along k become four vectors along the panel. */
+function transpose(frame: Frame, loads: readonly Expression[], target: Local, offset: number, step: number): void {
+  const [a, b, c, d] = loads.map(load => get(keep(frame, 'v128', load))) as [Expression, Expression, Expression, Expression];
+  const pair = (x: Expression, y: Expression, high: boolean): Expression => get(keep(frame, 'v128', shuffle32(x, y, high ? [2, 6, 3, 7] : [0, 4, 1, 5])));
+  const [low, lowOther, high, highOther] = [pair(a, b, false), pair(c, d, false), pair(a, b, true), pair(c, d, true)];
+  const results = [shuffle32(low, lowOther, [0, 1, 4, 5]), shuffle32(low, lowOther, [2, 3, 6, 7]), shuffle32(high, highOther, [0, 1, 4, 5]), shuffle32(high, highOther, [2, 3, 6, 7])];
+  results.forEach((result, k) => emit(frame, at('v128.store', offset + k * step, get(target), result)));
+}
+
+/** The columns' addresses where the tiled axes are several for this factor: counted up, with carries. */
+function placesApart(frame: Frame, kernel: LinearKernel, each: Side, times: readonly number[], start: Local, first: Local, places: Local[]): void {
+  const extents = each.tiled.map(axis => kernel.space[axis]!);
+  const coordinates: Local[] = [];
+  let rest: Expression = get(first);
+  let stride = size(extents);
+  for (const extent of extents) {
+    stride /= extent;
+    coordinates.push(keep(frame, 'i32', stride === 1 ? op('i32.add', rest, i32(0)) : op('i32.div_u', rest, i32(stride))));
+    if (stride > 1) rest = get(keep(frame, 'i32', op('i32.rem_u', rest, i32(stride))));
+  }
+  const place = keep(frame, 'i32', coordinates.reduce((sum, coordinate, i) => op('i32.add', sum, op('i32.mul', get(coordinate), i32(4 * times[i]!))), get(start) as Expression));
+  const current = frame.builder.local('i32');
+  emit(frame, set(current, get(place)));
+  for (let j = 0; j < each.width; j++) {
+    places.push(keep(frame, 'i32', op('i32.add', get(current), i32(0))));
+    if (j === each.width - 1) break;
+    const carry = (i: number): Expression[] => {
+      const statements: Expression[] = [
+        set(coordinates[i]!, op('i32.add', get(coordinates[i]!), i32(1))),
+        set(current, op('i32.add', get(current), i32(4 * times[i]!))),
+      ];
+      if (i > 0)
+        statements.push({
+          kind: 'if',
+          condition: op('i32.eq', get(coordinates[i]!), i32(extents[i]!)),
+          then: [set(coordinates[i]!, i32(0)), set(current, op('i32.sub', get(current), i32(4 * times[i]! * extents[i]!))), ...carry(i - 1)],
+          otherwise: [],
+        });
+      return statements;
+    };
+    carry(extents.length - 1).forEach(statement => emit(frame, statement));
+  }
+}

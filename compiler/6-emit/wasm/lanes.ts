@@ -1,0 +1,458 @@
+/**
+ * Values of a kernel as vectors of four lanes. Each value is computed once, in the innermost loop whose axis it depends on, into a
+ * local. Where single elements are left over, the same code runs with one lane filled, so results never depend on where a vector
+ * begins.
+ */
+import { affine, type Affine } from '../../ir/affine.ts';
+import { elementBytes, type DType } from '../../ir/type.ts';
+import { at, f32x4, get, i32, i32x4, lane, laneAt, op, set, type Builder, type Expression, type Local, type Type } from './code.ts';
+import { dtypeOf, timesOf, type Address, type Check, type LinearKernel, type Value } from './linear.ts';
+import { kindOf, vector } from './vector.ts';
+
+interface Level {
+  readonly statements: Expression[];
+  /** What has been computed in this loop, by its text. */
+  readonly known: Map<string, Local>;
+}
+
+interface Binding {
+  readonly level: number;
+  readonly local: Local;
+  /** How far ahead of the local: unrolled iterations. */
+  readonly shift: number;
+  /** Whether neighbouring lanes are neighbouring positions of this axis. */
+  readonly lanes: boolean;
+}
+
+export interface Frame {
+  readonly builder: Builder;
+  readonly kernel: LinearKernel;
+  /** Byte addresses of the accesses. */
+  readonly bases: readonly Local[];
+  readonly levels: Level[];
+  readonly axes: Map<number, Binding>;
+  /** Results of reductions, and the loop in which each is known. */
+  readonly locals: Map<number, { readonly local: Local; readonly level: number }>;
+  readonly numbers: Map<string, number>;
+  readonly numberOf: Map<Value, number>;
+}
+
+export const newFrame = (builder: Builder, kernel: LinearKernel, bases: readonly Local[]): Frame => ({
+  builder,
+  kernel,
+  bases,
+  levels: [newLevel()],
+  axes: new Map(),
+  locals: new Map(),
+  numbers: new Map(),
+  numberOf: new Map(),
+});
+
+const newLevel = (): Level => ({ statements: [], known: new Map() });
+
+/** Appends a statement to the innermost loop, or to the loop at `level`. */
+export const emit = (frame: Frame, statement: Expression, level = frame.levels.length - 1): void =>
+  void frame.levels[level]!.statements.push(statement);
+
+/** A local that holds the value in the innermost loop, or in the loop at `level`. */
+export function keep(frame: Frame, type: Type, value: Expression, level = frame.levels.length - 1): Local {
+  if (value.kind === 'get') return value.local;
+  const local = frame.builder.local(type);
+  emit(frame, set(local, value), level);
+  return local;
+}
+
+/** Statements as a block of their own, in which what is computed is forgotten afterwards. */
+export function nested(frame: Frame, make: () => void): readonly Expression[] {
+  frame.levels.push(newLevel());
+  make();
+  return frame.levels.pop()!.statements;
+}
+
+export interface LoopOptions {
+  readonly from: Expression;
+  readonly to: Expression;
+  readonly step: number;
+  readonly lanes: boolean;
+  /** Whether at least one iteration is certain. */
+  readonly certain: boolean;
+  /** Iterations side by side in one turn, `step` apart; one unless given. */
+  readonly unroll?: number;
+}
+
+/** A loop that binds an axis; `body` is called for each unrolled iteration. */
+export function loop(frame: Frame, axis: number, options: LoopOptions, body: (copy: number) => void): void {
+  const { builder } = frame;
+  const variable = builder.local('i32');
+  const end = options.to.kind === 'const' ? options.to : get(keep(frame, 'i32', options.to));
+  const unroll = options.unroll ?? 1;
+  emit(frame, set(variable, options.from));
+  const level = frame.levels.length;
+  const statements: Expression[] = [];
+  for (let copy = 0; copy < unroll; copy++) {
+    frame.levels.push({ statements, known: new Map() });
+    frame.axes.set(axis, { level, local: variable, shift: copy * options.step, lanes: options.lanes });
+    body(copy);
+    frame.levels.pop();
+  }
+  frame.axes.delete(axis);
+  const again = { name: `axis_${axis}` };
+  statements.push(set(variable, op('i32.add', get(variable), i32(options.step * unroll))));
+  statements.push({ kind: 'br', label: again, condition: op('i32.lt_s', get(variable), end) });
+  const whole: Expression = { kind: 'loop', label: again, body: statements };
+  if (options.certain) emit(frame, whole);
+  else emit(frame, { kind: 'if', condition: op('i32.lt_s', get(variable), end), then: [whole], otherwise: [] });
+}
+
+/** Binds an axis to a local of the innermost loop. */
+export const bind = (frame: Frame, axis: number, local: Local, lanes = false): void =>
+  void frame.axes.set(axis, { level: frame.levels.length - 1, local, shift: 0, lanes });
+
+const vectorAxis = (frame: Frame): number | null => {
+  for (const [axis, binding] of frame.axes) if (binding.lanes) return axis;
+  return null;
+};
+
+/** How many elements one lane is from the next. */
+const laneStep = (frame: Frame, index: Affine): number => {
+  const axis = vectorAxis(frame);
+  return axis === null ? 0 : timesOf(index, axis);
+};
+
+const axisLevel = (frame: Frame, index: Affine): number =>
+  index.terms.reduce((level, term) => Math.max(level, frame.axes.get(term.axis)!.level), 0);
+
+const addressLevel = (frame: Frame, address: Address): number =>
+  Math.max(
+    axisLevel(frame, address.flat),
+    ...address.gathered.map(part => levelOf(frame, part.value)),
+    ...address.divided.map(part => axisLevel(frame, part.index)),
+  );
+
+/** The loop that a value depends on. */
+function levelOf(frame: Frame, value: Value): number {
+  switch (value.kind) {
+    case 'constant':
+      return 0;
+    case 'local':
+      return frame.locals.get(value.local)!.level;
+    case 'index':
+      return axisLevel(frame, value.index);
+    case 'load':
+      return addressLevel(frame, value.address);
+    case 'apply':
+      return value.arguments.reduce((level, part) => Math.max(level, levelOf(frame, part)), 0);
+    case 'guard':
+      return Math.max(levelOf(frame, value.then), levelOf(frame, value.otherwise), ...value.at.map(check => axisLevel(frame, check.index)));
+    default:
+      return value satisfies never;
+  }
+}
+
+/** Equal values have equal numbers. */
+function numberOf(frame: Frame, value: Value): number {
+  const known = frame.numberOf.get(value);
+  if (known !== undefined) return known;
+  const inner = (part: Value): number => numberOf(frame, part);
+  const key = ((): string => {
+    switch (value.kind) {
+      case 'constant':
+        return `${value.dtype}${Object.is(value.value, -0) ? '-0' : value.value}`;
+      case 'local':
+        return `v${value.local}`;
+      case 'index':
+        return `i${JSON.stringify(value.index)}`;
+      case 'load':
+        return `l${value.access}${addressKey(frame, value.address)}`;
+      case 'apply':
+        return `${value.instruction}(${value.arguments.map(inner).join()})`;
+      case 'guard':
+        return `?${JSON.stringify(value.at)}:${inner(value.then)}:${inner(value.otherwise)}`;
+      default:
+        return value satisfies never;
+    }
+  })();
+  const number = frame.numbers.get(key) ?? frame.numbers.size;
+  frame.numbers.set(key, number);
+  frame.numberOf.set(value, number);
+  return number;
+}
+
+const addressKey = (frame: Frame, address: Address): string =>
+  `${JSON.stringify(address.flat)}${address.gathered.map(part => `g${numberOf(frame, part.value)}*${part.stride}`).join('')}${JSON.stringify(address.divided)}`;
+
+/** A vector in every lane of which the value stands, in a local or as a constant. */
+export function evaluate(frame: Frame, value: Value, guards: readonly Check[] = []): Expression {
+  if (value.kind === 'constant') return constantVector(value.value, value.dtype);
+  if (value.kind === 'local') return get(frame.locals.get(value.local)!.local);
+  const level = Math.max(levelOf(frame, value), guards.length === 0 ? 0 : guards.reduce((most, check) => Math.max(most, axisLevel(frame, check.index)), 0));
+  const key = `${numberOf(frame, value)} ${guards.length === 0 ? '' : JSON.stringify(guards)}`;
+  const known = frame.levels[level]!.known.get(key);
+  if (known) return get(known);
+  const local = keep(frame, 'v128', compute(frame, value, guards, level), level);
+  frame.levels[level]!.known.set(key, local);
+  return get(local);
+}
+
+function constantVector(value: number, dtype: DType): Expression {
+  const kind = kindOf(dtype);
+  return kind === 'float' ? f32x4(value) : kind === 'int' ? i32x4(value) : i32x4(value === 0 ? 0 : -1);
+}
+
+function compute(frame: Frame, value: Exclude<Value, { kind: 'constant' | 'local' }>, guards: readonly Check[], level: number): Expression {
+  switch (value.kind) {
+    case 'index':
+      return indexVector(frame, value.index, level);
+    case 'load':
+      return guards.length === 0 ? load(frame, value, level) : guardedLoad(frame, value, guards, level);
+    case 'apply':
+      return vector(
+        buildingAt(frame, level),
+        value.instruction,
+        value.arguments.map(part => evaluate(frame, part, guards)),
+        value.arguments.map(part => kindOf(dtypeOf(part))),
+      );
+    case 'guard': {
+      const then = evaluate(frame, value.then, [...guards, ...value.at]);
+      const otherwise = evaluate(frame, value.otherwise, guards);
+      return op('v128.bitselect', then, otherwise, maskOf(frame, value.at, level));
+    }
+    default:
+      return value satisfies never;
+  }
+}
+
+/** The builder, putting what it keeps into a loop. */
+export const buildingAt = (frame: Frame, level = frame.levels.length - 1): Builder => ({
+  ...frame.builder,
+  keep: (type, value) => keep(frame, type, value, level),
+  emit: statement => emit(frame, statement, level),
+});
+
+/** Σ times·axis + offset as an i32, its parts computed in the loops they depend on. */
+export function scalarIndex(frame: Frame, index: Affine, scale: number, base: Expression | null, level: number): Expression {
+  const byLevel = new Map<number, { axis: number; times: number }[]>();
+  let offset = index.offset * scale;
+  for (const term of index.terms) {
+    const binding = frame.axes.get(term.axis)!;
+    offset += term.times * scale * binding.shift;
+    byLevel.set(binding.level, [...(byLevel.get(binding.level) ?? []), { axis: term.axis, times: term.times * scale }]);
+  }
+  let sum = base;
+  let key = base === null ? '' : JSON.stringify(base);
+  for (const [own, terms] of [...byLevel].sort(([a], [b]) => a - b)) {
+    for (const { axis, times } of terms) {
+      const scaled = times === 1 ? get(frame.axes.get(axis)!.local) : known(frame, own, `${times}*${axis}`, () => multiplied(get(frame.axes.get(axis)!.local), times));
+      const before = sum;
+      key += `+${times}*${axis}`;
+      sum = before === null ? scaled : known(frame, own, `address ${key}`, () => op('i32.add', before, scaled));
+    }
+  }
+  if (offset === 0) return sum ?? i32(0);
+  return sum === null ? i32(offset) : known(frame, level, `address ${key} ${offset}`, () => op('i32.add', sum, i32(offset)));
+}
+
+const multiplied = (value: Expression, times: number): Expression => {
+  const exponent = Math.log2(times);
+  return Number.isInteger(exponent) && exponent >= 0 ? op('i32.shl', value, i32(exponent)) : op('i32.mul', value, i32(times));
+};
+
+function known(frame: Frame, level: number, key: string, make: () => Expression): Expression {
+  const before = frame.levels[level]!.known.get(key);
+  if (before) return get(before);
+  const local = keep(frame, 'i32', make(), level);
+  frame.levels[level]!.known.set(key, local);
+  return get(local);
+}
+
+/** An index in all lanes, each at its own position of the vectorised axis. */
+function indexVector(frame: Frame, index: Affine, level: number): Expression {
+  const step = laneStep(frame, index);
+  const first = op('i32x4.splat', scalarIndex(frame, index, 1, null, level));
+  return step === 0 ? first : op('i32x4.add', first, i32x4(0, step, 2 * step, 3 * step));
+}
+
+/** A byte address: an expression, and a constant that fits a memory instruction. */
+interface Place {
+  readonly address: Expression;
+  readonly offset: number;
+}
+
+/** Where lane `number` of an access is. Gathered positions are values under the guards. */
+function placeOf(frame: Frame, access: number, address: Address, number: number, level: number, guards: readonly Check[]): Place {
+  const size = elementBytes(frame.kernel.dtypes[access]!);
+  const { flat, gathered, divided } = address;
+  const shift = flat.terms.reduce((sum, term) => sum + term.times * frame.axes.get(term.axis)!.shift, flat.offset);
+  const ahead = (shift + number * laneStep(frame, flat)) * size;
+  // A constant in a memory instruction must not bring a negative sum back above zero.
+  const apart = flat.terms.every(term => term.times > 0) && gathered.length === 0 && divided.length === 0 && ahead >= 0 && ahead < 2 ** 28;
+  const constant = apart ? flat.offset - shift : flat.offset + number * laneStep(frame, flat);
+  let sum = scalarIndex(frame, affine(flat.terms, constant), size, get(frame.bases[access]!), level);
+  for (const { value, stride } of gathered)
+    sum = op('i32.add', sum, multiplied(lane('i32x4.extract_lane', varies(frame, value) ? number : 0, evaluate(frame, value, guards)), stride * size));
+  for (const { index, stride } of divided) {
+    const numerator = scalarIndex(frame, affine(index.terms, index.offset + number * laneStep(frame, index)), 1, null, level);
+    sum = op('i32.add', sum, multiplied(op('i32.div_s', numerator, i32(index.divisor)), stride * size));
+  }
+  return { address: sum, offset: apart ? ahead : 0 };
+}
+
+/** Whether lanes of a value differ. */
+function varies(frame: Frame, value: Value): boolean {
+  const axis = vectorAxis(frame);
+  return axis !== null && levelOf(frame, value) >= frame.axes.get(axis)!.level && dependsOn(frame, value, axis);
+}
+
+function dependsOn(frame: Frame, value: Value, axis: number): boolean {
+  switch (value.kind) {
+    case 'constant':
+      return false;
+    case 'local':
+      return frame.locals.get(value.local)!.level >= frame.axes.get(axis)!.level;
+    case 'index':
+      return timesOf(value.index, axis) !== 0;
+    case 'load':
+      return (
+        timesOf(value.address.flat, axis) !== 0 ||
+        value.address.divided.some(part => timesOf(part.index, axis) !== 0) ||
+        value.address.gathered.some(part => dependsOn(frame, part.value, axis))
+      );
+    case 'apply':
+      return value.arguments.some(part => dependsOn(frame, part, axis));
+    case 'guard':
+      return value.at.some(check => timesOf(check.index, axis) !== 0) || dependsOn(frame, value.then, axis) || dependsOn(frame, value.otherwise, axis);
+    default:
+      return value satisfies never;
+  }
+}
+
+/** How the lanes of an access lie: all the same element, side by side, or each somewhere. */
+function layoutOf(frame: Frame, address: Address): 'same' | 'dense' | 'apart' {
+  if (address.gathered.some(part => varies(frame, part.value))) return 'apart';
+  if (address.divided.some(part => laneStep(frame, part.index) !== 0)) return 'apart';
+  const step = laneStep(frame, address.flat);
+  return step === 0 ? 'same' : step === 1 ? 'dense' : 'apart';
+}
+
+/** One element in all lanes. */
+function splatLoad(dtype: DType, place: Place): Expression {
+  return elementBytes(dtype) === 4 ? at('v128.load32_splat', place.offset, place.address) : truth(dtype, op('i32x4.splat', at('i32.load8_u', place.offset, place.address)));
+}
+
+/** Four neighbouring elements. */
+function denseLoad(dtype: DType, place: Place): Expression {
+  if (elementBytes(dtype) === 4) return at('v128.load', place.offset, place.address);
+  return truth(dtype, op('i32x4.extend_low_i16x8_u', op('i16x8.extend_low_i8x16_u', at('v128.load32_zero', place.offset, place.address))));
+}
+
+/** An element into one lane of a vector; booleans as 0 and 1. */
+const laneLoad = (dtype: DType, number: number, place: Place, into: Expression): Expression =>
+  elementBytes(dtype) === 4
+    ? laneAt('v128.load32_lane', number, place.offset, place.address, into)
+    : lane('i32x4.replace_lane', number, into, at('i32.load8_u', place.offset, place.address));
+
+/** Booleans from 0 and 1 to lanes of all zeros and all ones. */
+const truth = (dtype: DType, vector: Expression): Expression => (dtype === 'bool' ? op('i32x4.ne', vector, i32x4(0)) : vector);
+
+function load(frame: Frame, value: Value & { kind: 'load' }, level: number): Expression {
+  const { access, address, dtype } = value;
+  const layout = layoutOf(frame, address);
+  const place = (number: number): Place => placeOf(frame, access, address, number, level, []);
+  if (layout === 'same') return splatLoad(dtype, place(0));
+  if (layout === 'dense') return denseLoad(dtype, place(0));
+  let result: Expression = elementBytes(dtype) === 4 ? splatLoad(dtype, place(0)) : splatLoad('u8', place(0));
+  for (const number of [1, 2, 3]) result = laneLoad(dtype, number, place(number), result);
+  return truth(dtype, result);
+}
+
+/** A load that happens only where the guards hold; zero elsewhere. */
+function guardedLoad(frame: Frame, value: Value & { kind: 'load' }, guards: readonly Check[], level: number): Expression {
+  const { access, address, dtype } = value;
+  const mask = keep(frame, 'v128', maskOf(frame, guards, level), level);
+  const layout = layoutOf(frame, address);
+  const uniform = guards.every(check => laneStep(frame, check.index) === 0);
+  const place = (number: number): Place => placeOf(frame, access, address, number, level, guards);
+  const result = keep(frame, 'v128', i32x4(0), level);
+  const lanes = (): Expression[] => {
+    const places = [0, 1, 2, 3].map(place);
+    return places.map((each, number): Expression => ({
+      kind: 'if',
+      condition: lane('i32x4.extract_lane', number, get(mask)),
+      then: [set(result, laneLoad(dtype, number, each, get(result)))],
+      otherwise: [],
+    }));
+  };
+  if (uniform || vectorAxis(frame) === null) {
+    const whole = layout === 'same' ? splatLoad(dtype, place(0)) : layout === 'dense' ? denseLoad(dtype, place(0)) : load(frame, value, level);
+    emit(frame, { kind: 'if', condition: lane('i32x4.extract_lane', 0, get(mask)), then: [set(result, whole)], otherwise: [] }, level);
+    return get(result);
+  }
+  if (layout === 'dense') {
+    const whole = denseLoad(dtype, place(0));
+    const single = [...lanes(), set(result, truth(dtype, get(result)))];
+    emit(frame, { kind: 'if', condition: op('i32x4.all_true', get(mask)), then: [set(result, whole)], otherwise: single }, level);
+    return get(result);
+  }
+  for (const statement of lanes()) emit(frame, statement, level);
+  return truth(dtype, get(result));
+}
+
+/** All ones in the lanes where every check holds. */
+function maskOf(frame: Frame, checks: readonly Check[], level: number): Expression {
+  return checks
+    .map(({ index, extent }): Expression => {
+      const key = `inside ${JSON.stringify(index)} ${extent}`;
+      const before = frame.levels[level]!.known.get(key);
+      if (before) return get(before);
+      const numerator = affine(index.terms, index.offset);
+      const vector = keep(frame, 'v128', indexVector(frame, numerator, level), level);
+      const inside = op('i32x4.lt_u', get(vector), i32x4(extent * index.divisor));
+      const made = keep(frame, 'v128', index.divisor === 1 ? inside : op('v128.and', inside, exact(get(vector), index.divisor)), level);
+      frame.levels[level]!.known.set(key, made);
+      return get(made);
+    })
+    .reduce((a, b) => op('v128.and', a, b));
+}
+
+/** Where a division leaves no rest. */
+function exact(numerator: Expression, divisor: number): Expression {
+  if (Number.isInteger(Math.log2(divisor))) return op('i32x4.eq', op('v128.and', numerator, i32x4(divisor - 1)), i32x4(0));
+  let rest: Expression = i32x4(0);
+  for (const number of [0, 1, 2, 3])
+    rest = lane('i32x4.replace_lane', number, rest, op('i32.rem_s', lane('i32x4.extract_lane', number, numerator), i32(divisor)));
+  return op('i32x4.eq', rest, i32x4(0));
+}
+
+/** Writes a value, in the innermost loop: four elements where an axis is vectorised, one elsewhere. */
+export function store(frame: Frame, access: number, address: Address, value: Expression, accumulate: boolean): void {
+  const dtype = frame.kernel.dtypes[access]!;
+  const level = frame.levels.length - 1;
+  const layout = layoutOf(frame, address);
+  const place = (number: number): Place => placeOf(frame, access, address, number, level, []);
+  const size = elementBytes(dtype);
+  const kept = keep(frame, 'v128', dtype === 'bool' ? op('v128.and', value, i32x4(1)) : value);
+  const one = (number: number): void => {
+    const to = place(number);
+    const target = keep(frame, 'i32', to.address);
+    if (!accumulate) {
+      emit(frame, size === 4 ? laneAt('v128.store32_lane', number, to.offset, get(target), get(kept)) : at('i32.store8', to.offset, get(target), lane('i32x4.extract_lane', number, get(kept))));
+      return;
+    }
+    const sum = kindOf(dtype) === 'float' ? 'f32x4.add' : 'i32x4.add';
+    const before = splatLoad(size === 4 ? dtype : 'u8', { address: get(target), offset: to.offset });
+    const after = keep(frame, 'v128', op(sum, before, get(kept)));
+    emit(frame, size === 4 ? laneAt('v128.store32_lane', number, to.offset, get(target), get(after)) : at('i32.store8', to.offset, get(target), lane('i32x4.extract_lane', number, get(after))));
+  };
+  if (vectorAxis(frame) === null) return one(0);
+  if (layout !== 'dense' || (accumulate && size !== 4)) return [0, 1, 2, 3].forEach(one);
+  const to = place(0);
+  if (size === 4) {
+    const target = keep(frame, 'i32', to.address);
+    const sum = kindOf(dtype) === 'float' ? 'f32x4.add' : 'i32x4.add';
+    emit(frame, at('v128.store', to.offset, get(target), accumulate ? op(sum, at('v128.load', to.offset, get(target)), get(kept)) : get(kept)));
+  } else {
+    const words = keep(frame, 'v128', op('i16x8.narrow_i32x4_u', op('v128.and', get(kept), i32x4(255)), i32x4(0)));
+    emit(frame, laneAt('v128.store32_lane', 0, to.offset, to.address, op('i8x16.narrow_i16x8_u', get(words), i32x4(0))));
+  }
+}
+

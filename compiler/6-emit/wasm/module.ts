@@ -1,0 +1,130 @@
+/**
+ * A program as one WebAssembly module: a function for each kernel, one for each entry that calls them in order with barriers where
+ * a kernel needs what another thread has made, and what threads need to work together.
+ */
+import type { Call, Kernel, Program } from '../../ir/program.ts';
+import { elementBytes, size } from '../../ir/type.ts';
+import { at, build, call, get, i32, op, type Func, type Module } from './code.ts';
+import { contraction, contractionFunction, type Contraction } from './contraction.ts';
+import { linearKernel, mergeAxes } from './linear.ts';
+import { kernelFunction } from './loops.ts';
+import { microKernel } from './micro-kernel.ts';
+import { calledIn, reachedMath } from './math.ts';
+import { barrierFunction, control, dispatchFunction, runFunction, workFunction } from './threads.ts';
+
+export interface Assembly {
+  readonly module: Module;
+  /** Entries by the number that `run` takes. */
+  readonly entries: readonly string[];
+  /** The word that says how many threads there are; the arena begins at 0. */
+  readonly threadsAt: number;
+  /** The word that a thread sets when it fails. */
+  readonly failedAt: number;
+  /** The word that says which micro-kernel runs: 0, as many columns at a time as 256-bit registers hold, or 1. */
+  readonly microAt: number;
+  /** Each thread's own memory begins here, one after the other. */
+  readonly scratchAt: number;
+  readonly scratchBytes: number;
+}
+
+export interface AssembleOptions {
+  /** Only instructions with one result on every machine: no fused multiply-add. */
+  readonly deterministic: boolean;
+}
+
+const pageBytes = 65536;
+/** Vectors that begin inside the memory may end behind what they are for. */
+const slack = 64;
+const aligned = (bytes: number): number => Math.ceil(bytes / 64) * 64;
+/** The most that a 32-bit address reaches. */
+const largestPages = 65536;
+
+export function assemble(program: Program, { deterministic }: AssembleOptions): Assembly {
+  const shaped = program.kernels.map((kernel, i) => (kernel.host ? null : shape({ ...kernel, name: `${kernel.name}.${i}` })));
+  const contractions = shaped.flatMap(each => (each?.product ? [each.product] : []));
+  const kernels = shaped.map(each => each && each.func);
+  const controlAt = aligned(program.arenaBytes + Math.max(slack, ...contractions.map(each => each.overreach)));
+  const scratchAt = controlAt + control.bytes;
+  const scratchBytes = aligned(Math.max(0, ...contractions.map(each => each.scratch)));
+  const scratched = new Set(shaped.flatMap((each, i) => (each?.product ? [i] : [])));
+  const names = program.entries.map(entry => entry.name);
+  const own = [
+    ...kernels.filter(kernel => kernel !== null),
+    ...program.entries.map(entry => entryFunction(program, entry.name, entry.calls, kernels, scratched, scratchAt, scratchBytes)),
+  ];
+  const products = contractions.length === 0 ? [] : [
+    microKernel('micro.wide', 16, !deterministic),
+    microKernel('micro.narrow', 8, !deterministic),
+    chosenMicroKernel(controlAt + control.micro),
+  ];
+  const functions = [
+    ...own,
+    ...products,
+    ...reachedMath(own.flatMap(func => [...calledIn(func)])),
+    barrierFunction(controlAt),
+    dispatchFunction(names.map(name => `entry.${name}`)),
+    runFunction(controlAt),
+    workFunction(controlAt),
+  ];
+  return {
+    module: { imports: [], functions, minimumPages: Math.ceil((scratchAt + scratchBytes) / pageBytes), maximumPages: largestPages },
+    entries: names,
+    threadsAt: controlAt + control.threads,
+    failedAt: controlAt + control.failed,
+    microAt: controlAt + control.micro,
+    scratchAt,
+    scratchBytes,
+  };
+}
+
+function shape(kernel: Kernel): { readonly func: Func; readonly product: Contraction | null } {
+  const linear = linearKernel(kernel);
+  const product = contraction(linear);
+  return { product, func: product ? contractionFunction(product) : kernelFunction(mergeAxes(linear)) };
+}
+
+/** `micro`, by the word that says which is faster here. */
+function chosenMicroKernel(word: number): Func {
+  const builder = build('micro', ['i32', 'i32', 'i32', 'i32', 'i32']);
+  const given = builder.parameters.map(get);
+  builder.when(at('i32.load', 0, i32(word)), () => builder.emit(call('micro.narrow', ...given)), () => builder.emit(call('micro.wide', ...given)));
+  return builder.finish();
+}
+
+/** Bytes of the arena, from the first to behind the last. */
+interface Range {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** The calls of an entry; host kernels are not among them. */
+function entryFunction(program: Program, name: string, calls: readonly Call[], kernels: readonly (Func | null)[], scratched: ReadonlySet<number>, scratchAt: number, scratchBytes: number): Func {
+  const builder = build(`entry.${name}`, ['i32', 'i32']);
+  const [thread, threads] = builder.parameters;
+  const scratch = builder.keep('i32', op('i32.add', i32(scratchAt), op('i32.mul', get(thread!), i32(scratchBytes))));
+  let written: Range[] = [];
+  let read: Range[] = [];
+  const meets = (ranges: readonly Range[], others: readonly Range[]): boolean =>
+    ranges.some(a => others.some(b => a.from < b.to && b.from < a.to));
+  for (const each of calls) {
+    const kernel = program.kernels[each.kernel]!;
+    const func = kernels[each.kernel];
+    if (!func) continue;
+    const accesses = [...kernel.operands, ...kernel.outputs];
+    const bytes = accesses.map((access, i): Range => {
+      const unit = elementBytes(access.dtype);
+      return { from: each.offsets[i]! * unit, to: (each.offsets[i]! + size(access.shape)) * unit };
+    });
+    const reads = bytes.slice(0, kernel.operands.length);
+    const writes = bytes.slice(kernel.operands.length);
+    if (meets(reads, written) || meets(writes, written) || meets(writes, read)) {
+      builder.emit(call('barrier', get(threads!)));
+      written = [];
+      read = [];
+    }
+    written.push(...writes);
+    read.push(...reads);
+    builder.emit(call(func.name, ...bytes.map(range => i32(range.from)), ...(scratched.has(each.kernel) ? [get(scratch)] : []), get(thread!), get(threads!)));
+  }
+  return builder.finish();
+}

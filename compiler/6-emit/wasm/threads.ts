@@ -1,0 +1,93 @@
+/**
+ * How threads work together: every one runs the same entries, each on its share of every kernel's iterations, and they meet at
+ * barriers where one needs what another has made. A few words of the shared memory say who is where.
+ */
+import { build, call, get, i32, i64, op, set, type Func } from './code.ts';
+
+/** Words of the control area, in bytes from its start; each has a cache line of its own. */
+export const control = { arrived: 0, generation: 64, sleeping: 128, command: 192, failed: 256, threads: 320, micro: 324, bytes: 384 } as const;
+
+/** Looks at a word that another thread writes before giving up the processor: some tens of microseconds. */
+const patience = 20_000;
+/** Commands: the number of an entry, or to stop. */
+export const stop = -1;
+
+/**
+ * `barrier(threads)`: returns when every thread has called it. The last one to arrive starts the next generation; the others watch
+ * the generation's number for a while and then sleep until they are woken. Traps when a thread has failed, so that none waits for it.
+ */
+export function barrierFunction(base: number): Func {
+  const builder = build('barrier', ['i32']);
+  const [threads] = builder.parameters;
+  const generation = builder.local('i32');
+  const turns = builder.local('i32');
+  const word = (name: keyof typeof control): ReturnType<typeof i32> => i32(base + control[name]);
+  builder.when(op('i32.eq', get(threads!), i32(1)), () => builder.emit(op('return')));
+  builder.emit(set(generation, op('i32.atomic.load', word('generation'))));
+  builder.when(
+    op('i32.eq', op('i32.add', op('i32.atomic.rmw.add', word('arrived'), i32(1)), i32(1)), get(threads!)),
+    () => {
+      builder.emit(op('i32.atomic.store', word('arrived'), i32(0)));
+      builder.emit(op('i32.atomic.store', word('generation'), op('i32.add', get(generation), i32(1))));
+      builder.when(op('i32.atomic.load', word('sleeping')), () =>
+        builder.emit(op('drop', op('memory.atomic.notify', word('generation'), i32(-1)))));
+    },
+    () =>
+      builder.block(end =>
+        builder.loop(again => {
+          builder.branch(end, op('i32.ne', op('i32.atomic.load', word('generation')), get(generation)));
+          builder.emit(set(turns, op('i32.add', get(turns), i32(1))));
+          builder.branch(again, op('i32.lt_u', get(turns), i32(patience)));
+          builder.when(op('i32.atomic.load', word('failed')), () => builder.emit(op('unreachable')));
+          builder.emit(op('drop', op('i32.atomic.rmw.add', word('sleeping'), i32(1))));
+          // Wakes by itself now and then, to look for a failure.
+          builder.emit(op('drop', op('memory.atomic.wait32', word('generation'), get(generation), i64(100_000_000n))));
+          builder.emit(op('drop', op('i32.atomic.rmw.add', word('sleeping'), i32(-1))));
+          builder.branch(again);
+        }),
+      ),
+  );
+  return builder.finish();
+}
+
+/** `run(entry)`, for the thread that decides: has every thread run an entry, takes its own part, and returns when all are done. */
+export function runFunction(base: number): Func {
+  const builder = build('run', ['i32']);
+  const [entry] = builder.parameters;
+  const threads = builder.keep('i32', op('i32.atomic.load', i32(base + control.threads)));
+  builder.emit(op('i32.atomic.store', i32(base + control.command), get(entry!)));
+  builder.emit(call('barrier', get(threads)));
+  builder.when(op('i32.ge_s', get(entry!), i32(0)), () => {
+    builder.emit(call('dispatch', get(entry!), i32(0), get(threads)));
+    builder.emit(call('barrier', get(threads)));
+  });
+  return builder.finish(true);
+}
+
+/** `work(thread)`, for every other thread: does what it is told until it is told to stop. */
+export function workFunction(base: number): Func {
+  const builder = build('work', ['i32']);
+  const [thread] = builder.parameters;
+  const threads = builder.keep('i32', op('i32.atomic.load', i32(base + control.threads)));
+  const command = builder.local('i32');
+  builder.loop(again => {
+    builder.emit(call('barrier', get(threads)));
+    builder.emit(set(command, op('i32.atomic.load', i32(base + control.command))));
+    builder.when(op('i32.ge_s', get(command), i32(0)), () => {
+      builder.emit(call('dispatch', get(command), get(thread!), get(threads)));
+      builder.emit(call('barrier', get(threads)));
+      builder.branch(again);
+    });
+  });
+  return builder.finish(true);
+}
+
+/** `dispatch(entry, thread, threads)`: the entry of that number. */
+export function dispatchFunction(entries: readonly string[]): Func {
+  const builder = build('dispatch', ['i32', 'i32', 'i32']);
+  const [entry, thread, threads] = builder.parameters;
+  entries.forEach((name, number) =>
+    builder.when(op('i32.eq', get(entry!), i32(number)), () => builder.emit(call(name, get(thread!), get(threads!)))));
+  return builder.finish();
+}
+

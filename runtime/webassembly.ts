@@ -1,0 +1,18 @@
+/** WebAssembly as far as compiled programs need it: neither Node's types nor the language's own library describe it. */
+
+export interface WebAssemblyMemory {
+  readonly buffer: ArrayBuffer;
+}
+
+export interface WebAssemblyInstance {
+  readonly exports: Readonly<Record<string, (...args: readonly number[]) => number>>;
+}
+
+export interface WebAssemblyInterface {
+  readonly Memory: new (limits: { readonly initial: number; readonly maximum: number; readonly shared: boolean }) => WebAssemblyMemory;
+  readonly Module: new (bytes: Uint8Array) => object;
+  readonly Instance: new (module: object, imports: object) => WebAssemblyInstance;
+  readonly validate: (bytes: Uint8Array) => boolean;
+}
+
+export const { WebAssembly: webAssembly } = globalThis as unknown as { readonly WebAssembly: WebAssemblyInterface };

@@ -1,0 +1,99 @@
+/** Runs what the WebAssembly target makes of nests and programs, in this process, on one thread or as several would. */
+import { assemble } from '../../compiler/6-emit/wasm/module.ts';
+import { encode } from '../../compiler/6-emit/wasm/encode.ts';
+import { axisAt } from '../../compiler/ir/affine.ts';
+import { executeKernel, type RunNest } from '../../compiler/ir/evaluate.ts';
+import { scalarType, type Nest } from '../../compiler/ir/nest.ts';
+import type { Access, Buffer, Kernel, Program, Step, TensorPlace } from '../../compiler/ir/program.ts';
+import { elementBytes, isFloat, size, type DType, type Shape } from '../../compiler/ir/type.ts';
+import type { Tensor } from '../../compiler/ops/define.ts';
+import { webAssembly } from '../../runtime/webassembly.ts';
+import type { Machine, Role } from './machine.ts';
+
+const viewAt = (memory: ArrayBuffer, dtype: DType, shape: Shape, offset: number): Float32Array | Int32Array | Uint8Array =>
+  new (isFloat(dtype) ? Float32Array : dtype === 'i32' ? Int32Array : Uint8Array)(memory, offset, size(shape));
+
+/** The exported `run(entry)` over a memory of its own. */
+export function instantiate(program: Program): { readonly memory: ArrayBuffer; readonly run: (entry: number) => void } {
+  const assembly = assemble(program, { deterministic: false });
+  const pages = Math.ceil((assembly.scratchAt + assembly.scratchBytes) / 65536);
+  const memory = new webAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+  const instance = new webAssembly.Instance(new webAssembly.Module(encode(assembly.module)), { env: { memory } });
+  new Int32Array(memory.buffer, assembly.threadsAt, 1)[0] = 1;
+  return { memory: memory.buffer, run: instance.exports['run']! };
+}
+
+/** A scheduled program. Host scalars are interpreted. */
+export function wasmMachine(program: Program): Machine {
+  const { memory, run } = instantiate(program);
+  const places = { input: program.inputs, parameter: program.parameters, gradient: program.gradients, state: program.states, scalar: program.scalars } as const satisfies Record<Role, unknown>;
+  const placeOf = (role: Role, name: string): TensorPlace => {
+    const found = places[role].find(place => place.name === name);
+    if (found === undefined) throw new Error(`there is no ${role} ${name}`);
+    return found;
+  };
+  const view = (place: TensorPlace): Float32Array | Int32Array | Uint8Array => viewAt(memory, place.dtype, place.shape, place.offset);
+  return {
+    write: (role, name, data) => view(placeOf(role, name)).set(data),
+    read: (role, name) => Float64Array.from(view(placeOf(role, name))),
+    run: name => {
+      const number = program.entries.findIndex(entry => entry.name === name);
+      const entry = program.entries[number]!;
+      for (const call of entry.calls) {
+        const kernel = program.kernels[call.kernel]!;
+        if (!kernel.host) continue;
+        const views = [...kernel.operands, ...kernel.outputs].map((access, i) => viewAt(memory, access.dtype, access.shape, call.offsets[i]! * elementBytes(access.dtype)));
+        const tensors = views.map((data, i): Tensor => ({ ...[...kernel.operands, ...kernel.outputs][i]!, data: Float64Array.from(data) }));
+        executeKernel(kernel, tensors.slice(0, kernel.operands.length), tensors.slice(kernel.operands.length));
+        kernel.outputs.forEach((_, i) => views[kernel.operands.length + i]!.set(tensors[kernel.operands.length + i]!.data));
+      }
+      run(number);
+      return new Map(entry.results.map(place => [place.name, { dtype: place.dtype, shape: place.shape, data: Float64Array.from(view(place)) }]));
+    },
+    names: role => places[role].map(place => place.name),
+  };
+}
+
+/** Each nest as a program of one kernel. */
+export const runNestOnWasm: RunNest = (nest, operands) => {
+  const shapes = operands.map((operand, k) => nest.reinterpret?.[k] ?? operand.shape);
+  const bodyType = scalarType(nest.body, operands.map(operand => operand.dtype));
+  const out: Access = { name: 'out', dtype: nest.combine?.startsWith('arg') ? 'i32' : bodyType, shape: nest.scatter?.shape ?? nest.space };
+  const kernel: Kernel = {
+    name: 'nest', host: false, flops: 0, space: nest.scatter ? [] : nest.space,
+    operands: operands.map((operand, k) => ({ name: `x${k}`, dtype: operand.dtype, shape: shapes[k]! })),
+    outputs: [out],
+    steps: stepsOf(nest),
+  };
+  const accesses = [...kernel.operands, out];
+  let end = 64;
+  const offsets = accesses.map(access => {
+    const at = end;
+    end = Math.ceil((end + elementBytes(access.dtype) * size(access.shape)) / 64) * 64;
+    return at;
+  });
+  const buffers = accesses.map((access, i): Buffer => ({ ...access, offset: offsets[i]!, bytes: size(access.shape) * elementBytes(access.dtype), role: 'transient', lifetime: null, origin: null }));
+  const program: Program = {
+    buffers, kernels: [kernel], arenaBytes: end, inputs: [], parameters: [], gradients: [], states: [], scalars: [],
+    entries: [{ name: 'run', results: [], calls: [{ kernel: 0, offsets: offsets.map((at, i) => at / elementBytes(accesses[i]!.dtype)), reads: operands.map((_, i) => i), writes: [operands.length], origins: [] }] }],
+  };
+  const { memory, run } = instantiate(program);
+  operands.forEach((operand, i) => viewAt(memory, operand.dtype, operand.shape, offsets[i]!).set(operand.data));
+  run(0);
+  return { dtype: out.dtype, shape: out.shape, data: Float64Array.from(viewAt(memory, out.dtype, out.shape, offsets.at(-1)!)) };
+};
+
+function stepsOf(nest: Nest): readonly Step[] {
+  const { space, reduce, body, combine, scatter } = nest;
+  const at = space.map((_, axis) => axisAt(axis));
+  if (scatter)
+    return [
+      { kind: 'clear', output: 0 },
+      { kind: 'store', output: 0, axes: space, at: scatter.at, body, accumulate: true, joined: false },
+    ];
+  if (combine === null) return [{ kind: 'store', output: 0, axes: [], at, body, accumulate: false, joined: false }];
+  return [
+    { kind: 'reduce', local: 0, axes: reduce, combine, body },
+    { kind: 'store', output: 0, axes: [], at, body: { kind: 'local', local: 0 }, accumulate: false, joined: false },
+  ];
+}
