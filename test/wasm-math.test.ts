@@ -1,0 +1,226 @@
+/** Scalar instructions on four lanes: functions against double precision in units in the last place, the rest against the interpreter. */
+import { expect, test } from 'vitest';
+import { at, build, call, f32x4, get, i32, op, set, type Expression, type Func } from '../compiler/6-emit/wasm/code.ts';
+import { encode } from '../compiler/6-emit/wasm/encode.ts';
+import { calledIn, mathFunctions, reachedMath } from '../compiler/6-emit/wasm/math.ts';
+import { kindOf, resultKind, vector, type Kind } from '../compiler/6-emit/wasm/vector.ts';
+import { axisAt } from '../compiler/ir/affine.ts';
+import { evaluateNest } from '../compiler/ir/evaluate.ts';
+import { apply, load, type Instruction } from '../compiler/ir/nest.ts';
+import type { DType } from '../compiler/ir/type.ts';
+import { erf } from '../runtime/erf.ts';
+import { random } from '../runtime/random.ts';
+import { roundToBfloat16, roundToHalf } from '../runtime/rounding.ts';
+
+type Lanes = Float32Array | Int32Array;
+
+/** The part of the platform's WebAssembly that is used here; the compiler's library of types has none of it. */
+interface Platform {
+  readonly Memory: new (limits: { readonly initial: number; readonly maximum: number; readonly shared: true }) => { readonly buffer: SharedArrayBuffer };
+  readonly Module: new (bytes: Uint8Array) => object;
+  readonly Instance: new (module: object, imports: object) => { readonly exports: Readonly<Record<string, (end: number) => void>> };
+}
+const { WebAssembly } = globalThis as unknown as { readonly WebAssembly: Platform };
+
+/** The most elements of an operand of `compiled`. */
+const capacity = 1 << 18;
+
+/** A function that maps an expression of vectors over arrays, and gives the bits of what comes out. */
+function compiled(arity: number, body: (builder: ReturnType<typeof build>, args: readonly Expression[]) => Expression): (...operands: readonly Lanes[]) => Int32Array {
+  const builder = build('run', ['i32']);
+  const end = builder.parameters[0]!;
+  const address = builder.local('i32');
+  builder.emit(set(address, i32(0)));
+  builder.loop(again => {
+    const args = Array.from({ length: arity }, (_, k) => at('v128.load', (k + 1) * capacity * 4, get(address)));
+    const value = body(builder, args);
+    builder.emit(at('v128.store', 0, get(address), value));
+    builder.emit(set(address, op('i32.add', get(address), i32(16))));
+    builder.branch(again, op('i32.lt_u', get(address), get(end)));
+  });
+  const run = builder.finish(true);
+  const pages = ((arity + 1) * capacity * 4) / 65536;
+  const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+  const bytes = encode({ imports: [], functions: [run, ...reachedMath(calledIn(run))], minimumPages: pages, maximumPages: pages });
+  const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), { env: { memory } });
+  return (...operands) => {
+    operands.forEach((operand, k) => new Uint32Array(memory.buffer, (k + 1) * capacity * 4, capacity).set(new Uint32Array(operand.buffer, operand.byteOffset, operand.length)));
+    instance.exports['run']!(Math.ceil(operands[0]!.length / 4) * 16);
+    return new Int32Array(memory.buffer, 0, operands[0]!.length).slice();
+  };
+}
+
+const functionOf = (name: string): ((...operands: readonly Lanes[]) => Float32Array) => {
+  const run = compiled(mathFunctions[name]!().parameters.length, (_, args) => call(name, ...args));
+  return (...operands) => new Float32Array(run(...operands).buffer);
+};
+
+/** Every k-th bit pattern, and the neighbourhoods of special points. */
+function sweep(points: readonly number[], step = 21481): Float32Array {
+  const bits: number[] = [];
+  for (let pattern = 0; pattern < 2 ** 32; pattern += step) bits.push(pattern);
+  const value = new Float32Array(1);
+  const pattern = new Int32Array(value.buffer);
+  for (const point of [...points, 0, 2 ** -149, 2 ** -126, 1, 2 ** 24, 3.4028234663852886e38, Infinity, NaN]) {
+    for (const signed of [point, -point]) {
+      value[0] = signed;
+      for (let near = -20; near <= 20; near++) bits.push(pattern[0]! + near);
+    }
+  }
+  return new Float32Array(Uint32Array.from(bits).buffer);
+}
+
+/** Evenly spaced. */
+const dense = (low: number, high: number, count = 200_000): Float32Array => Float32Array.from({ length: count }, (_, i) => low + ((high - low) * i) / count);
+
+/** The distance in units in the last place of a float at `exact`; infinite where only one of them is NaN. */
+function ulps(value: number, exact: number): number {
+  if (Number.isNaN(value) || Number.isNaN(exact)) return Number.isNaN(value) && Number.isNaN(exact) ? 0 : Infinity;
+  const bounded = (x: number): number => Math.max(-(2 ** 128), Math.min(x, 2 ** 128));
+  const magnitude = Math.min(Math.abs(exact), 3.4028234663852886e38);
+  const exponent = magnitude === 0 ? -126 : Math.max(Math.floor(Math.log2(magnitude)), -126);
+  return Math.abs(bounded(value) - bounded(exact)) / 2 ** (exponent - 23);
+}
+
+function largestError(name: string, exact: (x: number) => number, points: Float32Array): { readonly error: number; readonly x: number } {
+  const values = functionOf(name)(points);
+  let worst = { error: 0, x: 0 };
+  for (const [i, x] of points.entries()) {
+    const error = ulps(values[i]!, exact(x));
+    if (error > worst.error) worst = { error, x };
+  }
+  return worst;
+}
+
+/** Bounds in units in the last place; `docs/numerics.md` states them. */
+const unaryFunctions: readonly { readonly name: string; readonly exact: (x: number) => number; readonly bound: number; readonly special: readonly number[]; readonly range: readonly [number, number] }[] = [
+  { name: 'exp', exact: Math.exp, bound: 1, special: [88.7228, 87.3365, 103.972, 104, 176, Math.LN2 / 2], range: [-105, 89] },
+  { name: 'log', exact: Math.log, bound: 1, special: [Math.SQRT1_2, Math.SQRT2, 2], range: [0, 4] },
+  { name: 'tanh', exact: Math.tanh, bound: 1.5, special: [0.625, 9.02], range: [-10, 10] },
+  { name: 'erf', exact: erf, bound: 2, special: [0.875, 3.93], range: [-4.5, 4.5] },
+];
+
+test.each(unaryFunctions)('$name is within $bound ulp', ({ name, exact, bound, special, range }) => {
+  for (const points of [sweep(special), dense(...range)]) {
+    const worst = largestError(name, exact, points);
+    expect(worst.error, `at ${worst.x}`).toBeLessThanOrEqual(bound);
+  }
+});
+
+test('functions keep the sign of zero, and saturate', () => {
+  expect([...functionOf('tanh')(Float32Array.of(-0, 0, -20, 20))]).toEqual([-0, 0, -1, 1]);
+  expect([...functionOf('erf')(Float32Array.of(-0, 0, -20, 20))]).toEqual([-0, 0, -1, 1]);
+  expect([...functionOf('exp')(Float32Array.of(-0, 0, -Infinity, Infinity, -1e9))]).toEqual([1, 1, 0, Infinity, 0]);
+  expect([...functionOf('log')(Float32Array.of(-0, 0, -1, Infinity, 1))]).toEqual([-Infinity, -Infinity, NaN, Infinity, 0]);
+});
+
+test('rounding to half precision is that of the runtime', () => {
+  const points = sweep([65504, 65519.996, 65520, 65536, 2 ** -14, 2 ** -24, 2 ** -25, 3.3895313892515355e38, 2 ** -133, 2 ** -134], 4099 * 4);
+  for (const [name, exact] of [['to_f16', roundToHalf], ['to_bf16', roundToBfloat16]] as const) {
+    const run = functionOf(name);
+    for (let start = 0; start < points.length; start += capacity) {
+      const part = points.slice(start, start + capacity);
+      const values = run(part);
+      const wrong = values.findIndex((value, i) => !Object.is(value, exact(part[i]!)));
+      expect(wrong, `${name} of ${part[wrong]}`).toBe(-1);
+    }
+  }
+});
+
+test('random numbers are those of the runtime', () => {
+  const words = (seed: number): Int32Array => Int32Array.from({ length: 10_000 }, (_, i) => Math.imul(i + 1, seed));
+  const [seed, stream, step, index] = [words(0x9e3779b1), words(0x85ebca6b), words(0xc2b2ae35), words(0x27d4eb2f)];
+  const values = functionOf('random')(seed, stream, step, index);
+  expect([...values]).toEqual([...seed.keys()].map(i => random(seed[i]!, stream[i]!, step[i]!, index[i]!)));
+});
+
+test('the result of a lane depends on no other and not on its place', () => {
+  for (const [name, make] of Object.entries(mathFunctions)) {
+    const run = functionOf(name);
+    const operands = make().parameters.map((_, k) => sweep([0.5, 2, 3], 999_983 + 2 * k));
+    const length = Math.min(...operands.map(operand => operand.length));
+    const forwards = new Int32Array(run(...operands.map(operand => operand.slice(0, length))).buffer);
+    for (const moved of [1, 2, 3]) {
+      const backwards = new Int32Array(run(...operands.map(operand => operand.slice(0, length - moved).reverse())).buffer).reverse();
+      const different = backwards.findIndex((bits, i) => bits !== forwards[i] && !isNaNBits(bits));
+      expect(different, name).toBe(-1);
+    }
+  }
+});
+const isNaNBits = (bits: number): boolean => (bits & 0x7fffffff) > 0x7f800000;
+
+const numbers = [0, -0, 1, -1, 0.5, -2.5, 3, 7.25, -7.25, 100.75, -3.999, 1e-3, 255, 2, 4, 6] as const;
+const wholes = [0, 1, -1, 2, -2, 3, 7, -7, 100, 255, 256, -300, 65537, 12, 5, -6] as const;
+const samples: Readonly<Record<Kind, readonly number[]>> = { float: numbers, int: wholes, mask: [0, 1, 1, 0, 1, 0, 0, 1] };
+const inputs = (dtype: DType, turn: number, length: number): number[] =>
+  Array.from({ length }, (_, i) => samples[kindOf(dtype)][(turn === 0 ? i : Math.floor(i / 16 ** turn) + i * turn) % samples[kindOf(dtype)].length]!);
+const packed = (dtype: DType, values: readonly number[]): Lanes => {
+  const kind = kindOf(dtype);
+  return kind === 'float' ? Float32Array.from(values) : Int32Array.from(values, value => (kind === 'mask' ? -value : value));
+};
+
+const cases: readonly (readonly [Instruction, readonly DType[]])[] = [
+  ...(['neg', 'abs', 'exp', 'log', 'sqrt', 'tanh', 'erf', 'floor', 'not', 'to_i32', 'to_u8', 'to_f32', 'to_bool', 'to_f16', 'to_bf16'] as const)
+    .map(name => [name, ['f32']] as const),
+  ...(['neg', 'abs', 'to_i32', 'to_u8', 'to_f32', 'to_bool', 'to_f16', 'not'] as const).map(name => [name, ['i32']] as const),
+  ...(['to_i32', 'to_u8', 'to_f32', 'to_bool', 'to_bf16', 'not'] as const).map(name => [name, ['bool']] as const),
+  ...(['add', 'sub', 'mul', 'div', 'mod', 'max', 'min', 'lt', 'le', 'eq', 'and', 'or'] as const).map(name => [name, ['f32', 'f32']] as const),
+  ...(['add', 'sub', 'mul', 'mod', 'max', 'min', 'lt', 'le', 'eq', 'and', 'or'] as const).map(name => [name, ['i32', 'i32']] as const),
+  ...(['and', 'or', 'eq'] as const).map(name => [name, ['bool', 'bool']] as const),
+  ['mul', ['f32', 'bool']], ['add', ['i32', 'f32']], ['sub', ['bool', 'i32']],
+  ['select', ['bool', 'f32', 'f32']], ['select', ['bool', 'i32', 'i32']], ['select', ['bool', 'bool', 'bool']],
+  ['select', ['f32', 'f32', 'i32']], ['select', ['i32', 'bool', 'f32']],
+  ['random', ['i32', 'i32', 'i32', 'i32']],
+];
+
+test.each(cases)('%s of %j is what the interpreter gives', (instruction, dtypes) => {
+  const length = 256;
+  const values = dtypes.map((dtype, k) => inputs(dtype, k, length));
+  const kinds = dtypes.map(kindOf);
+  const bits = compiled(dtypes.length, (builder, args) => vector(builder, instruction, args, kinds))(...dtypes.map((dtype, k) => packed(dtype, values[k]!)));
+  const floats = new Float32Array(bits.buffer);
+  const exact = evaluateNest(
+    { space: [length], reduce: [], combine: null, body: apply(instruction, ...dtypes.map((_, k) => load(k, [axisAt(0)]))) },
+    dtypes.map((dtype, k) => ({ dtype, shape: [length], data: Float64Array.from(packed(dtype, values[k]!), value => (kinds[k] === 'mask' ? -value : value)) })),
+  );
+  const kind = resultKind(instruction, kinds);
+  for (const [i, want] of exact.data.entries()) {
+    const what = `${instruction}(${values.map(each => each[i]).join(', ')})`;
+    // The interpreter has no whole numbers of its own: x mod 0 is NaN there.
+    if (kind === 'int') expect(bits[i], what).toBe(want | 0);
+    else if (kind === 'mask') expect(bits[i], what).toBe(want === 0 ? 0 : -1);
+    else expect(ulps(floats[i]!, want), `${what} is ${floats[i]}, not ${want}`).toBeLessThanOrEqual(2);
+  }
+});
+
+test('NaN comes through max and min, constants or not', () => {
+  const points = Float32Array.of(NaN, 2, -2, -Infinity);
+  const zero = f32x4(0);
+  for (const [name, exact] of [['max', Math.max], ['min', Math.min]] as const) {
+    const kinds = ['float', 'float'] as const;
+    const bodies = [
+      (x: Expression, y: Expression) => vector(build('', []), name, [x, y], kinds),
+      (x: Expression) => vector(build('', []), name, [x, zero], kinds),
+      (x: Expression) => vector(build('', []), name, [zero, x], kinds),
+    ];
+    for (const body of bodies) {
+      const run = compiled(2, (_, [x, y]) => body(x!, y!));
+      expect([...new Float32Array(run(points, new Float32Array(4)).buffer)]).toEqual([...points].map(x => exact(x, 0)));
+    }
+    const other = compiled(2, (_, [x, y]) => vector(build('', []), name, [x!, y!], kinds));
+    expect([...new Float32Array(other(new Float32Array(4), points).buffer)]).toEqual([...points].map(x => exact(0, x)));
+  }
+});
+
+test('a module of all functions is valid', async () => {
+  const { default: binaryen } = await import('binaryen');
+  const functions: readonly Func[] = reachedMath(Object.keys(mathFunctions)).map(each => ({ ...each, exported: true }));
+  const module = binaryen.readBinary(encode({ imports: [], functions, minimumPages: 1, maximumPages: 1 }));
+  module.setFeatures(binaryen.Features.All);
+  expect(module.validate()).toBe(1);
+  module.dispose();
+});
+
+test('a module carries only what it calls', () => {
+  expect(reachedMath(['exp', 'exp', 'kernel_1']).map(each => each.name)).toEqual(['exp']);
+});
