@@ -3,10 +3,22 @@
  * result depends on that lane alone. Errors and edge cases are those of docs/numerics.md. Polynomials are minimax fits of the
  * named function on the named interval, found by the algorithm of Remez.
  */
-import { build, f32x4, get, i32, i32x4, op, shuffle32, type Builder, type Expression, type Func, type Local, type Opcode } from './code.ts';
+import { build, call, f32x4, f64x2, get, i32, i32x4, op, shuffle32, type Builder, type Expression, type Func, type Local, type Opcode } from './code.ts';
 
 /** The functions by name. Parameters and results are vectors. */
-export const mathFunctions: Readonly<Record<string, () => Func>> = { exp, log, tanh, erf, mod, mod_i32: modWhole, to_f16: toHalf, to_bf16: toBfloat16, random };
+export const mathFunctions: Readonly<Record<string, () => Func>> = {
+  exp, log, tanh, erf,
+  sin: () => wave('sin', 0n),
+  cos: () => wave('cos', 1n),
+  wave_half: waveHalf,
+  pow,
+  pow_half: powHalf,
+  mod,
+  mod_i32: modWhole,
+  to_f16: toHalf,
+  to_bf16: toBfloat16,
+  random,
+};
 
 /** The functions among `names`, and those that they call in turn; each once. Other names are passed over. */
 export function reachedMath(names: Iterable<string>): readonly Func[] {
@@ -167,6 +179,94 @@ const lowHalf = (x: Local): Expression => op('f64x2.promote_low_f32x4', get(x));
 const highHalf = (x: Local): Expression => op('f64x2.promote_low_f32x4', shuffle32(get(x), get(x), [2, 3, 2, 3]));
 const joined = (low: Expression, high: Expression): Expression =>
   shuffle32(op('f32x4.demote_f64x2_zero', low), op('f32x4.demote_f64x2_zero', high), [0, 1, 4, 5]);
+
+const i64x2 = (value: bigint): Expression => ({ kind: 'lanes', bytes: [...new Uint8Array(new BigInt64Array([value, value]).buffer)] });
+
+/** Σ coefficients[i]·xⁱ in double precision. */
+const horner64 = (x: Local, coefficients: readonly number[]): Expression =>
+  coefficients.map(f64x2).reduceRight((sum, coefficient) => op('f64x2.add', coefficient, op('f64x2.mul', get(x), sum)));
+
+// π/2 in three parts: the first two have 22 significant bits, so that their products with whole numbers of up to 31 bits are exact.
+const halfPi = [1.570796012878418, 3.139164164167596e-07, 6.223372171896613e-14] as const;
+
+/** sin(x + turn·π/2), in double precision. */
+function wave(name: string, turn: bigint): Func {
+  return define(name, 1, (_, x) => joined(call('wave_half', lowHalf(x), i64x2(turn)), call('wave_half', highHalf(x), i64x2(turn))));
+}
+
+/** x = n·π/2 + r with |r| ≤ π/4: the last two bits of n + turn tell between ±sin r and ±cos r. */
+function waveHalf(): Func {
+  return define('wave_half', 2, (builder, x, turn) => {
+    const keep = (value: Expression): Local => builder.keep('v128', value);
+    const shift = f64x2(1.5 * 2 ** 52);
+    const quarters = keep(op('f64x2.add', op('f64x2.mul', get(x), f64x2(2 / Math.PI)), shift));
+    const n = keep(op('f64x2.sub', get(quarters), shift));
+    const rest = halfPi.reduce((sum, part) => op('f64x2.sub', sum, op('f64x2.mul', get(n), f64x2(part))), get(x));
+    // Where |x| is so large that the rest has no right digit, it stays in the interval all the same.
+    const r = keep(op('f64x2.pmax', op('f64x2.pmin', rest, f64x2(0.7854)), f64x2(-0.7854)));
+    const z = keep(op('f64x2.mul', get(r), get(r)));
+    // (sin √z / √z − 1) / z and (cos √z − 1) / z on 0 … (π/4)².
+    const sine = horner64(z, [-0.16666666641604383, 0.008333329375267038, -0.00019839329939446985, 2.718255572255978e-06]);
+    const cosine = horner64(z, [-0.4999999972486161, 0.04166662320730397, -0.0013886758404504825, 2.438983537858497e-05]);
+    const ofSine = op('f64x2.mul', get(r), op('f64x2.add', f64x2(1), op('f64x2.mul', get(z), sine)));
+    const ofCosine = op('f64x2.add', f64x2(1), op('f64x2.mul', get(z), cosine));
+    const quadrant = keep(op('i64x2.add', get(quarters), get(turn)));
+    const odd = op('i64x2.sub', i64x2(0n), and(get(quadrant), i64x2(1n)));
+    const sign = and(shifted('i64x2.shl', get(quadrant), 62), i64x2(-(2n ** 63n)));
+    return op('v128.xor', choose(odd, ofCosine, ofSine), sign);
+  });
+}
+
+/** xʸ: the power of |x| in double precision; minus that where x is negative and y odd, NaN where x is negative and y not whole. */
+function pow(): Func {
+  return define('pow', 2, (builder, x, y) => {
+    const keep = (value: Expression): Local => builder.keep('v128', value);
+    const magnitude = keep(op('f32x4.abs', get(x)));
+    const power = joined(call('pow_half', lowHalf(magnitude), lowHalf(y)), call('pow_half', highHalf(magnitude), highHalf(y)));
+    const whole = keep(op('f32x4.eq', op('f32x4.trunc', get(y)), get(y)));
+    const half = keep(mul(get(y), f32x4(0.5)));
+    const odd = and(get(whole), op('f32x4.ne', op('f32x4.trunc', get(half)), get(half)));
+    const signed = op('v128.xor', power, and(odd, signBit(x)));
+    const finite = and(op('f32x4.lt', get(x), f32x4(0)), op('f32x4.gt', get(x), f32x4(-Infinity)));
+    const invalid = op('v128.andnot', finite, get(whole));
+    return choose(op('f32x4.eq', get(y), f32x4(0)), f32x4(1), or(signed, invalid));
+  });
+}
+
+/**
+ * 2^(y·log₂ x) for x ≥ 0. x = 2ᵉ·m with √½ ≤ m < √2, log₂ m a series in s = (m − 1) / (m + 1). The exponents of floats are far
+ * inside those of doubles, so that only the last rounding, to a float, may overflow or be subnormal.
+ */
+function powHalf(): Func {
+  return define('pow_half', 2, (builder, x, y) => {
+    const keep = (value: Expression): Local => builder.keep('v128', value);
+    const lowest = 0x3fe6a09en << 32n;
+    const one = 1023n << 52n;
+    const biased = keep(op('i64x2.add', get(x), i64x2(one - lowest)));
+    const mantissa = keep(op('i64x2.add', and(get(biased), i64x2(2n ** 52n - 1n)), i64x2(lowest)));
+    // A small whole number under the exponent of 2⁵² is that number above 2⁵².
+    const e = op('f64x2.sub', or(shifted('i64x2.shr_u', get(biased), 52), f64x2(2 ** 52)), f64x2(2 ** 52 + 1023));
+    const s = keep(op('f64x2.div', op('f64x2.sub', get(mantissa), f64x2(1)), op('f64x2.add', get(mantissa), f64x2(1))));
+    const z = keep(op('f64x2.mul', get(s), get(s)));
+    // log₂((1 + √z) / (1 − √z)) / √z on 0 … 0.02945.
+    const series = horner64(z, [2.8853900817778495, 0.9617966941143672, 0.5770779420690592, 0.41220928213723723, 0.3199044786203951, 0.2829175692319344]);
+    const finite = op('f64x2.add', e, op('f64x2.mul', get(s), series));
+    // Infinity and NaN are their own logarithms.
+    const special = choose(op('f64x2.eq', get(x), f64x2(0)), f64x2(-Infinity), get(x));
+    const ordinary = and(op('f64x2.gt', get(x), f64x2(0)), op('f64x2.lt', get(x), f64x2(Infinity)));
+    const logarithm = choose(ordinary, finite, special);
+    const exponent = keep(op('f64x2.pmax', op('f64x2.pmin', op('f64x2.mul', get(y), logarithm), f64x2(300)), f64x2(-300)));
+    const shift = f64x2(1.5 * 2 ** 52 + 1023);
+    const nearest = keep(op('f64x2.add', get(exponent), shift));
+    const f = keep(op('f64x2.sub', get(exponent), op('f64x2.sub', get(nearest), shift)));
+    // 2^f on ±½.
+    const root = horner64(f, [
+      0.9999999999616122, 0.693147180728601, 0.24022651198808506, 0.055504103531116546,
+      0.009618027167329872, 0.001333392266693399, 0.00015469318718002917, 1.5201939479003599e-05,
+    ]);
+    return op('f64x2.mul', root, shifted('i64x2.shl', get(nearest), 52));
+  });
+}
 
 /** a − ⌊a/b⌋·b in double precision. */
 function floored(builder: Builder, a: Expression, b: Expression): Expression {
