@@ -3,7 +3,9 @@
  * result depends on that lane alone. Errors and edge cases are those of docs/numerics.md. Polynomials are minimax fits of the
  * named function on the named interval, found by the algorithm of Remez.
  */
-import { build, call, f32x4, f64x2, get, i32, i32x4, op, shuffle32, type Builder, type Expression, type Func, type Local, type Opcode } from './code.ts';
+import {
+  build, call, f32x4, f64x2, get, i32, i32x4, op, shuffle32, type Builder, type Expression, type Func, type Local, type Opcode,
+} from './code.ts';
 
 /** The functions by name. Parameters and results are vectors. */
 export const mathFunctions: Readonly<Record<string, () => Func>> = {
@@ -63,12 +65,15 @@ const sub = (a: Expression, b: Expression): Expression => op('f32x4.sub', a, b);
 const mul = (a: Expression, b: Expression): Expression => op('f32x4.mul', a, b);
 const and = (a: Expression, b: Expression): Expression => op('v128.and', a, b);
 const or = (a: Expression, b: Expression): Expression => op('v128.or', a, b);
-const choose = (condition: Expression, then: Expression, otherwise: Expression): Expression => op('v128.bitselect', then, otherwise, condition);
+const choose = (condition: Expression, then: Expression, otherwise: Expression): Expression =>
+  op('v128.bitselect', then, otherwise, condition);
 const shifted = (name: Opcode, a: Expression, bits: number): Expression => op(name, a, i32(bits));
 const signBit = (x: Local): Expression => and(get(x), i32x4(-0x80000000));
 
 /** A function of vectors whose value is the expression that `body` returns. */
-function define(name: string, arity: number, body: (builder: Builder, ...parameters: readonly [Local, Local, Local, Local]) => Expression): Func {
+function define(
+  name: string, arity: number, body: (builder: Builder, ...parameters: readonly [Local, Local, Local, Local]) => Expression,
+): Func {
   const builder = build(name, new Array<'v128'>(arity).fill('v128'), 'v128');
   const [a, b, c, d] = builder.parameters;
   builder.emit(body(builder, a!, b!, c!, d!));
@@ -151,7 +156,8 @@ function tanh(): Func {
     const a = builder.keep('v128', op('f32x4.pmin', op('f32x4.abs', get(x)), f32x4(9.02)));
     const z = builder.keep('v128', mul(get(a), get(a)));
     // (tanh √z / √z − 1) / z on 0 … 0.63².
-    const near = add(get(a), mul(get(a), mul(get(z), horner(z, [-0.333332807, 0.133313835, -0.0537340045, 0.0206181351, -0.00567931682]))));
+    const near = add(get(a), mul(get(a), mul(get(z), horner(z,
+      [-0.333332807, 0.133313835, -0.0537340045, 0.0206181351, -0.00567931682]))));
     const twice = builder.keep('v128', add(get(a), get(a)));
     const { power, rest } = exponential(builder, twice, 127);
     const grown = mul(rest, shifted('i32x4.shl', get(power), 23));
@@ -166,9 +172,11 @@ function erf(): Func {
     const a = builder.keep('v128', op('f32x4.pmin', op('f32x4.abs', get(x)), f32x4(3.93)));
     const z = builder.keep('v128', mul(get(a), get(a)));
     // erf √z / √z − 1 on 0 … 0.875².
-    const near = add(get(a), mul(get(a), horner(z, [0.128379151, -0.376125574, 0.112825245, -0.0267939549, 0.00503587164, -0.000622241932])));
+    const near = add(get(a), mul(get(a), horner(z,
+      [0.128379151, -0.376125574, 0.112825245, -0.0267939549, 0.00503587164, -0.000622241932])));
     // log(1 − erf a) on 0.875 … 3.93.
-    const exponent = builder.keep('v128', polynomial(a, z, [-0.00165324344, -1.12101364, -0.649578154, -0.0919294581, 0.0158571526, -0.00128822646]));
+    const exponent = builder.keep('v128', polynomial(a, z,
+      [-0.00165324344, -1.12101364, -0.649578154, -0.0919294581, 0.0158571526, -0.00128822646]));
     const { power, rest } = exponential(builder, exponent, 127);
     const far = sub(f32x4(1), mul(rest, shifted('i32x4.shl', get(power), 23)));
     return or(choose(op('f32x4.lt', get(a), f32x4(0.875)), near, far), signBit(x));
@@ -249,7 +257,9 @@ function powHalf(): Func {
     const s = keep(op('f64x2.div', op('f64x2.sub', get(mantissa), f64x2(1)), op('f64x2.add', get(mantissa), f64x2(1))));
     const z = keep(op('f64x2.mul', get(s), get(s)));
     // log₂((1 + √z) / (1 − √z)) / √z on 0 … 0.02945.
-    const series = horner64(z, [2.8853900817778495, 0.9617966941143672, 0.5770779420690592, 0.41220928213723723, 0.3199044786203951, 0.2829175692319344]);
+    const series = horner64(z, [
+      2.8853900817778495, 0.9617966941143672, 0.5770779420690592, 0.41220928213723723, 0.3199044786203951, 0.2829175692319344,
+    ]);
     const finite = op('f64x2.add', e, op('f64x2.mul', get(s), series));
     // Infinity and NaN are their own logarithms.
     const special = choose(op('f64x2.eq', get(x), f64x2(0)), f64x2(-Infinity), get(x));

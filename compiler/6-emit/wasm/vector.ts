@@ -42,13 +42,13 @@ const numeric = (kinds: readonly Kind[]): 'float' | 'int' => (kinds.includes('fl
 const all = (args: readonly Expression[], kinds: readonly Kind[], to: Kind): readonly Expression[] =>
   args.map((arg, i) => converted(arg, kinds[i]!, to));
 
-const fixed = (from: Kind, to: Kind, value: (...args: readonly [Expression, Expression, Expression, Expression]) => Expression): Row => ({
+const fixed = (from: Kind, to: Kind, value: (args: readonly Expression[]) => Expression): Row => ({
   kind: () => to,
-  value: (_, args, kinds) => value(...(all(args, kinds, from) as readonly Expression[] as readonly [Expression, Expression, Expression, Expression])),
+  value: (_, args, kinds) => value(all(args, kinds, from)),
 });
-const floats = (name: Opcode): Row => fixed('float', 'float', (...args) => op(name, ...args));
-const called = (name: string): Row => fixed('float', 'float', (...args) => call(name, ...args));
-const logical = (name: Opcode): Row => fixed('mask', 'mask', (...args) => op(name, ...args));
+const floats = (name: Opcode): Row => fixed('float', 'float', args => op(name, ...args));
+const called = (name: string): Row => fixed('float', 'float', args => call(name, ...args));
+const logical = (name: Opcode): Row => fixed('mask', 'mask', args => op(name, ...args));
 const conversion = (to: Kind): Row => ({ kind: () => to, value: (_, [x], [from]) => converted(x!, from!, to) });
 const arithmetic = (float: Opcode, int: Opcode): Row => ({
   kind: numeric,
@@ -57,8 +57,8 @@ const arithmetic = (float: Opcode, int: Opcode): Row => ({
 const comparison = (float: Opcode, int: Opcode): Row => ({ ...arithmetic(float, int), kind: () => 'mask' });
 
 /**
- * NaN comes through, as with Math.max. Machines have it for their own price: `pmax` and `pmin` are one instruction and give the first
- * argument where either is NaN, which will do where the second is a constant. They may give 0 of either sign.
+ * NaN comes through, as with Math.max. `pmax` and `pmin`, one machine instruction where `max` and `min` are several, give the first
+ * argument where either is NaN: that will do where the second is a constant. They may give 0 of either sign.
  */
 const extreme = (general: Opcode, simple: Opcode, int: Opcode): Row => ({
   kind: numeric,
@@ -110,10 +110,10 @@ const table = {
   or: logical('v128.or'),
   select: {
     kind: ([, then, otherwise]) => (then === otherwise ? then! : numeric([then!, otherwise!])),
-    value: (_, [condition, then, otherwise], [truth, ...kinds]) => {
+    value: (_, [condition, ...branches], [truth, ...kinds]) => {
       const to = kinds[0] === kinds[1] ? kinds[0]! : numeric(kinds);
-      return op('v128.bitselect', converted(then!, kinds[0]!, to), converted(otherwise!, kinds[1]!, to), converted(condition!, truth!, 'mask'));
+      return op('v128.bitselect', ...all(branches, kinds, to), converted(condition!, truth!, 'mask'));
     },
   },
-  random: fixed('int', 'float', (...args) => call('random', ...args)),
+  random: fixed('int', 'float', args => call('random', ...args)),
 } satisfies Record<Instruction, Row>;
