@@ -1,13 +1,13 @@
 /** Scalar instructions on four lanes: functions against double precision in units in the last place, the rest against the interpreter. */
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { at, build, call, f32x4, get, i32, op, set, type Builder, type Expression, type Func } from '../compiler/6-emit/wasm/code.ts';
+import { at, build, call, f32x4, get, i32, op, set, type Expression, type Func } from '../compiler/6-emit/wasm/code.ts';
 import { encode } from '../compiler/6-emit/wasm/encode.ts';
 import { calledIn, mathFunctions, reachedMath } from '../compiler/6-emit/wasm/math.ts';
-import { kindOf, resultKind, vector, type Kind } from '../compiler/6-emit/wasm/vector.ts';
+import { kindOf, vector, type Kind } from '../compiler/6-emit/wasm/vector.ts';
 import { axisAt } from '../compiler/ir/affine.ts';
 import { evaluateNest } from '../compiler/ir/evaluate.ts';
-import { apply, load, type Instruction } from '../compiler/ir/nest.ts';
+import { apply, load, scalarType, type Instruction } from '../compiler/ir/nest.ts';
 import type { DType } from '../compiler/ir/type.ts';
 import { erf } from '../runtime/erf.ts';
 import { random } from '../runtime/random.ts';
@@ -31,7 +31,7 @@ const capacity = 1 << 18;
 
 /** A function that maps an expression of vectors over arrays, and gives the bits of what comes out. */
 function compiled(
-  arity: number, body: (builder: Builder, args: readonly Expression[]) => Expression,
+  arity: number, body: (args: readonly Expression[]) => Expression,
 ): (...operands: readonly Lanes[]) => Int32Array {
   const builder = build('run', ['i32']);
   const end = builder.parameters[0]!;
@@ -39,7 +39,7 @@ function compiled(
   builder.emit(set(address, i32(0)));
   builder.loop(again => {
     const args = Array.from({ length: arity }, (_, k) => at('v128.load', (k + 1) * capacity * 4, get(address)));
-    const value = body(builder, args);
+    const value = body(args);
     builder.emit(at('v128.store', 0, get(address), value));
     builder.emit(set(address, op('i32.add', get(address), i32(16))));
     builder.branch(again, op('i32.lt_u', get(address), get(end)));
@@ -60,7 +60,7 @@ function compiled(
 }
 
 const functionOf = (name: string): ((...operands: readonly Lanes[]) => Float32Array) => {
-  const run = compiled(mathFunctions[name]!().parameters.length, (_, args) => call(name, ...args));
+  const run = compiled(mathFunctions[name]!().parameters.length, args => call(name, ...args));
   return (...operands) => new Float32Array(run(...operands).buffer);
 };
 
@@ -252,9 +252,9 @@ const cases: readonly (readonly [Instruction, readonly DType[]])[] = [
     .map(name => [name, ['f32', 'f32']] as const),
   ...(['add', 'sub', 'mul', 'mod', 'max', 'min', 'lt', 'le', 'eq', 'and', 'or'] as const).map(name => [name, ['i32', 'i32']] as const),
   ...(['and', 'or', 'eq'] as const).map(name => [name, ['bool', 'bool']] as const),
-  ['mul', ['f32', 'bool']], ['add', ['i32', 'f32']], ['sub', ['bool', 'i32']],
+  ['mul', ['f32', 'bool']], ['add', ['f32', 'i32']], ['sub', ['i32', 'bool']],
   ['select', ['bool', 'f32', 'f32']], ['select', ['bool', 'i32', 'i32']], ['select', ['bool', 'bool', 'bool']],
-  ['select', ['f32', 'f32', 'i32']], ['select', ['i32', 'bool', 'f32']],
+  ['select', ['f32', 'f32', 'i32']], ['select', ['i32', 'f32', 'bool']],
   ['random', ['i32', 'i32', 'i32', 'i32']],
 ];
 
@@ -263,13 +263,14 @@ test.each(cases)('%s of %j is what the interpreter gives', (instruction, dtypes)
   const values = dtypes.map((dtype, k) => inputs(dtype, k, length));
   const kinds = dtypes.map(kindOf);
   const lanes = dtypes.map((dtype, k) => packed(dtype, values[k]!));
-  const bits = compiled(dtypes.length, (builder, args) => vector(builder, instruction, args, kinds))(...lanes);
+  const bits = compiled(dtypes.length, args => vector(instruction, args, kinds))(...lanes);
   const floats = new Float32Array(bits.buffer);
+  const body = apply(instruction, ...dtypes.map((_, k) => load(k, [axisAt(0)])));
   const exact = evaluateNest(
-    { space: [length], reduce: [], combine: null, body: apply(instruction, ...dtypes.map((_, k) => load(k, [axisAt(0)]))) },
+    { space: [length], reduce: [], combine: null, body },
     dtypes.map((dtype, k) => ({ dtype, shape: [length], data: Float64Array.from(kinds[k] === 'float' ? lanes[k]! : values[k]!) })),
   );
-  const kind = resultKind(instruction, kinds);
+  const kind = kindOf(scalarType(body, dtypes));
   for (const [i, want] of exact.data.entries()) {
     const what = `${instruction}(${values.map(each => each[i]).join(', ')})`;
     // The interpreter has no whole numbers of its own: x mod 0 is NaN there.
@@ -285,15 +286,15 @@ test('NaN comes through max and min, constants or not', () => {
   for (const [name, exact] of [['max', Math.max], ['min', Math.min]] as const) {
     const kinds = ['float', 'float'] as const;
     const bodies = [
-      (x: Expression, y: Expression) => vector(build('', []), name, [x, y], kinds),
-      (x: Expression) => vector(build('', []), name, [x, zero], kinds),
-      (x: Expression) => vector(build('', []), name, [zero, x], kinds),
+      (x: Expression, y: Expression) => vector(name, [x, y], kinds),
+      (x: Expression) => vector(name, [x, zero], kinds),
+      (x: Expression) => vector(name, [zero, x], kinds),
     ];
     for (const body of bodies) {
-      const run = compiled(2, (_, [x, y]) => body(x!, y!));
+      const run = compiled(2, ([x, y]) => body(x!, y!));
       expect([...new Float32Array(run(points, new Float32Array(4)).buffer)]).toEqual([...points].map(x => exact(x, 0)));
     }
-    const other = compiled(2, (_, [x, y]) => vector(build('', []), name, [x!, y!], kinds));
+    const other = compiled(2, ([x, y]) => vector(name, [x!, y!], kinds));
     expect([...new Float32Array(other(new Float32Array(4), points).buffer)]).toEqual([...points].map(x => exact(0, x)));
   }
 });
