@@ -392,7 +392,7 @@ function packLoads(frame: Frame, what: Contraction, each: Side, factor: Value & 
   const alongK = affine(flat.terms.filter(term => term.axis >= rank));
   const start = keep(frame, 'i32', scalarIndex(frame, constant, 4, get(frame.bases[factor.access]!), level));
   const times = each.tiled.map(axis => timesOf(flat, axis));
-  const regular = each.tiled.every((axis, i) => i === each.tiled.length - 1 || times[i] === kernel.space[each.tiled[i + 1]!]! * times[i + 1]!);
+  const regular = each.tiled.every((_, i) => i === each.tiled.length - 1 || times[i] === kernel.space[each.tiled[i + 1]!]! * times[i + 1]!);
   const stride = times.at(-1)!;
   const lastK = rank + reduce.axes.length - 1;
   const alongRows = timesOf(flat, lastK) === 1 && stride !== 1 && reduce.axes.at(-1)! >= 4;

@@ -207,7 +207,6 @@ function compute(frame: Frame, value: Exclude<Value, { kind: 'constant' | 'local
       return guards.length === 0 ? load(frame, value, level) : guardedLoad(frame, value, guards, level);
     case 'apply':
       return vector(
-        buildingAt(frame, level),
         value.instruction,
         value.arguments.map(part => evaluate(frame, part, guards)),
         value.arguments.map(part => kindOf(dtypeOf(part))),
@@ -221,13 +220,6 @@ function compute(frame: Frame, value: Exclude<Value, { kind: 'constant' | 'local
       return value satisfies never;
   }
 }
-
-/** The builder, putting what it keeps into a loop. */
-export const buildingAt = (frame: Frame, level = frame.levels.length - 1): Builder => ({
-  ...frame.builder,
-  keep: (type, value) => keep(frame, type, value, level),
-  emit: statement => emit(frame, statement, level),
-});
 
 /** Σ times·axis + offset as an i32, its parts computed in the loops they depend on. */
 export function scalarIndex(frame: Frame, index: Affine, scale: number, base: Expression | null, level: number): Expression {

@@ -5,7 +5,7 @@
 import type { Combine } from '../../ir/nest.ts';
 import { elementBytes, size } from '../../ir/type.ts';
 import { build, f32x4, get, i32, i32x4, op, set, shuffle32, type Expression, type Func, type Local } from './code.ts';
-import { buildingAt, bind, emit, evaluate, keep, loop, newFrame, store, type Frame } from './lanes.ts';
+import { bind, emit, evaluate, keep, loop, newFrame, store, type Frame } from './lanes.ts';
 import { dtypeOf, timesOf, valuesIn, rootsOf, type Address, type LinearKernel, type Reduce, type Store, type Value } from './linear.ts';
 import { kindOf, vector, type Kind } from './vector.ts';
 
@@ -209,10 +209,9 @@ export function stored(frame: Frame, step: { readonly access: number; readonly b
   const dtype = frame.kernel.dtypes[step.access]!;
   const from = kindOf(dtypeOf(step.body));
   const value = evaluate(frame, step.body);
-  const builder = buildingAt(frame);
-  if (dtype === 'f16' || dtype === 'bf16') return vector(builder, dtype === 'f16' ? 'to_f16' : 'to_bf16', [value], [from]);
+  if (dtype === 'f16' || dtype === 'bf16') return vector(dtype === 'f16' ? 'to_f16' : 'to_bf16', [value], [from]);
   if (kindOf(dtype) === from) return value;
-  return vector(builder, dtype === 'bool' ? 'to_bool' : kindOf(dtype) === 'int' ? 'to_i32' : 'to_f32', [value], [from]);
+  return vector(dtype === 'bool' ? 'to_bool' : kindOf(dtype) === 'int' ? 'to_i32' : 'to_f32', [value], [from]);
 }
 
 /** Vectors of a long sum are added up side by side, so that none waits for the one before. */
@@ -232,13 +231,13 @@ function emitReduce(frame: Frame, step: Reduce, rank: number, rows: boolean): vo
     const value = evaluate(frame, step.body);
     // A single element is in all lanes: of a row's sums it counts once.
     const counted = rows && single ? op('v128.bitselect', value, identity, i32x4(-1, 0, 0, 0)) : value;
-    emit(frame, set(sums[copy]!, combine(frame, step.combine, kind, get(sums[copy]!), counted)));
+    emit(frame, set(sums[copy]!, combine(step.combine, kind, get(sums[copy]!), counted)));
   });
   const [first, ...others] = sums;
-  for (const other of others) emit(frame, set(first!, combine(frame, step.combine, kind, get(first!), get(other))));
+  for (const other of others) emit(frame, set(first!, combine(step.combine, kind, get(first!), get(other))));
   if (rows) {
     for (const lanes of [[2, 3, 0, 1], [1, 0, 3, 2]] as const)
-      emit(frame, set(first!, combine(frame, step.combine, kind, get(first!), shuffle32(get(first!), get(first!), lanes))));
+      emit(frame, set(first!, combine(step.combine, kind, get(first!), shuffle32(get(first!), get(first!), lanes))));
   }
   frame.locals.set(step.local, { local: first!, level });
 }
@@ -250,9 +249,9 @@ function identityOf(combine: Combine, kind: Kind): Expression {
   return i32x4(value === -Infinity ? -(2 ** 31) : value === Infinity ? 2 ** 31 - 1 : value);
 }
 
-function combine(frame: Frame, by: Combine, kind: Kind, a: Expression, b: Expression): Expression {
+function combine(by: Combine, kind: Kind, a: Expression, b: Expression): Expression {
   if (kind === 'mask') return op(by === 'mul' || by === 'min' ? 'v128.and' : 'v128.or', a, b);
-  return vector(buildingAt(frame), by as 'add' | 'mul' | 'max' | 'min', [a, b], [kind, kind]);
+  return vector(by as 'add' | 'mul' | 'max' | 'min', [a, b], [kind, kind]);
 }
 
 /** The position of the first extreme: one element after the other, in every lane. */
@@ -266,7 +265,7 @@ function emitArg(frame: Frame, step: Reduce, rank: number): void {
   withAxes(frame, step.axes, rank, false, 1, () => {
     const value = keep(frame, 'v128', evaluate(frame, step.body));
     const [a, b] = largest ? [best, value] : [value, best];
-    const better = keep(frame, 'v128', vector(buildingAt(frame), 'lt', [get(a), get(b)], [kind, kind]));
+    const better = keep(frame, 'v128', vector('lt', [get(a), get(b)], [kind, kind]));
     emit(frame, set(best, op('v128.bitselect', get(value), get(best), get(better))));
     emit(frame, set(position, op('v128.bitselect', get(count), get(position), get(better))));
     emit(frame, set(count, op('i32x4.add', get(count), i32x4(1))));
