@@ -3,7 +3,7 @@ import { DataError } from './data-error.ts';
 import type { CompiledProgram } from './program.ts';
 import { benchStream, random } from './random.ts';
 import { viewOf } from './tensor.ts';
-import { setScalars } from './train.ts';
+import { setScalars, stepRunner } from './train.ts';
 
 export interface BenchReport {
   readonly model: string;
@@ -17,18 +17,18 @@ export interface BenchReport {
 
 /** Runs a tenth as many steps (at least 3) first, so that the code is compiled and the caches are warm. */
 export function benchProgram(program: CompiledProgram, options: { readonly steps: number }): BenchReport {
-  const { train, memory, scalars, settings } = program;
+  const { train, memory, settings } = program;
   if (train === null) throw new DataError(`the model \`${program.name}\` cannot be trained: add a \`loss\` and a \`train\` block to it`);
   const warmUp = Math.max(3, Math.ceil(options.steps / 10));
   setScalars(program, settings.seed, 0, warmUp + options.steps);
   program.initialise();
   fillInputs(program);
-  const step = new Int32Array(memory, scalars.step, 1);
+  const step = stepRunner(program, train, {});
+  const keepInputs = (): void => undefined;
   const times = new Float64Array(options.steps);
   for (let i = 0; i < warmUp + options.steps; i++) {
-    step[0] = i + 1;
     const started = performance.now();
-    train.run();
+    step(i + 1, keepInputs);
     if (i >= warmUp) times[i - warmUp] = performance.now() - started;
   }
   times.sort();

@@ -24,7 +24,10 @@ export interface Entry {
   readonly run: () => void;
   /** Names of the inputs that it reads. */
   readonly inputs: readonly string[];
-  /** `train`: loss, metrics, lr, grad_norm; `evaluate`: loss, metrics; `predict`: the outputs. */
+  /**
+   * `train`: loss, metrics, lr, grad_norm, the first two from `accumulate` where there is one; `evaluate`: loss, metrics; `predict`:
+   * the outputs.
+   */
   readonly results: readonly TensorPlace[];
   /** Data rows that one run takes. */
   readonly rows: number;
@@ -39,7 +42,7 @@ export interface CompiledProgram {
   readonly batched: boolean;
   readonly inputs: readonly InputPlace[];
   readonly parameters: readonly TensorPlace[];
-  /** Of layers, such as running means, and the optimiser's, whose names start with `optimizer.`. */
+  /** Of layers, such as running means, moving averages of parameters, and the optimiser's, whose names start with `optimizer.`. */
   readonly states: readonly TensorPlace[];
   /** Valid after `train.run()`. */
   readonly gradients: readonly TensorPlace[];
@@ -47,6 +50,9 @@ export interface CompiledProgram {
   readonly scalars: { readonly seed: number; readonly step: number; readonly steps: number };
   /** Fills parameters and states from the seed. */
   readonly initialise: () => void;
+  /** Several batches make one step: `batch` runs for each, with `step` the number of the batch, then `train`; null where one does. */
+  readonly accumulate: { readonly count: number; readonly batch: Entry } | null;
+  /** With `accumulate` it takes no rows: it reads the gradients that the batches have added up. */
   readonly train: Entry | null;
   /** The norm of all gradients of the last step, as `grad_norm`; null where a training step gives it already. */
   readonly gradientNorm: Entry | null;
@@ -67,8 +73,9 @@ export interface TrainSettings {
   readonly steps: number | null;
   readonly seed: number;
   readonly clipNorm: number | null;
-  /** Batches whose gradients one step adds up. */
+  /** Batches of which a step takes the mean gradient. */
   readonly accumulate: number;
+  /** Decay of the moving average of every trained parameter `X`, a state called `ema.X`; null without. */
   readonly ema: number | null;
   readonly precision: DType;
   /** Bytes; null for no limit. */

@@ -37,7 +37,7 @@ export function terminalReporter(output: TextOutput): Reporter {
       times.start = performance.now();
       times.steps = progress.step;
       times.tenth = Math.floor((10 * progress.step) / progress.steps);
-      const rows = plan.rows === 0 ? '' : `, ${plan.rows} rows in batches of ${plan.batch}`;
+      const rows = plan.rows === 0 ? '' : `, ${plan.rows} rows, ${plan.batch} a step`;
       output.write(`${plan.name}: ${progress.step > 0 ? `step ${progress.step} of ` : ''}${progress.steps} steps${rows}\n`);
     },
     step: (plan, progress, results) => {

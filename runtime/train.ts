@@ -51,6 +51,7 @@ export interface TrainPlan {
   readonly name: string;
   /** Rows of the training data; 0 when the model takes none. */
   readonly rows: number;
+  /** Rows of a step: those of all its batches together. */
   readonly batch: number;
   readonly stepsPerEpoch: number;
   readonly metrics: readonly string[];
@@ -74,7 +75,9 @@ export async function trainProgram(program: CompiledProgram, options: TrainOptio
   const data = typeof options.data === 'object' ? options.data : openData(program, options.data ?? '.');
   const plan = planOf(program, train, data);
   const progress = startProgress(program, plan, options);
-  const step = stepper(program, train, data, progress);
+  // Without a prototype, so that a metric may have any name.
+  const results: Results = Object.create(null) as Results;
+  const step = stepper(program, train, data, progress, results);
   const evaluate = data.test === null || program.evaluate === null ? null : evaluator(program, data.test);
   const save = options.save ?? `${program.name}.safetensors`;
   checkOutputs([save, curvePath(program), checkpointPath(program), ...(options.saveGradients === undefined ? [] : [options.saveGradients])], options.log ?? null);
@@ -86,9 +89,6 @@ export async function trainProgram(program: CompiledProgram, options: TrainOptio
   const evaluateAt = evaluateEvery === null ? onceAnEpoch : intervalSteps(evaluateEvery, plan);
   const checkpointAt = checkpointEvery === null ? Infinity : intervalSteps(checkpointEvery, plan);
   const log = options.log === undefined ? null : openStepLog(options.log, options.resume === true ? progress.step : 0);
-  // Without a prototype, so that a metric may have any name.
-  const results: Results = Object.create(null) as Results;
-  const views = train.results.map(result => viewOf(program.memory, result));
   const measured = program.gradientNorm === null ? null : viewOf(program.memory, program.gradientNorm.results[0]!);
   let outcome: TrainReport['outcome'] = 'finished';
   let lastPause = performance.now();
@@ -97,7 +97,6 @@ export async function trainProgram(program: CompiledProgram, options: TrainOptio
     while (progress.step < progress.steps && outcome === 'finished') {
       const started = performance.now();
       step();
-      for (let i = 0; i < views.length; i++) results[train.results[i]!.name] = views[i]![0]!;
       const loss = results.loss!;
       if (log !== null && measured !== null) {
         program.gradientNorm!.run();
@@ -140,13 +139,19 @@ export async function trainProgram(program: CompiledProgram, options: TrainOptio
 }
 
 export function planOf(program: CompiledProgram, train: Entry, data: ProgramData): TrainPlan {
-  if (train.inputs.length > 0 && data.train === null) {
+  const { count, batch } = batchesOf(program, train);
+  if (batch.inputs.length > 0 && data.train === null) {
     throw new DataError(`the model \`${program.name}\` has inputs, but no training data: add a \`train\` source to its \`data\` block`);
   }
-  const rows = train.inputs.length === 0 ? 0 : data.train!.count;
-  const metrics = train.results.map(result => result.name).filter(name => name !== 'loss' && name !== 'lr' && name !== 'grad_norm');
-  return { name: program.name, rows, batch: train.rows, stepsPerEpoch: rows / train.rows, metrics };
+  const rows = batch.inputs.length === 0 ? 0 : data.train!.count;
+  const metrics = batch.results.map(result => result.name).filter(name => name !== 'loss' && name !== 'lr' && name !== 'grad_norm');
+  const rowsPerStep = count * batch.rows;
+  return { name: program.name, rows, batch: rowsPerStep, stepsPerEpoch: rows / rowsPerStep, metrics };
 }
+
+/** The entry that takes the rows of a step, and how often it runs in one. */
+export const batchesOf = (program: CompiledProgram, train: Entry): { readonly count: number; readonly batch: Entry } =>
+  program.accumulate ?? { count: 1, batch: train };
 
 /** Steps between two events; epochs that are no whole number of steps are rounded up. */
 export function intervalSteps(interval: Interval, plan: TrainPlan): number {
@@ -190,18 +195,43 @@ export function setScalars(program: CompiledProgram, seed: number, step: number,
   new Int32Array(memory, scalars.steps, 1)[0] = steps;
 }
 
-/** One step: the next rows into memory, then the program. */
-export function stepper(program: CompiledProgram, train: Entry, data: ProgramData, progress: Progress): () => void {
-  const stepScalar = new Int32Array(program.memory, program.scalars.step, 1);
-  const set = train.inputs.length === 0 ? null : data.train;
-  const load = set === null ? null : rowLoader(program, set, train.inputs);
+/** One step: for each of its batches the next rows into memory, then the program. The step's results go to `results`. */
+export function stepper(program: CompiledProgram, train: Entry, data: ProgramData, progress: Progress, results: Results): () => void {
+  const { batch } = batchesOf(program, train);
+  const set = batch.inputs.length === 0 ? null : data.train;
+  const load = set === null ? null : rowLoader(program, set, batch.inputs);
   const order = set === null ? null : trainingOrder(set.count, progress.seed, program.data?.shuffle ?? true);
+  const run = stepRunner(program, train, results);
+  const nextRows = (): void => {
+    if (load !== null) for (let slot = 0; slot < batch.rows; slot++) load(order!(progress.position + slot), slot);
+    progress.position += batch.rows;
+  };
   return () => {
-    if (load !== null) for (let slot = 0; slot < train.rows; slot++) load(order!(progress.position + slot), slot);
     progress.step++;
-    progress.position += train.rows;
-    stepScalar[0] = progress.step;
+    run(progress.step, nextRows);
+  };
+}
+
+/** Runs the entries of a step, `beforeBatch` before each of its batches, and gives the batches' results as their means. */
+export function stepRunner(program: CompiledProgram, train: Entry, results: Results): (step: number, beforeBatch: () => void) => void {
+  const { memory, scalars, accumulate } = program;
+  const { count, batch } = batchesOf(program, train);
+  const stepScalar = new Int32Array(memory, scalars.step, 1);
+  const batchViews = batch.results.map(result => viewOf(memory, result));
+  const trainViews = train.results.map(result => viewOf(memory, result));
+  return (step, beforeBatch) => {
+    for (const { name } of batch.results) results[name] = 0;
+    for (let i = 0; i < count; i++) {
+      beforeBatch();
+      stepScalar[0] = (step - 1) * count + i + 1;
+      batch.run();
+      for (let k = 0; k < batchViews.length; k++) results[batch.results[k]!.name]! += batchViews[k]![0]!;
+    }
+    for (const { name } of batch.results) results[name]! /= count;
+    if (accumulate === null) return;
+    stepScalar[0] = step;
     train.run();
+    for (let k = 0; k < trainViews.length; k++) results[train.results[k]!.name] = trainViews[k]![0]!;
   };
 }
 

@@ -23,9 +23,21 @@ export function saveWeights(program: CompiledProgram, path: string): void {
   writeSafetensors(path, tensorsAt(program.memory, weightPlaces(program)), { format: 'pt', model: program.name, source: program.source });
 }
 
-/** Reads a weights file into the program; every missing, extra and misshapen tensor is named. */
+/**
+ * Reads a weights file into the program; every missing, extra and misshapen tensor is named. Moving averages of parameters may be
+ * missing, and begin as the parameters then; those that the program does not keep are left out.
+ */
 export function loadWeights(program: CompiledProgram, path: string): void {
-  loadTensors(readSafetensors(openBytes(path, path, wholeFileLimit)), path, weightPlaces(program), program.memory);
+  const file = readSafetensors(openBytes(path, path, wholeFileLimit));
+  const places = weightPlaces(program);
+  const tensors = new Map(file.tensors);
+  for (const { name } of program.parameters) {
+    const average = `ema.${name}`;
+    const stored = tensors.get(name);
+    if (!places.some(place => place.name === average)) tensors.delete(average);
+    else if (program.settings.ema !== null && stored !== undefined && !tensors.has(average)) tensors.set(average, stored);
+  }
+  loadTensors({ ...file, tensors }, path, places, program.memory);
 }
 
 export function loadTensors(file: Safetensors, path: string, places: readonly TensorPlace[], memory: ArrayBuffer): void {

@@ -148,6 +148,14 @@ test('cost counts a layer as one counts by hand', async () => {
   expect((await nabla('cost', 'flowers.model')).out).toContain('one arena of');
 });
 
+test('cost counts all batches of a step', async () => {
+  const flops = async (): Promise<number> => (JSON.parse((await nabla('cost', 'flowers.model', '--json')).out) as { total: { forwardFlops: number } }).total.forwardFlops;
+  const once = await flops();
+  write('flowers.model', readFileSync(join(folder, 'flowers.model'), 'utf8').replace(/^train \{$/m, 'train {\n  accumulate 3'));
+  expect(await flops()).toBe(3 * once);
+  expect((await nabla('cost', 'flowers.model')).out).toContain('one run of `train` on 3 batches of 16 rows');
+});
+
 test.each(['ast', 'model', 'gradient', 'simplified', 'kernels', 'program'])('dump --stage %s', async stage => {
   const { code, out, error } = await nabla('dump', 'flowers.model', '--stage', stage);
   expect([code, error]).toEqual([0, '']);

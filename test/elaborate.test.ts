@@ -99,6 +99,10 @@ describe('the optimizer', () => {
   const train = (settings: string, definitions = ''): Model =>
     modelOf(`${definitions}\nmodel M {\n  input x: f32[B, 4]\n  h = x |> linear(3) |> layer_norm()\n  loss = mean(h |> linear(2))\n}\ntrain {\n${settings}\n}`);
   const groups = (model: Model): string[][] => model.groups.map(group => group.parameters.map(parameter => parameter.leaf.leaf!.name));
+  it('takes several batches a step and averages', () => {
+    expect(train('  optimizer sgd(lr: 1)').settings).toMatchObject({ accumulate: 1, ema: null });
+    expect(train('  accumulate 4\n  ema 0.99\n  optimizer sgd(lr: 1)').settings).toMatchObject({ accumulate: 4, ema: 0.99 });
+  });
   it('has a group for each exception', () => {
     expect(groups(train('  optimizer adamw(lr: 1e-3) except "*.bias", "*norm*" (weight_decay: 0)'))).toEqual([
       ['linear.0.weight', 'linear.1.weight'], ['linear.0.bias', 'layer_norm.weight', 'layer_norm.bias', 'linear.1.bias'],

@@ -66,9 +66,18 @@ function trace(machine: Machine, { model }: Levels): Trace {
   machine.run('initialise');
   for (const name of machine.names('parameter')) seen.set(`initial ${name}`, machine.read('parameter', name));
   for (const { leaf: { leaf, type } } of model!.parameters) machine.write('parameter', leaf!.name, filled(size(shapeOf(type))));
-  for (let step = 1; step <= 2; step++) {
-    machine.write('scalar', 'step', [step]);
+  const fill = (): void => {
     for (const { leaf, type } of model!.inputs) machine.write('input', leaf!.name, leaf!.name === 'index' ? [1, 0, 1] : filled(size(shapeOf(type))));
+  };
+  const { accumulate } = model!.settings;
+  for (let step = 1; step <= 2; step++) {
+    for (let batch = (step - 1) * accumulate + 1; accumulate > 1 && batch <= step * accumulate; batch++) {
+      machine.write('scalar', 'step', [batch]);
+      fill();
+      machine.run('accumulate').forEach(({ data }, name) => seen.set(`${name} of batch ${batch}`, data));
+    }
+    machine.write('scalar', 'step', [step]);
+    if (accumulate === 1) fill();
     machine.run('train').forEach(({ data }, name) => seen.set(`${name} of step ${step}`, data));
     for (const role of ['gradient', 'parameter', 'state'] as const) for (const name of machine.names(role)) seen.set(`${role} ${name} of step ${step}`, machine.read(role, name));
   }

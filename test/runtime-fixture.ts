@@ -84,6 +84,7 @@ export function linearProgram(
       for (let i = 0; i < 3; i++) W[i] = random(words[scalars.seed / 4]!, 0, 0, i) - 0.5;
       for (const values of [B, MW, MB]) values.fill(0);
     },
+    accumulate: null,
     gradientNorm: null,
     train: entry(update, ['x', 'y'], [loss, error, lr, gradNorm], batch),
     evaluate: entry(() => forward(batch), ['x', 'y'], [loss, error], batch),

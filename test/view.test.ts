@@ -37,9 +37,23 @@ train {
 }
 `);
 
+/** Of several batches a step, with averages: one of the batches is drawn. */
+const batches = levelsOf(`
+model Batches {
+  input x: f32[B, 5]
+  loss = mean(x |> linear(4) |> tanh())
+}
+train {
+  batch 3
+  accumulate 2
+  ema 0.99
+  optimizer adam(lr: 0.01)
+}
+`);
+
 describe.each(stages)('%s', stage => {
   it('is drawn by graphviz, from the same text each time', async () => {
-    for (const levels of [mnist, blocks]) {
+    for (const levels of [mnist, blocks, batches]) {
       const dot = view(levels, stage);
       expect(view(levels, stage)).toBe(dot);
       const svg = new TextDecoder().decode(await render(dot, 'svg'));

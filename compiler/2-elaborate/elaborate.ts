@@ -89,6 +89,13 @@ function elaborateModel(
       help: parameters.length > 0 ? 'all are frozen: let some out of `freeze`' : 'apply a layer that has some, such as `x |> linear(10)`, or declare one with `param`',
     });
   }
+  const averageName = [...parameters, ...statesOf(context)].map(({ leaf }) => leaf).find(({ leaf }) => leaf!.name.startsWith('ema.'));
+  if (train !== null && settings !== null && settings.settings.ema !== null && averageName !== undefined) {
+    report(context, {
+      code: 'train.value', message: `\`ema\` keeps the averages of parameters as \`ema.…\`, but the model has \`${averageName.leaf!.name}\` already`,
+      span: averageName.origin?.span ?? keyword(train.span, 'train'), help: 'give what is called `ema` another name',
+    });
+  }
   const groups = settings?.optimizer == null ? [] : (attempt(() => elaborateGroups(context, settings.optimizer!, parameters, outer)) ?? []);
   const dataSettings = data === null ? null : elaborateData(context, data, training.forward, training.batchName !== null, outer);
   if (context.diagnostics.length > 0) return null;

@@ -66,13 +66,11 @@ const readers = {
     });
     if (text !== 'f32') later(context, `precision ${text}`);
   },
-  accumulate: (context, setting, scope) => {
-    if (whole(context, setting, scope, 1) !== 1) later(context, 'accumulate');
-  },
-  ema: (context, setting, scope) => {
+  accumulate: (context, setting, scope, draft) => (draft.accumulate = whole(context, setting, scope, 1)),
+  ema: (context, setting, scope, draft) => {
     const decay = positive(context, setting, scope);
     if (decay >= 1) fail(context, { code: 'train.value', message: `\`ema\` is a decay between 0 and 1, not ${decay}` });
-    later(context, 'ema');
+    draft.ema = decay;
   },
   memory: (context, setting) => {
     const [value] = setting.values;

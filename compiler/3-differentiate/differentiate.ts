@@ -1,12 +1,15 @@
 /**
  * Turns an elaborated model into the graph of everything its program can do: initialise, train a step (loss, gradients, the
  * optimiser's updates), evaluate, predict. The parameters of a group, their gradients and each optimiser state become one flat
- * leaf each, of which the model's parameters are views, so that an update or a norm is one loop over contiguous memory.
+ * leaf each, of which the model's parameters are views, so that an update or a norm is one loop over contiguous memory. So do
+ * their moving averages, where the model has them: evaluation and prediction read those in the place of the parameters.
  */
 import {
+  entryRoots,
   leaf,
   replace,
   stamp,
+  topological,
   type Entry,
   type Graph,
   type Named,
@@ -18,20 +21,25 @@ import {
 import type { Forward, Model, Parameter, ParameterGroup, UpdateRule } from '../ir/model.ts';
 import { dim, elements, shapeOf, tensor, type TensorType } from '../ir/type.ts';
 import { concat } from '../ops/concat.ts';
-import { add, div, minimum, mul, sqrt } from '../ops/elementwise.ts';
-import { full } from '../ops/full.ts';
+import { add, castTo, div, equal, minimum, mod, mul, select, sqrt, sub } from '../ops/elementwise.ts';
+import { full, fullLike, random } from '../ops/full.ts';
 import { reshape } from '../ops/reshape.ts';
 import { sum } from '../ops/sum.ts';
 import { broadcast, view } from '../ops/view.ts';
 import { affine } from '../ir/affine.ts';
 import { gradients } from './gradients.ts';
 
-/** The graph with the entries `initialise`, `train` and `gradient_norm` (given an optimiser), `evaluate`, `evaluate_row`, `predict`, `predict_row`. */
+/**
+ * The graph with the entries `initialise`, `accumulate` (where several batches make a step), `train` and `gradient_norm` (given an
+ * optimiser), `evaluate`, `evaluate_row`, `predict`, `predict_row`.
+ */
 export function differentiate(model: Model): Graph {
-  const groups = model.groups.flatMap((group, i) => flatten(group, model.groups.length === 1 ? '' : `.${i}`));
+  const groups = model.groups.flatMap((group, i) => flatten(group, model.groups.length === 1 ? '' : `.${i}`, model.settings.ema !== null));
   const inGroups = new Set(groups.flatMap(group => group.parameters));
   const placements: Placement[] = [];
   const parts = new Map<Value, Value>();
+  /** The same as evaluation and prediction see it. */
+  const averagedParts = new Map<Value, Value>();
   for (const group of groups) {
     let offset = 0;
     for (const parameter of group.parameters) {
@@ -47,14 +55,19 @@ export function differentiate(model: Model): Graph {
         }),
       );
       parts.set(parameter.leaf, part(group.leaf, offset, type, parameter.leaf.origin));
+      if (group.averageLeaf !== null) {
+        placements.push({ ...place, role: 'state', name: `ema.${named!.name}`, leaf: group.averageLeaf });
+        averagedParts.set(parameter.leaf, part(group.averageLeaf, offset, type, parameter.leaf.origin));
+      }
       offset += elements(type);
     }
   }
   for (const { leaf: value } of model.parameters.filter(parameter => !inGroups.has(parameter))) placements.push(own('parameter', value));
   for (const { leaf: value } of model.states) placements.push(own('state', value));
 
-  const entries = [initialise(model, groups)];
-  if (model.training.loss && groups.length > 0) entries.push(...train(model, model.training.loss, groups));
+  const training = [initialise(model, groups)];
+  if (model.training.loss && groups.length > 0) training.push(...train(model, model.training.loss, groups));
+  const inference: Entry[] = [];
   const forwards: readonly (readonly [string, Forward | null])[] = [
     ['', model.evaluation],
     ['_row', model.single],
@@ -62,10 +75,11 @@ export function differentiate(model: Model): Graph {
   for (const [suffix, forward] of forwards) {
     if (forward === null) continue;
     if (forward.loss)
-      entries.push({ name: `evaluate${suffix}`, results: [{ name: 'loss', value: forward.loss }, ...forward.metrics], updates: [] });
-    if (forward.outputs.length > 0) entries.push({ name: `predict${suffix}`, results: forward.outputs, updates: [] });
+      inference.push({ name: `evaluate${suffix}`, results: [{ name: 'loss', value: forward.loss }, ...forward.metrics], updates: [] });
+    if (forward.outputs.length > 0) inference.push({ name: `predict${suffix}`, results: forward.outputs, updates: [] });
   }
-  return { entries: entries.map(entry => substitute(entry, parts)), placements };
+  const read = model.settings.ema === null ? parts : averagedParts;
+  return { entries: [...training.map(entry => substitute(entry, parts)), ...inference.map(entry => substitute(entry, read))], placements };
 }
 
 /** A group with its flat leaves. A rule that is not flat has one parameter, so every group here has one rule. */
@@ -75,9 +89,11 @@ interface FlatGroup {
   readonly leaf: Value;
   readonly gradientLeaf: Value;
   readonly states: readonly Value[];
+  /** Moving averages of the parameters; null where the model has none. */
+  readonly averageLeaf: Value | null;
 }
 
-function flatten(group: ParameterGroup, suffix: string): FlatGroup[] {
+function flatten(group: ParameterGroup, suffix: string, withAverages: boolean): FlatGroup[] {
   const members = group.flat ? [group.parameters] : group.parameters.map(parameter => [parameter]);
   return members.map((parameters, i) => {
     const rule = group.rules[i]!;
@@ -91,6 +107,7 @@ function flatten(group: ParameterGroup, suffix: string): FlatGroup[] {
       leaf: flat('parameter', 'parameters'),
       gradientLeaf: flat('gradient', 'gradients'),
       states: rule.states.map(state => flat('state', `optimizer.${state.leaf.leaf!.name}`)),
+      averageLeaf: withAverages ? flat('state', 'ema.parameters') : null,
     };
   });
 }
@@ -99,7 +116,9 @@ function initialise(model: Model, groups: readonly FlatGroup[]): Entry {
   const updates: Update[] = [];
   const grouped = new Set(groups.flatMap(group => group.parameters));
   for (const group of groups) {
-    updates.push({ leaf: group.leaf, value: joined(group.parameters.map(parameter => parameter.initial)) });
+    const initial = joined(group.parameters.map(parameter => parameter.initial));
+    updates.push({ leaf: group.leaf, value: initial });
+    if (group.averageLeaf !== null) updates.push({ leaf: group.averageLeaf, value: initial });
     group.rule.states.forEach((state, k) => updates.push({ leaf: group.states[k]!, value: fitted(state.initial, group.states[k]!) }));
   }
   for (const parameter of model.parameters) if (!grouped.has(parameter)) updates.push({ leaf: parameter.leaf, value: parameter.initial });
@@ -109,34 +128,23 @@ function initialise(model: Model, groups: readonly FlatGroup[]): Entry {
 }
 
 function train(model: Model, loss: Value, groups: readonly FlatGroup[]): Entry[] {
-  const parameters = groups.flatMap(group => group.parameters);
-  const backward = origin('backward', loss.origin);
-  const seed = full({ value: 1, dims: [], dtype: 'f32' });
-  stamp(seed, backward);
-  const byParameter = new Map(
-    gradients(
-      loss,
-      seed,
-      parameters.map(parameter => parameter.leaf),
-    ).map((gradient, i) => [parameters[i]!, gradient]),
-  );
-  const zeros = (type: TensorType): Value => full({ value: 0, dims: type.dims, dtype: 'f32' });
-  const flatGradients = groups.map(group =>
-    joined(group.parameters.map(parameter => byParameter.get(parameter) ?? zeros(parameter.leaf.type))),
-  );
-  for (const gradient of flatGradients) stamp(gradient, backward);
-
-  const results: Named[] = [{ name: 'loss', value: loss }, ...model.training.metrics];
-  const updates: Update[] = [
-    ...model.training.updates,
-    ...groups.map((group, i) => ({ leaf: group.gradientLeaf, value: flatGradients[i]! })),
-  ];
-  let used = flatGradients;
-  if (model.settings.clipNorm !== null) {
-    const length = norm(flatGradients);
+  const { accumulate, clipNorm, ema } = model.settings;
+  const flatGradients = gradientsOf(loss, groups, accumulate);
+  const batch: Entry = {
+    name: 'accumulate',
+    results: [{ name: 'loss', value: loss }, ...model.training.metrics],
+    updates: [...model.training.updates, ...groups.map((group, i) => ({ leaf: group.gradientLeaf, value: flatGradients[i]! }))],
+  };
+  // One batch makes a step: the entry takes it too, and reads its gradients before they are in memory.
+  const results: Named[] = accumulate === 1 ? [...batch.results] : [];
+  const updates: Update[] = accumulate === 1 ? [...batch.updates] : [];
+  const given = accumulate === 1 ? flatGradients : groups.map(group => group.gradientLeaf);
+  let used = given;
+  if (clipNorm !== null) {
+    const length = norm(given);
     // As torch.nn.utils.clip_grad_norm_: the small constant keeps a zero gradient zero.
-    const scale = minimum(scalar(1), div(scalar(model.settings.clipNorm), add(length, scalar(1e-6))));
-    used = flatGradients.map(gradient => mul(gradient, broadcast(scale, { dims: gradient.type.dims })));
+    const scale = minimum(scalar(1), div(scalar(clipNorm), add(length, scalar(1e-6))));
+    used = given.map(gradient => mul(gradient, broadcast(scale, { dims: gradient.type.dims })));
     for (const value of used) stamp(value, origin('update', null));
     results.push({ name: 'grad_norm', value: length });
   }
@@ -150,21 +158,76 @@ function train(model: Model, loss: Value, groups: readonly FlatGroup[]): Entry[]
       ].map(([from, to]) => [from!, fitted(to!, from!)]),
     );
     const [updated, ...states] = replace([rule.updated, ...rule.states.map(state => state.updated)], stands);
+    const parameters = fitted(updated!, group.leaf);
     updates.push(
-      { leaf: group.leaf, value: fitted(updated!, group.leaf) },
+      { leaf: group.leaf, value: parameters },
       ...states.map((value, k) => ({ leaf: group.states[k]!, value: fitted(value, group.states[k]!) })),
     );
+    if (group.averageLeaf !== null && ema !== null) {
+      const average = averaged(group.averageLeaf, parameters, ema);
+      stamp(average, origin('update', rule.updated.origin));
+      updates.push({ leaf: group.averageLeaf, value: average });
+    }
     if (i === 0 && rule.learningRate) results.push({ name: 'lr', value: rule.learningRate });
   });
   for (const { value } of [...results, ...updates]) stamp(value, origin('update', null));
   const entries: Entry[] = [{ name: 'train', results, updates }];
-  if (model.settings.clipNorm === null) {
+  if (accumulate > 1) entries.unshift(accumulation(batch, accumulate));
+  if (clipNorm === null) {
     const length = norm(groups.map(group => group.gradientLeaf));
     stamp(length, origin('update', null));
     entries.push({ name: 'gradient_norm', results: [{ name: 'grad_norm', value: length }], updates: [] });
   }
   return entries;
 }
+
+/** The gradients of the loss over `share`, those of each group end to end. */
+function gradientsOf(loss: Value, groups: readonly FlatGroup[], share: number): Value[] {
+  const parameters = groups.flatMap(group => group.parameters);
+  const backward = origin('backward', loss.origin);
+  const seed = full({ value: 1 / share, dims: [], dtype: 'f32' });
+  stamp(seed, backward);
+  const byParameter = new Map(
+    gradients(
+      loss,
+      seed,
+      parameters.map(parameter => parameter.leaf),
+    ).map((gradient, i) => [parameters[i]!, gradient]),
+  );
+  const zeros = (type: TensorType): Value => full({ value: 0, dims: type.dims, dtype: 'f32' });
+  const flat = groups.map(group => joined(group.parameters.map(parameter => byParameter.get(parameter) ?? zeros(parameter.leaf.type))));
+  for (const gradient of flat) stamp(gradient, backward);
+  return flat;
+}
+
+/**
+ * One of the `count` batches of a step: the gradient leaves take the first one's gradients and add up the others'. In this entry
+ * `step` is the number of the batch, from 1 in the first step on, so that each batch draws random numbers of its own; whatever else
+ * reads `step` still sees the step.
+ */
+function accumulation(batch: Entry, count: number): Entry {
+  const reached = topological(entryRoots(batch));
+  const number = reached.find(value => value.leaf?.role === 'step') ?? leaf('step', 'step', { dtype: 'i32', dims: [] });
+  const before = sub(castTo(number, 'f32'), scalar(1));
+  const place = mod(before, scalar(count));
+  const isFirst = equal(place, scalar(0));
+  const updates = batch.updates.map(update => {
+    if (update.leaf.leaf!.role !== 'gradient') return update;
+    // Chosen, not multiplied by zero: nothing of an earlier step may stay, not even a NaN.
+    const value = select(broadcast(isFirst, { dims: update.value.type.dims }), update.value, add(update.leaf, update.value));
+    stamp(value, origin('backward', update.value.origin));
+    return { leaf: update.leaf, value };
+  });
+  const step = castTo(add(div(sub(before, place), scalar(count)), scalar(1)), 'i32');
+  stamp(step, origin('forward', null));
+  const draws = reached.filter(value => value.op === random);
+  const keep = new Map<Value, Value>([...draws, isFirst].map(value => [value, value]));
+  return substitute({ ...batch, updates }, new Map([...keep, [number, step]]));
+}
+
+/** decay · average + (1 − decay) · parameters. */
+const averaged = (average: Value, parameters: Value, decay: number): Value =>
+  add(mul(average, fullLike(average, decay)), mul(parameters, fullLike(parameters, 1 - decay)));
 
 /** √Σ g², over all gradients together. */
 const norm = (flat: readonly Value[]): Value =>

@@ -1,6 +1,7 @@
 /**
  * `nabla cost`: what a training step costs, by layer: parameters, FLOPs of the simplified graph by phase, and the bytes that its
- * kernels read and write. A fused kernel's bytes count for the last of its layers. Without a train block, evaluation is shown.
+ * kernels read and write. A fused kernel's bytes count for the last of its layers. Where several batches make a step, all of them
+ * are counted. Without a train block, evaluation is shown.
  */
 import type { Levels } from '../index.ts';
 import { entryRoots, topological, type Origin, type Phase } from '../ir/graph.ts';
@@ -23,6 +24,8 @@ export interface Cost {
 export interface CostSheet {
   readonly model: string;
   readonly batch: number;
+  /** How many batches of so many rows are counted: those of a step. */
+  readonly batches: number;
   /** The entry whose run is counted: `train`, or `evaluate` or `predict` in a model that is not trained. */
   readonly entry: string;
   readonly layers: readonly Cost[];
@@ -40,6 +43,9 @@ export function runCost(path: string, flags: CompileFlags & { readonly json?: bo
 export function costSheet({ model, simplified, program }: Levels): CostSheet {
   const index = Math.max(0, simplified!.entries.findIndex(entry => ['train', 'evaluate', 'predict'].includes(entry.name)));
   const entry = simplified!.entries[index]!;
+  const accumulate = simplified!.entries.find(other => other.name === 'accumulate');
+  const batches = accumulate === undefined ? 1 : model!.settings.accumulate;
+  const runs = [...(accumulate === undefined ? [] : [{ run: accumulate, times: batches }]), { run: entry, times: 1 }];
   const layers = new Map<string, Cost>();
   const add = (layer: string, part: Partial<Cost>): void => {
     const before = layers.get(layer) ?? nothing(layer);
@@ -47,19 +53,21 @@ export function costSheet({ model, simplified, program }: Levels): CostSheet {
   };
   // In the order of the model's text: parameters are listed so.
   for (const { leaf } of model!.parameters) add(layerOf(leaf.leaf!.name.split('.').slice(0, -1)), { parameters: elements(leaf.type) });
-  for (const value of topological(entryRoots(entry))) {
-    if (value.op === null || !isPrimitive(value.op.definition)) continue;
-    const flops = value.op.definition.flops(value.operands.map(operand => operand.type), value.attrs, value.type);
-    if (flops > 0) add(ownerOf(value.origin), { [flopsOf[value.origin?.phase ?? 'update']]: flops });
-  }
-  for (const call of program!.entries.find(other => other.name === entry.name)!.calls) {
-    const { operands, outputs } = program!.kernels[call.kernel]!;
-    const origin = call.origins.findLast(candidate => candidate.scope.length > 0) ?? call.origins.at(-1) ?? null;
-    add(ownerOf(origin), { bytesRead: bytesOf(operands), bytesWritten: bytesOf(outputs) });
+  for (const { run, times } of runs) {
+    for (const value of topological(entryRoots(run))) {
+      if (value.op === null || !isPrimitive(value.op.definition)) continue;
+      const flops = value.op.definition.flops(value.operands.map(operand => operand.type), value.attrs, value.type);
+      if (flops > 0) add(ownerOf(value.origin), { [flopsOf[value.origin?.phase ?? 'update']]: times * flops });
+    }
+    for (const call of program!.entries.find(other => other.name === run.name)!.calls) {
+      const { operands, outputs } = program!.kernels[call.kernel]!;
+      const origin = call.origins.findLast(candidate => candidate.scope.length > 0) ?? call.origins.at(-1) ?? null;
+      add(ownerOf(origin), { bytesRead: times * bytesOf(operands), bytesWritten: times * bytesOf(outputs) });
+    }
   }
   const all = [...layers.values()];
   return {
-    model: model!.name, batch: model!.batch, entry: entry.name, layers: all,
+    model: model!.name, batch: model!.batch, batches, entry: entry.name, layers: all,
     total: all.reduce((a, b) => ({ ...sum(a, b), layer: 'total' }), nothing('total')), arenaBytes: program!.arenaBytes,
   };
 }
@@ -86,13 +94,14 @@ const ownerOf = (origin: Origin | null): string => (origin === null || origin.ph
 const bytesOf = (accesses: readonly Access[]): number =>
   accesses.reduce((total, { shape, dtype }) => total + size(shape) * elementBytes(dtype), 0);
 
-function printSheet({ model, batch, entry, layers, total, arenaBytes }: CostSheet): string {
+function printSheet({ model, batch, batches, entry, layers, total, arenaBytes }: CostSheet): string {
   const rows = [...layers, total].map(cost => [
     cost.layer, cost.parameters.toLocaleString('en-US'),
     ...[cost.forwardFlops, cost.backwardFlops, cost.updateFlops, cost.bytesRead, cost.bytesWritten].map(short),
   ]);
   const head = ['layer', 'parameters', 'forward', 'backward', 'update', 'bytes read', 'bytes written'];
-  return `${model}, one run of \`${entry}\` on ${batch} ${batch === 1 ? 'row' : 'rows'}; forward, backward and update in FLOPs\n\n`
+  const taken = `${batches === 1 ? '' : `${batches} batches of `}${batch} ${batch === 1 ? 'row' : 'rows'}`;
+  return `${model}, one run of \`${entry}\` on ${taken}; forward, backward and update in FLOPs\n\n`
     + `${printTable(head, rows)}\n  memory: one arena of ${short(arenaBytes)} bytes\n`;
 }
 

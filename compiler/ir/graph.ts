@@ -17,8 +17,8 @@ export interface Origin {
 export type Phase = 'forward' | 'backward' | 'update' | 'initialise';
 
 /**
- * What a graph starts from. `seed`, `step` (from 1) and `steps` (their planned number) are scalars that the training loop sets;
- * a `gradient` is kept after a step so that it can be saved and measured.
+ * What a graph starts from. `seed`, `step` (from 1) and `steps` (their planned number) are scalars that the training loop sets; in the
+ * entry `accumulate` `step` is the number of the batch, from 1 in the first step on. A `gradient` is kept after a step so that it can be saved and measured.
  */
 export interface Leaf {
   readonly role: 'input' | 'parameter' | 'gradient' | 'state' | 'seed' | 'step' | 'steps';

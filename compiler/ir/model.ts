@@ -81,6 +81,7 @@ export interface TrainSettings {
   readonly steps: number | null;
   readonly seed: number;
   readonly clipNorm: number | null;
+  /** Batches of which a step takes the mean gradient. */
   readonly accumulate: number;
   /** Decay of an exponential moving average of the parameters, used in evaluation and saved beside them. */
   readonly ema: number | null;

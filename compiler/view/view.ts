@@ -54,9 +54,9 @@ function forwardPicture(model: Model, what: string): Picture {
   return graphPicture({ title: `${model.name}, ${what}`, results, updates, placements: [] });
 }
 
-/** A step of training, or what else the program does when it does not train. */
+/** A step of training, or one of the batches that make a step, or what else the program does when it does not train. */
 const chosen = <E extends { readonly name: string }>(entries: readonly E[]): E =>
-  entries.find(({ name }) => name === 'train') ?? entries.find(({ name }) => name === 'predict') ?? entries[0]!;
+  ['accumulate', 'train', 'predict'].flatMap(wanted => entries.filter(({ name }) => name === wanted))[0] ?? entries[0]!;
 
 function entryPicture(model: Model, graph: Graph, what: string): Picture {
   const entry = chosen(graph.entries);

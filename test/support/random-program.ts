@@ -16,6 +16,8 @@ export interface ProgramPlan {
   readonly statements: readonly StatementPlan[];
   readonly optimizer: string;
   readonly clip: boolean;
+  readonly accumulate: number;
+  readonly ema: boolean;
 }
 
 export const programPlan: fc.Arbitrary<ProgramPlan> = fc.record({
@@ -23,6 +25,8 @@ export const programPlan: fc.Arbitrary<ProgramPlan> = fc.record({
   statements: fc.array(fc.record({ kind: fc.nat(1000), draws: fc.array(fc.nat(1000), { minLength: 10, maxLength: 10 }) }), { minLength: 3, maxLength: 14, size: 'max' }),
   optimizer: fc.constantFrom('sgd(lr: 0.1)', 'sgd(lr: 0.1, momentum: 0.9)', 'adam(lr: cosine(peak: 0.01, warmup: 2), eps: 1e-3)'),
   clip: fc.boolean(),
+  accumulate: fc.constantFrom(1, 1, 3),
+  ema: fc.boolean(),
 });
 
 interface Tensor {
@@ -64,7 +68,7 @@ export function programText(plan: ProgramPlan): string {
     'model Random {', ...lines,
     `  loss = ${last.map(({ name }, i) => `mean(square(${name} + 0.${i + 1}))`).join(' + ')}`,
     `  output result = ${pool.at(-1)!.name}`,
-    '}', 'train {', `  optimizer ${plan.optimizer}`, ...(plan.clip ? ['  clip_norm 0.5'] : []), '}', '',
+    '}', 'train {', `  optimizer ${plan.optimizer}`, `  accumulate ${plan.accumulate}`, ...(plan.clip ? ['  clip_norm 0.5'] : []), ...(plan.ema ? ['  ema 0.9'] : []), '}', '',
   ].join('\n');
 }
 

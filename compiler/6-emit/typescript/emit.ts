@@ -77,8 +77,7 @@ const literal = (text: string): string => JSON.stringify(text).replaceAll('\u202
 const comment = (text: string): string => text.replaceAll('*/', '* /').replaceAll(/[\r\n\u2028\u2029]+/g, ' ');
 
 function headerText(model: Model, program: Program, path: string, hash: string): string {
-  const train = program.entries.find(entry => entry.name === 'train');
-  const flops = train?.calls.reduce((sum, call) => sum + program.kernels[call.kernel]!.flops, 0) ?? 0;
+  const batches = model.settings.accumulate === 1 ? '' : `, ${model.settings.accumulate} of them a step`;
   const count = program.parameters.reduce((sum, parameter) => sum + size(parameter.shape), 0);
   const width = Math.max(0, ...program.parameters.map(parameter => parameter.name.length));
   return [
@@ -86,7 +85,7 @@ function headerText(model: Model, program: Program, path: string, hash: string):
     ` * ${comment(model.name)}${model.doc ? `: ${comment(model.doc)}` : ''}`,
     ' *',
     ` * Written by nabla from ${comment(path)} (sha256 ${hash}…). Start it to train: \`node <this file>\`, \`--help\` for more.`,
-    ` * Batch ${model.batch}; ${group(flops)} floating-point operations a step; ${group(program.arenaBytes)} bytes of memory in all, none allocated while training.`,
+    ` * Batch ${model.batch}${batches}; ${group(flopsOfStep(model, program))} floating-point operations a step; ${group(program.arenaBytes)} bytes of memory in all, none allocated while training.`,
     ` * ${group(count)} parameters:`,
     ...program.parameters.map(
       parameter => ` *   ${comment(parameter.name).padEnd(width)}  ${parameter.dtype}[${parameter.shape.join(', ')}]`,
@@ -94,6 +93,13 @@ function headerText(model: Model, program: Program, path: string, hash: string):
     ' */',
   ].join('\n');
 }
+
+/** `accumulate` runs once for each batch of a step, `train` once. */
+const flopsOfStep = (model: Model, program: Program): number =>
+  program.entries
+    .filter(entry => entry.name === 'train' || entry.name === 'accumulate')
+    .flatMap(({ name, calls }) => calls.map(call => program.kernels[call.kernel]!.flops * (name === 'train' ? 1 : model.settings.accumulate)))
+    .reduce((sum, flops) => sum + flops, 0);
 
 const group = (value: number): string => Math.round(value).toLocaleString('en-US');
 
@@ -157,6 +163,7 @@ function kernelComment(origins: readonly Origin[]): string {
 
 const functionNames: Readonly<Record<string, string>> = {
   initialise: 'initialiseEntry',
+  accumulate: 'accumulateEntry',
   train: 'trainEntry',
   gradient_norm: 'gradientNormEntry',
   evaluate: 'evaluateEntry',
@@ -221,7 +228,7 @@ function programText(model: Model, program: Program, version: string): string {
     return `{\n    run: ${functionNames[name]!},\n    inputs: [${inputsOf(found).map(literal).join(', ')}],\n    results: ${list(found.results.map(tensorText), '    ')},\n    rows: ${rows},\n  }`;
   };
   const below = new Map((model.data?.sources ?? []).flatMap(source => source.fields.map(field => [field.input, field.below] as const)));
-  const flops = entryOf('train')?.calls.reduce((sum, call) => sum + program.kernels[call.kernel]!.flops, 0) ?? 0;
+  const { accumulate } = model.settings;
   const formats = new Set((model.data?.sources ?? []).map(source => source.format));
   const offset = (name: string): number => program.scalars.find(scalar => scalar.name === name)!.offset;
   return [
@@ -240,7 +247,8 @@ function programText(model: Model, program: Program, version: string): string {
     `  gradients: ${list(entryOf('train') ? program.gradients.map(tensorText) : [], '  ')},`,
     `  scalars: { seed: ${offset('seed')}, step: ${offset('step')}, steps: ${offset('steps')} },`,
     `  initialise: ${functionNames['initialise']!},`,
-    `  train: ${entry('train', model.batch)},`,
+    `  accumulate: ${entryOf('accumulate') ? `{ count: ${accumulate}, batch: ${entry('accumulate', model.batch)} }` : 'null'},`,
+    `  train: ${entry('train', accumulate === 1 ? model.batch : 0)},`,
     `  gradientNorm: ${entry('gradient_norm', model.batch)},`,
     `  evaluate: ${entry('evaluate', model.batch)},`,
     `  evaluateRow: ${entry('evaluate_row', 1)},`,
@@ -249,7 +257,7 @@ function programText(model: Model, program: Program, version: string): string {
     `  settings: ${JSON.stringify(model.settings)},`,
     `  data: ${literalJson(model.data)},`,
     `  readers: {${[...formats].map(format => ` ${format}: ${readerNames[format]}`).join(',')}${formats.size > 0 ? ' ' : ''}},`,
-    `  flopsPerStep: ${flops},`,
+    `  flopsPerStep: ${flopsOfStep(model, program)},`,
     '};',
   ].join('\n');
 }

@@ -849,6 +849,7 @@ const program: CompiledProgram = {
   ],
   scalars: { seed: 3456, step: 13760, steps: 13824 },
   initialise: initialiseEntry,
+  accumulate: null,
   train: {
     run: trainEntry,
     inputs: ["image", "target"],

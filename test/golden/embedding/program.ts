@@ -740,6 +740,7 @@ const program: CompiledProgram = {
   ],
   scalars: { seed: 1088, step: 1728, steps: 1792 },
   initialise: initialiseEntry,
+  accumulate: null,
   train: {
     run: trainEntry,
     inputs: ["word", "label"],

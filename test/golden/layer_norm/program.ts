@@ -793,6 +793,7 @@ const program: CompiledProgram = {
   ],
   scalars: { seed: 896, step: 960, steps: 1984 },
   initialise: initialiseEntry,
+  accumulate: null,
   train: {
     run: trainEntry,
     inputs: ["x"],

@@ -291,6 +291,7 @@ const program: CompiledProgram = {
   ],
   scalars: { seed: 384, step: 704, steps: 768 },
   initialise: initialiseEntry,
+  accumulate: null,
   train: {
     run: trainEntry,
     inputs: ["x", "y"],

@@ -1009,6 +1009,7 @@ const program: CompiledProgram = {
   ],
   scalars: { seed: 5376, step: 5440, steps: 5504 },
   initialise: initialiseEntry,
+  accumulate: null,
   train: {
     run: trainEntry,
     inputs: ["x", "label"],
