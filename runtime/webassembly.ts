@@ -2,6 +2,8 @@
 
 export interface WebAssemblyMemory {
   readonly buffer: ArrayBuffer;
+  /** By so many pages; what is there stays. */
+  readonly grow: (pages: number) => number;
 }
 
 export interface WebAssemblyInstance {

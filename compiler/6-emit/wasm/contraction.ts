@@ -87,7 +87,7 @@ export function contraction(kernel: LinearKernel): Contraction | null {
   const rowsOnce = block.rows >= rows.extent && !outer.some(axis => rowsUsed.has(axis)) && single && padded(rows.extent, tileRows) * count <= keptElements;
   const kSize = k.chunk * k.inner;
   const tiles = single ? 1 : (padded(block.rows, tileRows) / tileRows) * (padded(block.columns, tileColumns) / tileColumns);
-  const scratch = 4 * kSize * (padded(block.rows, tileRows) + padded(block.columns, tileColumns)) + tiles * tileBytes + 192;
+  const scratch = 4 * kSize * (padded(block.rows, tileRows) + padded(block.columns, tileColumns)) + tiles * tileBytes;
   const overreach = Math.max(...[rows, columns].map(each => reachOf(each, kernel)));
   return { kernel, reduce, stores, rows, columns, outer, block: { ...block, k }, rowsOnce, scratch, overreach };
 }

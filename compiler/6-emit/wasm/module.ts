@@ -21,7 +21,7 @@ export interface Assembly {
   /** The word that a thread sets when it fails. */
   readonly failedAt: number;
   /** The word that says which micro-kernel runs: 0, as many columns at a time as 256-bit registers hold, or 1. */
-  readonly microAt: number;
+  readonly microAt: number | null;
   /** Each thread's own memory begins here, one after the other. */
   readonly scratchAt: number;
   readonly scratchBytes: number;
@@ -36,6 +36,8 @@ const pageBytes = 65536;
 /** Vectors that begin inside the memory may end behind what they are for. */
 const slack = 64;
 const aligned = (bytes: number): number => Math.ceil(bytes / 64) * 64;
+/** What the runtime needs to time the micro-kernels. */
+const probeBytes = 8192;
 /** The most that a 32-bit address reaches. */
 const largestPages = 65536;
 
@@ -45,7 +47,7 @@ export function assemble(program: Program, { deterministic }: AssembleOptions): 
   const kernels = shaped.map(each => each && each.func);
   const controlAt = aligned(program.arenaBytes + Math.max(slack, ...contractions.map(each => each.overreach)));
   const scratchAt = controlAt + control.bytes;
-  const scratchBytes = aligned(Math.max(0, ...contractions.map(each => each.scratch)));
+  const scratchBytes = contractions.length === 0 ? 0 : aligned(Math.max(probeBytes, ...contractions.map(each => each.scratch)));
   const scratched = new Set(shaped.flatMap((each, i) => (each?.product ? [i] : [])));
   const names = program.entries.map(entry => entry.name);
   const own = [
@@ -71,7 +73,7 @@ export function assemble(program: Program, { deterministic }: AssembleOptions): 
     entries: names,
     threadsAt: controlAt + control.threads,
     failedAt: controlAt + control.failed,
-    microAt: controlAt + control.micro,
+    microAt: contractions.length === 0 ? null : controlAt + control.micro,
     scratchAt,
     scratchBytes,
   };
@@ -118,7 +120,7 @@ function entryFunction(program: Program, name: string, calls: readonly Call[], k
     const reads = bytes.slice(0, kernel.operands.length);
     const writes = bytes.slice(kernel.operands.length);
     if (meets(reads, written) || meets(writes, written) || meets(writes, read)) {
-      builder.emit(call('barrier', get(threads!)));
+      builder.emit(call('barrier', get(thread!), get(threads!)));
       written = [];
       read = [];
     }

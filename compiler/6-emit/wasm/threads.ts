@@ -9,16 +9,19 @@ export const control = { arrived: 0, generation: 64, sleeping: 128, command: 192
 
 /** Looks at a word that another thread writes before giving up the processor: some tens of microseconds. */
 const patience = 20_000;
-/** Commands: the number of an entry, or to stop. */
-export const stop = -1;
+/** How long a sleep lasts before it looks for failures, in nanoseconds, and after how many the first thread gives the others up. */
+const sleep = 100_000_000n;
+const mostSleeps = 600;
 
 /**
- * `barrier(threads)`: returns when every thread has called it. The last one to arrive starts the next generation; the others watch
- * the generation's number for a while and then sleep until they are woken. Traps when a thread has failed, so that none waits for it.
+ * `barrier(thread, threads)`: returns when every thread has called it. The last one to arrive starts the next generation; the others
+ * watch the generation's number for a while and then sleep until they are woken. Traps when a thread has failed, so that none waits
+ * for it, and in thread 0 when the others have not come for a minute: they no longer exist.
  */
 export function barrierFunction(base: number): Func {
-  const builder = build('barrier', ['i32']);
-  const [threads] = builder.parameters;
+  const builder = build('barrier', ['i32', 'i32']);
+  const [thread, threads] = builder.parameters;
+  const sleeps = builder.local('i32');
   const generation = builder.local('i32');
   const turns = builder.local('i32');
   const word = (name: keyof typeof control): ReturnType<typeof i32> => i32(base + control[name]);
@@ -40,8 +43,12 @@ export function barrierFunction(base: number): Func {
           builder.branch(again, op('i32.lt_u', get(turns), i32(patience)));
           builder.when(op('i32.atomic.load', word('failed')), () => builder.emit(op('unreachable')));
           builder.emit(op('drop', op('i32.atomic.rmw.add', word('sleeping'), i32(1))));
-          // Wakes by itself now and then, to look for a failure.
-          builder.emit(op('drop', op('memory.atomic.wait32', word('generation'), get(generation), i64(100_000_000n))));
+          builder.emit(op('drop', op('memory.atomic.wait32', word('generation'), get(generation), i64(sleep))));
+          builder.emit(set(sleeps, op('i32.add', get(sleeps), i32(1))));
+          builder.when(op('i32.and', op('i32.eqz', get(thread!)), op('i32.gt_s', get(sleeps), i32(mostSleeps))), () => {
+            builder.emit(op('i32.atomic.store', word('failed'), i32(1)));
+            builder.emit(op('unreachable'));
+          });
           builder.emit(op('drop', op('i32.atomic.rmw.add', word('sleeping'), i32(-1))));
           builder.branch(again);
         }),
@@ -56,10 +63,10 @@ export function runFunction(base: number): Func {
   const [entry] = builder.parameters;
   const threads = builder.keep('i32', op('i32.atomic.load', i32(base + control.threads)));
   builder.emit(op('i32.atomic.store', i32(base + control.command), get(entry!)));
-  builder.emit(call('barrier', get(threads)));
+  builder.emit(call('barrier', i32(0), get(threads)));
   builder.when(op('i32.ge_s', get(entry!), i32(0)), () => {
     builder.emit(call('dispatch', get(entry!), i32(0), get(threads)));
-    builder.emit(call('barrier', get(threads)));
+    builder.emit(call('barrier', i32(0), get(threads)));
   });
   return builder.finish(true);
 }
@@ -71,11 +78,11 @@ export function workFunction(base: number): Func {
   const threads = builder.keep('i32', op('i32.atomic.load', i32(base + control.threads)));
   const command = builder.local('i32');
   builder.loop(again => {
-    builder.emit(call('barrier', get(threads)));
+    builder.emit(call('barrier', get(thread!), get(threads)));
     builder.emit(set(command, op('i32.atomic.load', i32(base + control.command))));
     builder.when(op('i32.ge_s', get(command), i32(0)), () => {
       builder.emit(call('dispatch', get(command), get(thread!), get(threads)));
-      builder.emit(call('barrier', get(threads)));
+      builder.emit(call('barrier', get(thread!), get(threads)));
       builder.branch(again);
     });
   });
