@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { parse } from '../compiler/1-parse/parse.ts';
-import { emit } from '../compiler/6-emit/typescript/emit.ts';
+import { emit } from '../compiler/6-emit/emit.ts';
 import { libraryFiles } from '../compiler/index.ts';
 import { passes, type Levels } from '../compiler/pipeline.ts';
 import { mainThreadTime, spread, type Spread } from './statistics.ts';
@@ -53,6 +53,6 @@ function compileOnce(): Compilation {
     if (result.diagnostics.length > 0) throw new Error(result.diagnostics[0]!.message);
     ({ levels } = result);
   }
-  timed('emit', () => emit(levels, { javascript: false, debugNan: false }));
+  timed('emit', () => emit(levels, { target: 'wasm', deterministic: false, javascript: false, debugNan: false }));
   return { passes: times, time: performance.now() - started };
 }

@@ -9,7 +9,7 @@ import { cpus, loadavg, tmpdir, totalmem } from 'node:os';
 import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { gzipSync } from 'node:zlib';
-import { emit } from '../compiler/6-emit/typescript/emit.ts';
+import { emit } from '../compiler/6-emit/emit.ts';
 import { compile } from '../compiler/index.ts';
 import type { Program } from '../compiler/ir/program.ts';
 import type { BenchReport } from '../runtime/bench.ts';
@@ -188,7 +188,7 @@ function programSizes(): readonly ProgramSize[] {
 function programOf(path: string): { readonly text: string; readonly program: Program } {
   const { levels, diagnostics } = compile({ path, text: readFileSync(path, 'utf8'), library: false }, 'schedule');
   if (diagnostics.length > 0) throw new Error(`${path}: ${diagnostics[0]!.message}`);
-  return { text: emit(levels, { javascript: false, debugNan: false }), program: levels.program! };
+  return { text: emit(levels, { target: 'wasm', deterministic: false, javascript: false, debugNan: false }), program: levels.program! };
 }
 
 /** What a process of Node prints as JSON. What it says on its error stream is shown only when it fails. */

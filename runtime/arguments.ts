@@ -32,7 +32,7 @@ export const flags: readonly Flag[] = [
   { name: 'weights', value: 'FILE', commands: ['evaluate', 'predict'], help: 'weights to use; default: what training saved' },
   { name: 'input', value: 'NAME=FILE', commands: ['predict'], help: 'rows for an input (npy); once for each input', repeated: true },
   { name: 'output', value: 'FILE', commands: ['predict'], help: 'where the outputs go (npz); -o for short' },
-  { name: 'threads', value: 'N', commands: ['train', 'evaluate', 'predict', 'bench'], help: 'this program computes on one thread' },
+  { name: 'threads', value: 'N', commands: ['train', 'evaluate', 'predict', 'bench'], help: 'threads to compute on; default: one for each core' },
   { name: 'help', value: null, commands: ['train', 'evaluate', 'predict', 'bench'], help: 'show this' },
 ];
 

@@ -42,7 +42,7 @@ export function benchProgram(program: CompiledProgram, options: { readonly steps
     peak_bytes: process.resourceUsage().maxRSS * 1024,
     arena_bytes: memory.byteLength,
     steps: options.steps,
-    threads: 1,
+    threads: program.threads?.count() ?? 1,
   };
 }
 

@@ -26,6 +26,8 @@ export interface Machine {
   readonly memory: ArrayBuffer;
   /** Runs an entry on all threads, by its number. */
   readonly run: (entry: number) => void;
+  /** Runs one call of an entry, on this thread alone; only of a module that was made to be inspected. */
+  readonly step: (entry: number, call: number) => void;
   readonly threads: Threads;
 }
 
@@ -37,14 +39,14 @@ export interface Threads {
   readonly stop: () => void;
 }
 
-export const wasmPageBytes = 65536;
-
 export function openMachine(plan: MachinePlan): Machine {
   askForSpeed();
-  const pages = (threads: number): number => Math.ceil((plan.scratchAt + threads * plan.scratchBytes) / wasmPageBytes);
-  const memory = new webAssembly.Memory({ initial: pages(1), maximum: 65536, shared: true });
-  const module = new webAssembly.Module(Buffer.from(plan.module, 'base64'));
-  const { exports } = new webAssembly.Instance(module, { env: { memory } });
+  const { Memory, Module, Instance } = webAssembly();
+  const pageBytes = 65536;
+  const pages = (threads: number): number => Math.ceil((plan.scratchAt + threads * plan.scratchBytes) / pageBytes);
+  const memory = new Memory({ initial: pages(1), maximum: 65536, shared: true });
+  const module = new Module(Buffer.from(plan.module, 'base64'));
+  const { exports } = new Instance(module, { env: { memory } });
   const words = new Int32Array(memory.buffer);
   words[plan.threadsAt / 4] = 1;
   if (plan.microAt !== null) words[plan.microAt / 4] = fasterMicroKernel(exports, words, plan.scratchAt);
@@ -76,7 +78,7 @@ export function openMachine(plan: MachinePlan): Machine {
       return worker;
     });
   };
-  return { memory: memory.buffer, run: call, threads: { count: () => workers.length + 1, start, stop } };
+  return { memory: memory.buffer, run: call, step: (entry, number) => void exports['step']!(entry, number), threads: { count: () => workers.length + 1, start, stop } };
 }
 
 /** What another thread does: takes part until it is told to stop; a failure is marked for the others to see. */

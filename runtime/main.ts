@@ -2,6 +2,7 @@
  * What runs when a compiled program is started: reads the command line, does what it says, and ends every failure with one line
  * that starts with `error:` and the exit code 1. Uses node: modules.
  */
+import { availableParallelism } from 'node:os';
 import { basename, dirname } from 'node:path';
 import { deflateRawSync } from 'node:zlib';
 import type { Arguments } from './arguments.ts';
@@ -33,15 +34,21 @@ export async function main(program: CompiledProgram, argv: readonly string[]): P
   });
   try {
     const given = parseArguments(argv);
-    wholeNumber(given, 'threads', 1);
-    if (given.values.has('help')) process.stdout.write(helpText(programFile()));
-    else if (given.command === 'train') process.exitCode = await runTrain(program, given);
+    const threads = wholeNumber(given, 'threads', 1) ?? availableParallelism();
+    if (given.values.has('help')) {
+      process.stdout.write(helpText(programFile()));
+      return;
+    }
+    program.threads?.start(threads);
+    if (given.command === 'train') process.exitCode = await runTrain(program, given);
     else if (given.command === 'evaluate') runEvaluate(program, given);
     else if (given.command === 'predict') runPredict(program, given);
     else process.stdout.write(`${JSON.stringify(benchProgram(program, { steps: wholeNumber(given, 'steps', 1) ?? 100 }))}\n`);
   } catch (error) {
     process.stderr.write(`${process.stderr.isTTY ? '\r\x1b[2K' : ''}error: ${printable(messageOf(error))}\n`);
     process.exitCode = 1;
+  } finally {
+    program.threads?.stop();
   }
 }
 

@@ -2,6 +2,7 @@
  * What a compiled program is to the runtime: one memory with named places in it, functions that run over that memory, and the
  * settings of the model's file. Everything else here works on any such program.
  */
+import type { Threads } from './machine.ts';
 import type { SourceReader } from './source-readers.ts';
 
 export type DType = 'f32' | 'f16' | 'bf16' | 'i32' | 'u8' | 'bool';
@@ -38,6 +39,8 @@ export interface CompiledProgram {
   /** Hash of the model's file and of the graph made from it: what a checkpoint must agree with. */
   readonly source: string;
   readonly memory: ArrayBuffer;
+  /** Null where a program computes on one thread only. */
+  readonly threads: Threads | null;
   /** The first dimension of the inputs is the batch; otherwise every input is fed whole. */
   readonly batched: boolean;
   readonly inputs: readonly InputPlace[];

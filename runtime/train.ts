@@ -33,6 +33,8 @@ export interface TrainOptions {
   /** A file for the gradients of the last step. */
   readonly saveGradients?: string;
   readonly resume?: boolean;
+  /** Threads to compute on; as many as before unless given, which is one at first. */
+  readonly threads?: number;
   readonly reporter?: Reporter;
   /** True when the run shall stop after the current step and leave a checkpoint. */
   readonly interrupted?: () => boolean;
@@ -71,6 +73,7 @@ export const silentReporter: Reporter = { start: () => undefined, step: () => un
 export async function trainProgram(program: CompiledProgram, options: TrainOptions = {}): Promise<TrainReport> {
   const { train } = program;
   if (train === null) throw new DataError(`the model \`${program.name}\` cannot be trained: add a \`loss\` and a \`train\` block to it`);
+  if (options.threads !== undefined) program.threads?.start(options.threads);
   const reporter = options.reporter ?? silentReporter;
   const data = typeof options.data === 'object' ? options.data : openData(program, options.data ?? '.');
   const plan = planOf(program, train, data);

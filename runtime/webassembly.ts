@@ -17,4 +17,7 @@ export interface WebAssemblyInterface {
   readonly validate: (bytes: Uint8Array) => boolean;
 }
 
-export const { WebAssembly: webAssembly } = globalThis as unknown as { readonly WebAssembly: WebAssemblyInterface };
+/** A function, for programs open their machine before the constants of the runtime below it are there. */
+export function webAssembly(): WebAssemblyInterface {
+  return (globalThis as unknown as { readonly WebAssembly: WebAssemblyInterface }).WebAssembly;
+}

@@ -7,7 +7,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { emit } from '../compiler/6-emit/typescript/emit.ts';
+import { emit, type Target } from '../compiler/6-emit/emit.ts';
 import { compile } from '../compiler/index.ts';
 import { openBytes, wholeFileLimit } from '../runtime/files.ts';
 import { readSafetensors } from '../runtime/safetensors.ts';
@@ -15,18 +15,18 @@ import { readTensor } from '../runtime/stored-tensor.ts';
 import { elementCount } from '../runtime/tensor.ts';
 import { writeSafetensors } from '../runtime/weights.ts';
 import { readFixture } from './support/fixture.ts';
-import { importEmitted } from './support/run-program.ts';
+import { emitOptions, importEmitted } from './support/run-program.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'nabla-emitted-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-const options = { javascript: false, debugNan: false };
+const targets = ['wasm', 'typescript'] as const satisfies readonly Target[];
 const start = (file: string, ...args: readonly string[]): string => execFileSync(process.execPath, [file, ...args], { cwd: folder, encoding: 'utf8' });
 
-test('training from given weights gives what PyTorch gives', () => {
+test.each(targets)('%s: training from given weights gives what PyTorch gives', target => {
   const { levels, group, losses } = readFixture('transformer');
   const program = join(folder, 'transformer.ts');
-  writeFileSync(program, emit(levels, options));
+  writeFileSync(program, emit(levels, emitOptions(target)));
   const rows = group('rows');
   writeSafetensors(join(folder, 'rows.safetensors'), levels.model!.inputs.map(({ leaf, type }) => {
     const values = Int32Array.from(rows.get(leaf!.name)!);
@@ -58,11 +58,11 @@ function expectTensors(file: string, expected: ReadonlyMap<string, Float64Array>
   });
 }
 
-test('predictions of any number of rows, without dropout', async () => {
+test.each(targets)('%s: predictions of any number of rows, without dropout', async target => {
   const { group, rows, batch } = readFixture('dropout');
   const path = 'test/models/dropout.model';
   const { levels } = compile({ path, text: readFileSync(new URL(`../${path}`, import.meta.url), 'utf8'), library: false }, 'schedule');
-  const { program, predict } = await importEmitted(emit(levels, options));
+  const { program, predict } = await importEmitted(emit(levels, emitOptions(target)));
   for (const { name, shape, offset } of program.parameters) new Float32Array(program.memory, offset, elementCount(shape)).set(group('weights').get(name)!);
   const x = rows(0).get('x')!;
   // A whole batch, then all but one of its rows again.
@@ -76,10 +76,10 @@ test.each([
   { name: 'iris', metric: 'accuracy', low: 0.95, high: 1 },
   // The target has variance 1; least squares by linear regression reaches 0.49 on these rows.
   { name: 'regression', metric: 'loss', low: 0, high: 0.52 },
-])('$name learns', ({ name, metric, low, high }) => {
+].flatMap(example => targets.map(target => ({ ...example, target }))))('$target: $name learns', ({ name, metric, low, high, target }) => {
   const models = new URL('../models/', import.meta.url).pathname;
   const { levels } = compile({ path: `${name}.model`, text: readFileSync(join(models, `${name}.model`), 'utf8'), library: false }, 'schedule');
-  writeFileSync(join(folder, `${name}.ts`), emit(levels, options));
+  writeFileSync(join(folder, `${name}.ts`), emit(levels, emitOptions(target)));
   const output = start(join(folder, `${name}.ts`), '--data', models);
   const found = Number(new RegExp(`^finished .*test ${metric} ([\\d.]+)`, 'm').exec(output)![1]);
   expect(found).toBeGreaterThanOrEqual(low);

@@ -7,7 +7,8 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { emit } from '../compiler/6-emit/typescript/emit.ts';
+import { emit } from '../compiler/6-emit/emit.ts';
+import { emitOptions } from './support/run-program.ts';
 import { stages } from '../compiler/cli/dump.ts';
 import { compile, type Levels } from '../compiler/index.ts';
 import { view } from '../compiler/view/view.ts';
@@ -21,7 +22,7 @@ const levelsOf = (path: string): Levels => {
   expect(diagnostics).toEqual([]);
   return levels;
 };
-const emitted = (levels: Levels): string => emit(levels, { javascript: false, debugNan: false });
+const emitted = (levels: Levels): string => emit(levels, emitOptions('typescript'));
 
 const files: Readonly<Record<string, (levels: Levels) => string>> = {
   'graph.txt': stages.model.print,

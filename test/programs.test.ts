@@ -34,6 +34,7 @@ test('emitted programs compute what the graph says', async () => {
   await fc.assert(fc.asyncProperty(programs, async text => {
     const levels = levelsOf(text);
     compare(trace(await emittedMachine(levels), levels), trace(graphMachine(levels.simplified!), levels), 2e-5, 'emitted');
+    compare(trace(wasmMachine(levels.program!), levels), trace(graphMachine(levels.simplified!), levels), 2e-5, 'WebAssembly');
   }), { seed: seed + 1, numRuns: runs(16), ...reporting });
 }, 120_000);
 

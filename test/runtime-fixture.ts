@@ -78,7 +78,7 @@ export function linearProgram(
   };
   const entry = (run: () => void, names: readonly string[], results: readonly TensorPlace[], rows: number): Entry => ({ run, inputs: names, results, rows });
   return {
-    name: 'Linear', source: 'abc123', memory, batched: true, inputs,
+    name: 'Linear', source: 'abc123', memory, threads: null, batched: true, inputs,
     parameters: [w, b], states: [mw, mb], gradients: [gw, gb], scalars,
     initialise: () => {
       for (let i = 0; i < 3; i++) W[i] = random(words[scalars.seed / 4]!, 0, 0, i) - 0.5;

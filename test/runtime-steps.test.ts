@@ -6,7 +6,7 @@ import { mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { emit } from '../compiler/6-emit/typescript/emit.ts';
+import { emit } from '../compiler/6-emit/emit.ts';
 import { compile } from '../compiler/index.ts';
 import { benchProgram } from '../runtime/bench.ts';
 import { evaluateProgram } from '../runtime/evaluate.ts';
@@ -19,7 +19,7 @@ import { viewOf } from '../runtime/tensor.ts';
 import { planOf, setScalars, trainProgram } from '../runtime/train.ts';
 import { loadWeights, saveWeights, tensorsAt, writeSafetensors } from '../runtime/weights.ts';
 import { linearRows } from './runtime-fixture.ts';
-import { importEmitted } from './support/run-program.ts';
+import { emitOptions, importEmitted } from './support/run-program.ts';
 
 beforeEach(() => process.chdir(mkdtempSync(join(tmpdir(), 'nabla-'))));
 
@@ -28,7 +28,7 @@ async function programOf(body: string, settings: string): Promise<CompiledProgra
   const text = `model Guess {\n  input x: f32[B, 3]\n  input y: f32[B]\n${body}\n  loss = mse(guess[:, 0], y)\n  output prediction = guess\n}\ntrain {\n${settings}\n}\n`;
   const { levels, diagnostics } = compile({ path: 'guess.model', text, library: false }, 'schedule', { verify: true });
   expect(diagnostics.map(diagnostic => diagnostic.message)).toEqual([]);
-  return (await importEmitted(emit(levels, { javascript: false, debugNan: false }))).program;
+  return (await importEmitted(emit(levels, emitOptions('wasm')))).program;
 }
 
 const layers = '  metric size = mean(abs(x))\n  guess = x |> linear(5) |> tanh() |> linear(1)';

@@ -1,8 +1,7 @@
 /** `nabla bench`: compiles a model and runs its program's measurement of training steps. */
-import { runProgram } from './run-program.ts';
-import type { CompileFlags } from './compile-file.ts';
+import { runProgram, type EmitFlags } from './run-program.ts';
 
-export interface BenchFlags extends CompileFlags {
+export interface BenchFlags extends EmitFlags {
   readonly steps?: string;
   readonly threads?: string;
 }

@@ -1,8 +1,7 @@
 /** `nabla evaluate`: compiles a model and runs its program's evaluation. */
-import { besideModel, runProgram } from './run-program.ts';
-import type { CompileFlags } from './compile-file.ts';
+import { besideModel, runProgram, type EmitFlags } from './run-program.ts';
 
-export interface EvaluateFlags extends CompileFlags {
+export interface EvaluateFlags extends EmitFlags {
   readonly weights?: string;
   readonly data?: string;
   readonly threads?: string;

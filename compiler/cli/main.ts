@@ -40,11 +40,11 @@ function declareCommands(finish: (code: number) => void): Command {
   compiling(declare('check <file>', 'tell every error of a model'))
     .option('--json', 'print the errors as JSON')
     .action(async (file, flags) => finish((await import('./check.ts')).runCheck(file, flags)));
-  debugging(compiling(declare('build <file>', 'write the program of a model')))
+  debugging(emitting(declare('build <file>', 'write the program of a model')))
     .option('-o, --output <file>', 'where it goes; default: the model\'s name in the current folder; - for the standard output')
     .option('--js', 'write JavaScript instead of TypeScript')
     .action(async (file, flags) => finish((await import('./build.ts')).runBuild(file, flags)));
-  debugging(compiling(declare('train <file>', 'train a model; weights and loss curve go to the current folder')))
+  debugging(emitting(declare('train <file>', 'train a model; weights and loss curve go to the current folder')))
     .option('--steps <n>', 'number of steps, instead of what the model says', wholeNumber(1))
     .option('--seed <n>', 'start of all random numbers', wholeNumber(0))
     .addOption(data())
@@ -55,18 +55,18 @@ function declareCommands(finish: (code: number) => void): Command {
     .option('--resume', 'go on from the last checkpoint')
     .addOption(threads())
     .action(async (file, flags) => finish(await (await import('./train.ts')).runTrain(file, flags)));
-  compiling(declare('evaluate <file>', 'compute the loss and the metrics on the test data'))
+  emitting(declare('evaluate <file>', 'compute the loss and the metrics on the test data'))
     .option('--weights <file>', 'weights to use; default: what training saved')
     .addOption(data())
     .addOption(threads())
     .action(async (file, flags) => finish(await (await import('./evaluate.ts')).runEvaluate(file, flags)));
-  compiling(declare('predict <file>', 'compute the outputs for rows of your own'))
+  emitting(declare('predict <file>', 'compute the outputs for rows of your own'))
     .option('--weights <file>', 'weights to use; default: what training saved')
     .option('--input <name=file>', 'rows for an input (npy); once for each input', repeated)
     .option('-o, --output <file>', 'where the outputs go (npz)')
     .addOption(threads())
     .action(async (file, flags) => finish(await (await import('./predict.ts')).runPredict(file, flags)));
-  compiling(declare('bench <file>', 'measure training steps on made-up inputs, as one line of JSON'))
+  emitting(declare('bench <file>', 'measure training steps on made-up inputs, as one line of JSON'))
     .option('--steps <n>', 'number of steps', wholeNumber(1))
     .addOption(threads())
     .action(async (file, flags) => finish(await (await import('./bench.ts')).runBench(file, flags)));
@@ -105,11 +105,16 @@ const compiling = (command: Command): Command => command
   .option('--set <name=value>', 'give a hyperparameter or constant another value; may be repeated', addSetting)
   .option('--verify', 'check the compiler\'s own work after every pass');
 
+/** The flags of every command that makes a program. */
+const emitting = (command: Command): Command => compiling(command)
+  .addOption(new Option('--target <target>', 'what the kernels are').choices(['wasm', 'typescript']).default('wasm'))
+  .option('--deterministic', 'the same bits on every machine: no fused multiply-add');
+
 const debugging = (command: Command): Command =>
   command.option('--debug-nan', 'stop at the first value that is not finite and tell its line in the model');
 
 const data = (): Option => new Option('--data <folder>', 'folder of the data files; default: the folder of the model');
-const threads = (): Option => new Option('--threads <n>', 'threads to compute on').argParser(wholeNumber(1));
+const threads = (): Option => new Option('--threads <n>', 'threads to compute on; default: one for each core').argParser(wholeNumber(1));
 
 const repeated = (text: string, before: readonly string[] = []): readonly string[] => [...before, text];
 

@@ -1,8 +1,7 @@
 /** `nabla predict`: compiles a model and runs its program's prediction. */
-import { runProgram } from './run-program.ts';
-import type { CompileFlags } from './compile-file.ts';
+import { runProgram, type EmitFlags } from './run-program.ts';
 
-export interface PredictFlags extends CompileFlags {
+export interface PredictFlags extends EmitFlags {
   readonly weights?: string;
   readonly input?: readonly string[];
   readonly output?: string;

@@ -6,11 +6,21 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
-import { emit } from '../6-emit/typescript/emit.ts';
+import { emit, type EmitOptions, type Target } from '../6-emit/emit.ts';
 import { compileFile, type CompileFlags } from './compile-file.ts';
 
-export interface RunFlags extends CompileFlags {
+/** Of every command that makes a program. */
+export interface EmitFlags extends CompileFlags {
+  readonly target?: Target;
+  readonly deterministic?: boolean;
   readonly debugNan?: boolean;
+}
+
+export const emitOptions = ({ target, deterministic, debugNan }: EmitFlags, javascript: boolean): EmitOptions => ({
+  target: target ?? 'wasm', deterministic: deterministic ?? false, javascript, debugNan: debugNan ?? false,
+});
+
+export interface RunFlags extends EmitFlags {
   /** Handed on to the program, by the names that it knows them by. */
   readonly program: Readonly<Record<string, string | true | readonly string[] | undefined>>;
 }
@@ -18,7 +28,7 @@ export interface RunFlags extends CompileFlags {
 /** `command` is one of the program's: `train`, `evaluate`, `predict`, `bench`. */
 export async function runProgram(command: string, path: string, flags: RunFlags): Promise<number> {
   const levels = compileFile(path, 'schedule', flags);
-  const text = emit(levels, { javascript: true, debugNan: flags.debugNan ?? false });
+  const text = emit(levels, emitOptions(flags, true));
   const folder = mkdtempSync(join(tmpdir(), 'nabla-'));
   try {
     const program = join(folder, `${basename(path).replace(/\.model$/, '')}.mjs`);

@@ -1,8 +1,7 @@
 /** `nabla train`: compiles a model and runs its program's training. */
-import { besideModel, runProgram } from './run-program.ts';
-import type { CompileFlags } from './compile-file.ts';
+import { besideModel, runProgram, type EmitFlags } from './run-program.ts';
 
-export interface TrainFlags extends CompileFlags {
+export interface TrainFlags extends EmitFlags {
   readonly steps?: string;
   readonly seed?: string;
   readonly data?: string;
@@ -12,7 +11,6 @@ export interface TrainFlags extends CompileFlags {
   readonly saveGradients?: string;
   readonly resume?: true;
   readonly threads?: string;
-  readonly debugNan?: boolean;
 }
 
 export function runTrain(path: string, flags: TrainFlags): Promise<number> {

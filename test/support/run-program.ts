@@ -4,7 +4,7 @@ import { stripTypeScriptTypes } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { emit } from '../../compiler/6-emit/typescript/emit.ts';
+import { emit, type EmitOptions, type Target } from '../../compiler/6-emit/emit.ts';
 import type { Levels } from '../../compiler/index.ts';
 import type { CompiledProgram, Entry, TensorPlace } from '../../runtime/program.ts';
 import { viewOf } from '../../runtime/tensor.ts';
@@ -15,6 +15,9 @@ export interface EmittedModule {
   readonly program: CompiledProgram;
   readonly predict?: (rows: Readonly<Record<string, Float32Array | Int32Array | Uint8Array>>) => Readonly<Record<string, Float32Array | Int32Array | Uint8Array>>;
 }
+
+/** What tests emit: nothing is checked, types and all. */
+export const emitOptions = (target: Target): EmitOptions => ({ target, deterministic: false, javascript: false, debugNan: false });
 
 /** The emitted text as a module, its types stripped as Node strips them. */
 export async function importEmitted(text: string): Promise<EmittedModule> {
@@ -30,7 +33,7 @@ export async function importEmitted(text: string): Promise<EmittedModule> {
 
 /** The emitted program of scheduled levels as a machine that computes in single precision. */
 export async function emittedMachine(levels: Levels): Promise<Machine> {
-  const { program } = await importEmitted(emit(levels, { javascript: false, debugNan: false }));
+  const { program } = await importEmitted(emit(levels, emitOptions('typescript')));
   const places = { input: program.inputs, parameter: program.parameters, gradient: program.gradients, state: program.states } as const;
   const placeOf = (role: Role, name: string): TensorPlace => {
     if (role === 'scalar') return { name, dtype: 'i32', shape: [], offset: program.scalars[name as 'seed'] };

@@ -15,10 +15,11 @@ const viewAt = (memory: ArrayBuffer, dtype: DType, shape: Shape, offset: number)
 
 /** The exported `run(entry)` over a memory of its own. */
 export function instantiate(program: Program): { readonly memory: ArrayBuffer; readonly run: (entry: number) => void } {
-  const assembly = assemble(program, { deterministic: false });
+  const { Memory, Module, Instance } = webAssembly();
+  const assembly = assemble(program, { deterministic: false, inspected: false });
   const pages = Math.ceil((assembly.scratchAt + assembly.scratchBytes) / 65536);
-  const memory = new webAssembly.Memory({ initial: pages, maximum: pages, shared: true });
-  const instance = new webAssembly.Instance(new webAssembly.Module(encode(assembly.module)), { env: { memory } });
+  const memory = new Memory({ initial: pages, maximum: pages, shared: true });
+  const instance = new Instance(new Module(encode(assembly.module)), { env: { memory } });
   new Int32Array(memory.buffer, assembly.threadsAt, 1)[0] = 1;
   return { memory: memory.buffer, run: instance.exports['run']! };
 }

@@ -30,6 +30,8 @@ export interface Assembly {
 export interface AssembleOptions {
   /** Only instructions with one result on every machine: no fused multiply-add. */
   readonly deterministic: boolean;
+  /** With a function `step(entry, call)` that runs a single call of an entry, on one thread. */
+  readonly inspected: boolean;
 }
 
 const pageBytes = 65536;
@@ -41,7 +43,7 @@ const probeBytes = 8192;
 /** The most that a 32-bit address reaches. */
 const largestPages = 65536;
 
-export function assemble(program: Program, { deterministic }: AssembleOptions): Assembly {
+export function assemble(program: Program, { deterministic, inspected }: AssembleOptions): Assembly {
   const shaped = program.kernels.map((kernel, i) => (kernel.host ? null : shape({ ...kernel, name: `${kernel.name}.${i}` })));
   const contractions = shaped.flatMap(each => (each?.product ? [each.product] : []));
   const kernels = shaped.map(each => each && each.func);
@@ -67,6 +69,7 @@ export function assemble(program: Program, { deterministic }: AssembleOptions): 
     dispatchFunction(names.map(name => `entry.${name}`)),
     runFunction(controlAt),
     workFunction(controlAt),
+    ...(inspected ? [stepFunction(program, kernels, scratched, scratchAt)] : []),
   ];
   return {
     module: { imports: [], functions, minimumPages: Math.ceil((scratchAt + scratchBytes) / pageBytes), maximumPages: largestPages },
@@ -93,6 +96,30 @@ function chosenMicroKernel(word: number): Func {
   return builder.finish();
 }
 
+/** `step(entry, call)`: one call of an entry, on one thread. */
+function stepFunction(program: Program, kernels: readonly (Func | null)[], scratched: ReadonlySet<number>, scratchAt: number): Func {
+  const builder = build('step', ['i32', 'i32']);
+  const [entry, number] = builder.parameters;
+  program.entries.forEach((each, e) =>
+    builder.when(op('i32.eq', get(entry!), i32(e)), () =>
+      each.calls.forEach((one, c) => {
+        const func = kernels[one.kernel];
+        if (!func) return;
+        const operands = [...rangesOf(program, one).map(range => i32(range.from)), ...(scratched.has(one.kernel) ? [i32(scratchAt)] : []), i32(0), i32(1)];
+        builder.when(op('i32.eq', get(number!), i32(c)), () => builder.emit(call(func.name, ...operands)));
+      })));
+  return builder.finish(true);
+}
+
+/** The bytes that each access of a call covers. */
+function rangesOf(program: Program, each: Call): readonly Range[] {
+  const kernel = program.kernels[each.kernel]!;
+  return [...kernel.operands, ...kernel.outputs].map((access, i): Range => {
+    const unit = elementBytes(access.dtype);
+    return { from: each.offsets[i]! * unit, to: (each.offsets[i]! + size(access.shape)) * unit };
+  });
+}
+
 /** Bytes of the arena, from the first to behind the last. */
 interface Range {
   readonly from: number;
@@ -112,11 +139,7 @@ function entryFunction(program: Program, name: string, calls: readonly Call[], k
     const kernel = program.kernels[each.kernel]!;
     const func = kernels[each.kernel];
     if (!func) continue;
-    const accesses = [...kernel.operands, ...kernel.outputs];
-    const bytes = accesses.map((access, i): Range => {
-      const unit = elementBytes(access.dtype);
-      return { from: each.offsets[i]! * unit, to: (each.offsets[i]! + size(access.shape)) * unit };
-    });
+    const bytes = rangesOf(program, each);
     const reads = bytes.slice(0, kernel.operands.length);
     const writes = bytes.slice(kernel.operands.length);
     if (meets(reads, written) || meets(writes, written) || meets(writes, read)) {

@@ -22,7 +22,7 @@ export interface Runtime {
 }
 
 export function readRuntime(): Runtime {
-  const folder = new URL('../../../runtime/', import.meta.url);
+  const folder = new URL('../../runtime/', import.meta.url);
   const declarations: Declaration[] = [];
   const imports = new Map<string, { module: string; type: boolean }>();
   for (const file of readdirSync(folder)

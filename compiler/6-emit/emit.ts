@@ -1,21 +1,29 @@
 /**
- * A compiled model as one standalone program, written to be read: what it is and costs, its memory, one function for each kernel
- * under the lines it came from, the entries as lists of calls, the typed interface, and the parts of the runtime that it reaches.
+ * A compiled model as one standalone program, written to be read: what it is and costs, its memory, its kernels under the lines they
+ * came from, the entries as lists of calls, the typed interface, and the parts of the runtime that it reaches. Kernels are functions
+ * of TypeScript, or of a WebAssembly module that the program carries as text; what the host computes is TypeScript in any case.
  * Nothing from a model's file becomes code: names become identifiers of letters and digits, everything else string literals.
  */
 import { createHash } from 'node:crypto';
-import { entryRoots, topological, type Graph, type Origin } from '../../ir/graph.ts';
-import type { File } from '../../1-parse/ast.ts';
-import type { DataSource, Model } from '../../ir/model.ts';
-import type { Call, Program, ProgramEntry, TensorPlace } from '../../ir/program.ts';
-import { printGraph } from '../../ir/text.ts';
-import { elementBytes, size, type DType } from '../../ir/type.ts';
-import { place } from '../../source/text.ts';
-import { arrayOf } from './arrays.ts';
-import { kernelText } from './kernel.ts';
+import { entryRoots, topological, type Graph, type Origin } from '../ir/graph.ts';
+import type { File } from '../1-parse/ast.ts';
+import type { DataSource, Model } from '../ir/model.ts';
+import type { Call, Program, ProgramEntry, TensorPlace } from '../ir/program.ts';
+import { printGraph } from '../ir/text.ts';
+import { elementBytes, size, type DType } from '../ir/type.ts';
+import { place } from '../source/text.ts';
+import { arrayOf } from './typescript/arrays.ts';
+import { kernelText } from './typescript/kernel.ts';
+import { encode } from './wasm/encode.ts';
+import { assemble, type Assembly } from './wasm/module.ts';
 import { identifiersIn, reached, readRuntime, withoutTypes } from './runtime.ts';
 
+export type Target = 'wasm' | 'typescript';
+
 export interface EmitOptions {
+  readonly target: Target;
+  /** For `wasm`: only instructions that give the same bits on every machine. */
+  readonly deterministic: boolean;
   /** Plain JavaScript, for engines that do not strip types. */
   readonly javascript: boolean;
   /** Check every kernel's results, so that the first that is not finite is named. */
@@ -37,13 +45,14 @@ export function emit(
   const source = levels.file.span.file;
   const hash = createHash('sha256').update(source.text).digest('hex').slice(0, 16);
   const names = constantNames(program);
-  const kernels = kernelsText(program);
-  const entries = entriesText(program, names, options);
+  const assembly = options.target === 'wasm' ? assemble(program, { deterministic: options.deterministic, inspected: options.debugNan }) : null;
+  const kernels = kernelsText(program, assembly);
+  const entries = entriesText(program, names, options, assembly);
   const body = [
-    memoryText(program, names, identifiersIn(kernels + entries)),
+    memoryText(program, names, identifiersIn(kernels + entries), assembly),
     kernels,
     entries,
-    programText(model, program, versionOf(source.text, levels.gradient)),
+    programText(model, program, versionOf(source.text, levels.gradient), assembly),
     interfaceText(model, program),
   ].join('\n\n');
   const { declarations, imports } = reached(runtime, new Set([...identifiersIn(body), 'main', 'realpathSync']));
@@ -57,13 +66,14 @@ export function emit(
     body,
     section('The runtime: data, training loop, files'),
     ...declarations.map(declaration => declaration.text),
+    ...(assembly ? [section('The WebAssembly module'), `function wasm(): string {\n  return '${Buffer.from(encode(assembly.module)).toString('base64')}';\n}`] : []),
     start,
   ].join('\n\n');
   return options.javascript ? withoutTypes(text) : `${text}\n`;
 }
 
 /** What the emitted text declares itself. */
-const ownNames = ['memory', 'f32', 'i32', 'u8', 'program', 'predict', 'train', 'evaluate', 'load', 'save', 'main'];
+const ownNames = ['machine', 'wasm', 'memory', 'f32', 'i32', 'u8', 'program', 'predict', 'train', 'evaluate', 'load', 'save', 'main'];
 
 /** Kernels whose name something else in the program has are called `…_kernel`. */
 const withFreeNames = (program: Program, taken: ReadonlySet<string>): Program => ({
@@ -117,33 +127,47 @@ function constantNames(program: Program): readonly string[] {
 
 const arrays = { f32: 'Float32Array', i32: 'Int32Array', u8: 'Uint8Array' };
 
-function memoryText(program: Program, names: readonly string[], used: ReadonlySet<string>): string {
+function memoryText(program: Program, names: readonly string[], used: ReadonlySet<string>, assembly: Assembly | null): string {
   const lines = program.buffers.flatMap((buffer, i) => {
     if (!used.has(names[i]!)) return [];
     const until = buffer.lifetime ? '' : ` // ${buffer.role}`;
     return [`const ${names[i]} = ${buffer.offset / elementBytes(buffer.dtype)};${until}`];
   });
+  const memory = assembly
+    ? [
+        'const machine = openMachine({',
+        '  module: wasm(),',
+        ...(['threadsAt', 'failedAt', 'microAt', 'scratchAt', 'scratchBytes'] as const).map(name => `  ${name}: ${assembly[name]},`),
+        '});',
+        'const { memory } = machine;',
+      ]
+    : [`const memory = new ArrayBuffer(${program.arenaBytes});`];
   return [
     section('Memory'),
-    `const memory = new ArrayBuffer(${program.arenaBytes});`,
+    ...memory,
     ...Object.entries(arrays).flatMap(([name, type]) => (used.has(name) ? [`const ${name} = new ${type}(memory);`] : [])),
-    '',
-    '// Where each buffer begins, counted in its own elements. Buffers that are never needed at once share places.',
-    ...lines,
+    ...(lines.length === 0 ? [] : ['', '// Where each buffer begins, counted in its own elements. Buffers that are never needed at once share places.', ...lines]),
   ].join('\n');
 }
 
-function kernelsText(program: Program): string {
+function kernelsText(program: Program, assembly: Assembly | null): string {
   const origins = new Map<number, Origin[]>();
   for (const entry of program.entries)
     for (const call of entry.calls) origins.set(call.kernel, [...(origins.get(call.kernel) ?? []), ...call.origins]);
-  return [section('Kernels'), ...program.kernels.map((kernel, i) => `${kernelComment(origins.get(i) ?? [])}\n${kernelText(kernel)}`)].join(
-    '\n\n',
+  const written = program.kernels.flatMap((kernel, i) =>
+    assembly === null || kernel.host ? [`${kernelComment(origins.get(i) ?? [])}\n${kernelText(kernel)}`] : [],
   );
+  const assembled = program.kernels.flatMap((kernel, i) => {
+    if (assembly === null || kernel.host) return [];
+    const [line = 'written by the compiler: nothing in the model names it', ...others] = modelLines(origins.get(i) ?? []);
+    return [`//   ${`${kernel.name}.${i}`.padEnd(28)} ${comment(line)}${others.length > 0 ? `, and ${others.length} more` : ''}`];
+  });
+  const table = assembled.length === 0 ? [] : [['// Functions of the module, and the lines that they compute:', ...assembled].join('\n')];
+  return [section('Kernels'), ...written, ...table].join('\n\n');
 }
 
 /** The lines of the `.model` file that a kernel serves, with their text. */
-function kernelComment(origins: readonly Origin[]): string {
+function modelLines(origins: readonly Origin[]): readonly string[] {
   const lines = new Map<string, string>();
   for (const { span } of origins) {
     if (span === null) continue;
@@ -154,11 +178,16 @@ function kernelComment(origins: readonly Origin[]): string {
     const end = text.indexOf('\n', span.start);
     lines.set(at, text.slice(start, end < 0 ? undefined : end).trim());
   }
-  if (lines.size === 0) return '/** Written by the compiler: nothing in the model names it. */';
-  const shown = [...lines].slice(0, 4).map(([at, text]) => `${comment(at)}  ${comment(text)}`);
+  return [...lines].map(([at, text]) => `${at}  ${text}`);
+}
+
+function kernelComment(origins: readonly Origin[]): string {
+  const lines = modelLines(origins);
+  if (lines.length === 0) return '/** Written by the compiler: nothing in the model names it. */';
+  const shown = lines.slice(0, 4).map(comment);
   return shown.length === 1
     ? `/** ${shown[0]} */`
-    : ['/**', ...shown.map(text => ` * ${text}`), ...(lines.size > 4 ? [` * and ${lines.size - 4} more`] : []), ' */'].join('\n');
+    : ['/**', ...shown.map(text => ` * ${text}`), ...(lines.length > 4 ? [` * and ${lines.length - 4} more`] : []), ' */'].join('\n');
 }
 
 const functionNames: Readonly<Record<string, string>> = {
@@ -172,9 +201,16 @@ const functionNames: Readonly<Record<string, string>> = {
   predict_row: 'predictRowEntry',
 };
 
-function entriesText(program: Program, names: readonly string[], options: EmitOptions): string {
-  const entry = ({ name, calls }: ProgramEntry): string => {
-    const lines = calls.flatMap(call => [`  ${callText(program, call, names)}`, ...(options.debugNan ? checksText(program, call) : [])]);
+function entriesText(program: Program, names: readonly string[], options: EmitOptions, assembly: Assembly | null): string {
+  const entry = ({ name, calls }: ProgramEntry, number: number): string => {
+    const call = (each: Call): string[] => {
+      const { host } = program.kernels[each.kernel]!;
+      const text = assembly === null || host ? callText(program, each, names) : `machine.step(${number}, ${calls.indexOf(each)});`;
+      return [`  ${text}`, ...(options.debugNan ? checksText(program, each) : [])];
+    };
+    // The host's kernels read scalars alone, so they can all come first; then one call runs the others on all threads.
+    const whole = assembly !== null && !options.debugNan;
+    const lines = whole ? [...calls.filter(each => program.kernels[each.kernel]!.host).flatMap(call), `  machine.run(${number});`] : calls.flatMap(call);
     return `function ${functionNames[name]!}(): void {\n${lines.join('\n')}\n}`;
   };
   return [section('Entries: what is called in which order'), ...program.entries.map(entry)].join('\n\n');
@@ -210,7 +246,7 @@ function tensorText({ name, dtype, shape, offset }: TensorPlace): string {
 const list = (items: readonly string[], indent: string): string =>
   items.length === 0 ? '[]' : `[\n${items.map(item => `${indent}  ${item},\n`).join('')}${indent}]`;
 
-function programText(model: Model, program: Program, version: string): string {
+function programText(model: Model, program: Program, version: string, assembly: Assembly | null): string {
   const entryOf = (name: string): ProgramEntry | undefined => program.entries.find(entry => entry.name === name);
   const inputsOf = (entry: ProgramEntry): string[] => {
     const read = new Set(
@@ -237,6 +273,7 @@ function programText(model: Model, program: Program, version: string): string {
     `  name: ${literal(model.name.toLowerCase())},`,
     `  source: '${version}',`,
     '  memory,',
+    `  threads: ${assembly ? 'machine.threads' : 'null'},`,
     `  batched: ${model.batchName !== null},`,
     `  inputs: ${list(
       program.inputs.map(input => tensorText(input).replace(/ }$/, `, below: ${below.get(input.name) ?? null} }`)),
