@@ -83,13 +83,13 @@ export function openMachine(plan: MachinePlan): Machine {
 
 /** What another thread does: takes part until it is told to stop; a failure is marked for the others to see. */
 export const workerText = `
-const { workerData: { module, memory, thread, failedAt } } = require('node:worker_threads');
-try {
-  new WebAssembly.Instance(module, { env: { memory } }).exports.work(thread);
-} catch (error) {
-  Atomics.store(new Int32Array(memory.buffer), failedAt / 4, thread);
-  throw error;
-}
+  const { workerData: { module, memory, thread, failedAt } } = require('node:worker_threads');
+  try {
+    new WebAssembly.Instance(module, { env: { memory } }).exports.work(thread);
+  } catch (error) {
+    Atomics.store(new Int32Array(memory.buffer), failedAt / 4, thread);
+    throw error;
+  }
 `;
 
 /** Before the module is compiled: V8 pairs 128-bit operations into 256-bit ones, and compiles with its optimising tier at once. */

@@ -9,6 +9,7 @@
  */
 
 import { accessSync, closeSync, constants, copyFileSync, existsSync, fstatSync, fsyncSync, openSync, readFileSync, readSync, realpathSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { deflateRawSync, gunzipSync } from 'node:zlib';
 
@@ -310,6 +311,7 @@ const program: CompiledProgram = {
   name: "linearregression",
   source: '491444430d433d45decaad0d01ca6a4a',
   memory,
+  threads: null,
   batched: true,
   inputs: [
     { name: "x", dtype: 'f32', shape: [16, 3], offset: 192, below: null },

@@ -11,6 +11,7 @@
  */
 
 import { accessSync, closeSync, constants, copyFileSync, existsSync, fstatSync, fsyncSync, openSync, readFileSync, readSync, realpathSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { deflateRawSync, gunzipSync } from 'node:zlib';
 
@@ -824,6 +825,7 @@ const program: CompiledProgram = {
   name: "convolution",
   source: 'a8e1bd81cf554a0081da16cf31765706',
   memory,
+  threads: null,
   batched: true,
   inputs: [
     { name: "image", dtype: 'f32', shape: [4, 2, 8, 8], offset: 1344, below: null },

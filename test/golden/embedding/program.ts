@@ -9,6 +9,7 @@
  */
 
 import { accessSync, closeSync, constants, copyFileSync, existsSync, fstatSync, fsyncSync, openSync, readFileSync, readSync, realpathSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { deflateRawSync, gunzipSync } from 'node:zlib';
 
@@ -721,6 +722,7 @@ const program: CompiledProgram = {
   name: "embedding",
   source: 'c54c08d639516eda7d59d044fe29a6b3',
   memory,
+  threads: null,
   batched: true,
   inputs: [
     { name: "word", dtype: 'i32', shape: [3, 5], offset: 960, below: null },

@@ -11,6 +11,7 @@
  */
 
 import { accessSync, closeSync, constants, copyFileSync, existsSync, fstatSync, fsyncSync, openSync, readFileSync, readSync, realpathSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { deflateRawSync, gunzipSync } from 'node:zlib';
 
@@ -769,6 +770,7 @@ const program: CompiledProgram = {
   name: "layernorm",
   source: 'be66ac526a4c9bac2d4e59f98f3eee71',
   memory,
+  threads: null,
   batched: true,
   inputs: [
     { name: "x", dtype: 'f32', shape: [4, 6], offset: 768, below: null },

@@ -9,6 +9,7 @@
  */
 
 import { accessSync, closeSync, constants, copyFileSync, existsSync, fstatSync, fsyncSync, openSync, readFileSync, readSync, realpathSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { deflateRawSync, gunzipSync } from 'node:zlib';
 
@@ -275,6 +276,7 @@ const program: CompiledProgram = {
   name: "linearregression",
   source: 'a0830dcb7eb4fa5373b62cab0c1f8fba',
   memory,
+  threads: null,
   batched: true,
   inputs: [
     { name: "x", dtype: 'f32', shape: [16, 3], offset: 128, below: null },

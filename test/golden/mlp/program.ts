@@ -11,6 +11,7 @@
  */
 
 import { accessSync, closeSync, constants, copyFileSync, existsSync, fstatSync, fsyncSync, openSync, readFileSync, readSync, realpathSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { deflateRawSync, gunzipSync } from 'node:zlib';
 
@@ -980,6 +981,7 @@ const program: CompiledProgram = {
   name: "mlp",
   source: 'a5948076baf3a8190b8fb0229b4c1ff6',
   memory,
+  threads: null,
   batched: true,
   inputs: [
     { name: "x", dtype: 'u8', shape: [8, 20], offset: 5120, below: null },
