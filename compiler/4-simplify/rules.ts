@@ -2,7 +2,7 @@
  * The rewrite rules, each with its name and equation, tried in this order on a value whose operands are settled. A rule gives a
  * value of the same type, or null where it does not apply. Rules only ever make a graph smaller or its values cheaper.
  */
-import { axisAt, plainAxis, substitute, type Affine } from '../ir/affine.ts';
+import { alwaysInside, axisAt, plainAxis, substitute, type Affine } from '../ir/affine.ts';
 import type { Value } from '../ir/graph.ts';
 import { shapeOf, size, type Dim } from '../ir/type.ts';
 import { contract } from '../ops/contract.ts';
@@ -13,10 +13,14 @@ import { reshape } from '../ops/reshape.ts';
 import { view } from '../ops/view.ts';
 import { evaluateUniform } from './uniform.ts';
 
+/** How many values read an operand; infinite where it is not known. */
+export type Uses = (operand: Value) => number;
+
 export interface Rule {
   readonly name: string;
   readonly equation: string;
-  readonly apply: (value: Value) => Value | null;
+  /** `uses` counts what reads an operand. */
+  readonly apply: (value: Value, uses: Uses) => Value | null;
 }
 
 const is = (value: Value, op: AnyOp): boolean => value.op === op;
@@ -32,10 +36,10 @@ const contractAttrs = (
   value.attrs as never;
 
 /** A rule on one op; `x`, `y`, `z` are its operands. */
-const on = (op: AnyOp, name: string, equation: string, rewrite: (value: Value, x: Value, y: Value, z: Value) => Value | null): Rule => ({
+const on = (op: AnyOp, name: string, equation: string, rewrite: (value: Value, x: Value, y: Value, z: Value, uses: Uses) => Value | null): Rule => ({
   name,
   equation,
-  apply: value => (value.op === op ? rewrite(value, value.operands[0]!, value.operands[1]!, value.operands[2]!) : null),
+  apply: (value, uses) => (value.op === op ? rewrite(value, value.operands[0]!, value.operands[1]!, value.operands[2]!, uses) : null),
 });
 
 export const rules: readonly Rule[] = [
@@ -112,6 +116,21 @@ export const rules: readonly Rule[] = [
     const { reduce, maps } = contractAttrs(x);
     const axes = [...map, ...reduce.map((_, i) => axisAt(dims.length + i))];
     return contract(x.operands, { dims, reduce, maps: maps.map(indices => indices.map(index => substitute(index, axes)!)) });
+  }),
+  on(view, 'crop-contract', '(Σ x · y)[i + c] = Σ x[i + c] · y[i + c], where nothing else reads the sum', (value, x, _y, _z, uses) => {
+    if (!is(x, contract) || uses(x) !== 1) return null;
+    const { dims, map } = viewAttrs(value);
+    const axes = map.map(index => plainAxis({ ...index, offset: 0 }));
+    // Within the sum everywhere, and each axis once: nothing is computed twice, and nothing that is not read.
+    if (
+      axes.some(axis => axis === null) ||
+      new Set(axes).size !== dims.length ||
+      map.some((index, d) => !alwaysInside(index, shapeOf(value.type), x.type.dims[d]!.extent))
+    )
+      return null;
+    const { reduce, maps } = contractAttrs(x);
+    const moved = [...map, ...reduce.map((_, i) => axisAt(dims.length + i))];
+    return contract(x.operands, { dims, reduce, maps: maps.map(indices => indices.map(index => substitute(index, moved)!)) });
   }),
   on(contract, 'contract-views', 'Σ x[f][g] · y = Σ x[f ∘ g] · y', value => {
     const { maps } = contractAttrs(value);

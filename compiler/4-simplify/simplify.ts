@@ -9,6 +9,7 @@ import { rules } from './rules.ts';
 
 /** The simplified graph, and how often each rule was applied, by name. */
 export function simplify(graph: Graph): { readonly graph: Graph; readonly applied: ReadonlyMap<string, number> } {
+  const readers = countReaders(graph);
   const settled = new Map<Value, Value>();
   const known = new Map<string, Value>();
   const numbers = new Map<Value, number>();
@@ -26,9 +27,11 @@ export function simplify(graph: Graph): { readonly graph: Graph; readonly applie
     if (!numbers.has(value)) numbers.set(value, numbers.size);
     return numbers.get(value)!;
   };
-  const rewrite = (value: Value): Value | null => {
+  const rewrite = (value: Value, original: Value): Value | null => {
+    // Known of the graph as it came: what rules make may come to be read by more.
+    const uses = (operand: Value): number => (readers.has(original) ? readers.get(original.operands[value.operands.indexOf(operand)]!)! : Infinity);
     for (const rule of rules) {
-      const better = rule.apply(value);
+      const better = rule.apply(value, uses);
       if (better === null) continue;
       if (shapeOf(better.type).join() !== shapeOf(value.type).join() || better.type.dtype !== value.type.dtype)
         throw new Error(`rule ${rule.name} changed a type`);
@@ -41,7 +44,7 @@ export function simplify(graph: Graph): { readonly graph: Graph; readonly applie
     for (const value of topological([root], candidate => settled.has(candidate))) {
       const operands = value.operands.map(operand => settled.get(operand)!);
       const current = operands.every((operand, i) => operand === value.operands[i]) ? value : { ...value, operands };
-      const better = rewrite(current);
+      const better = rewrite(current, value);
       const result = better === null ? intern(current) : settle(inherit(better, value));
       settled.set(value, result);
       settled.set(result, result);
@@ -56,6 +59,15 @@ export function simplify(graph: Graph): { readonly graph: Graph; readonly applie
     updates: entry.updates.map(({ leaf, value }) => ({ leaf, value: computed(settled.get(value)!) })),
   }));
   return { graph: { entries, placements: graph.placements }, applied };
+}
+
+function countReaders(graph: Graph): Map<Value, number> {
+  const readers = new Map<Value, number>();
+  const count = (value: Value): void => void readers.set(value, (readers.get(value) ?? 0) + 1);
+  const roots = graph.entries.flatMap(entryRoots);
+  roots.forEach(count);
+  for (const value of topological(roots)) value.operands.forEach(count);
+  return readers;
 }
 
 /** What a leaf becomes is computed, even where it is another leaf as it is: then two states may change places. */

@@ -18,8 +18,12 @@ interface Side {
   /** Axes that are one in all that is done with the sums: the tile runs along them. The last stands for all of them. */
   readonly tiled: readonly number[];
   readonly extent: number;
+  /** The side's other axes: panels follow one another over all of their positions. */
+  readonly apart: readonly number[];
   /** Elements that a panel is wide. */
   readonly width: number;
+  /** Panels for one position of the axes apart. */
+  readonly panels: number;
 }
 
 export interface Contraction {
@@ -28,8 +32,9 @@ export interface Contraction {
   readonly stores: readonly Store[];
   readonly rows: Side;
   readonly columns: Side;
-  /** Everything else of the space: loops around the matrices. */
+  /** Axes of both factors or of none: loops around the matrices. */
   readonly outer: readonly number[];
+  /** Panels of rows and of columns that are treated at a time. */
   readonly block: { readonly rows: number; readonly columns: number; readonly k: KBlock };
   /** Whether the rows are packed once, for all that a thread does. */
   readonly rowsOnce: boolean;
@@ -49,11 +54,12 @@ interface KBlock {
 
 /** Products smaller than this do not repay packing. */
 const fewestProducts = 8192;
-const most = { k: 320, rows: 192, columns: 256 };
+const most = { k: 320, rows: 192, columns: 512 };
 /** Elements of a side that may be packed once and kept. */
 const keptElements = 1 << 19;
 /** Blocks to share among threads. */
-const enoughBlocks = 12;
+const enoughBlocks = 8;
+const fewestColumns = 32;
 
 /** What a kernel is as a contraction, or null where it is none or too small to be treated as one. */
 export function contraction(kernel: LinearKernel): Contraction | null {
@@ -70,29 +76,33 @@ export function contraction(kernel: LinearKernel): Contraction | null {
   const onlyY = space.filter(axis => usesY.has(axis) && !usesX.has(axis));
   const sides = [side(x, onlyX, kernel, stores), side(y, onlyY, kernel, stores)];
   if (sides.some(each => each === null)) return null;
-  const [a, b] = sides as [Omit<Side, 'width'>, Omit<Side, 'width'>];
-  const dense = (each: Omit<Side, 'width'>): boolean => timesOf(stores[0]!.address.flat, each.tiled.at(-1)!) === 1;
+  const [a, b] = sides as [Unsized, Unsized];
+  const dense = (each: Unsized): boolean => timesOf(stores[0]!.address.flat, each.tiled.at(-1)!) === 1;
   const columnsFirst = dense(a) ? true : dense(b) ? false : a.extent > b.extent;
-  const columns = { ...(columnsFirst ? a : b), width: tileColumns };
-  const rows = { ...(columnsFirst ? b : a), width: tileRows };
+  const columns = withWidth(columnsFirst ? a : b, tileColumns);
+  const rows = withWidth(columnsFirst ? b : a, tileRows);
   const count = size(reduce.axes);
   if (size(kernel.space) * count < fewestProducts || columns.extent < 4 || rows.extent < 2 || count < 4) return null;
   for (const each of [rows, columns]) if (!packable(each)) return null;
-  const outer = space.filter(axis => !rows.tiled.includes(axis) && !columns.tiled.includes(axis));
+  const outer = space.filter(axis => ![rows, columns].some(each => each.tiled.includes(axis) || each.apart.includes(axis)));
   const k = kBlock(reduce.axes, rank);
   const loops = size(outer.map(axis => kernel.space[axis]!));
-  const block = blocks(rows.extent, columns.extent, loops);
+  const rowPanels = panelsOf(rows, kernel);
+  const block = blocks(rowPanels, panelsOf(columns, kernel), loops);
   const single = k.count === 1;
   const rowsUsed = axesOf(rows.factor);
-  const rowsOnce = block.rows >= rows.extent && !outer.some(axis => rowsUsed.has(axis)) && single && padded(rows.extent, tileRows) * count <= keptElements;
+  const rowsOnce = block.rows >= rowPanels && !outer.some(axis => rowsUsed.has(axis)) && single && rowPanels * tileRows * count <= keptElements;
   const kSize = k.chunk * k.inner;
-  const tiles = single ? 1 : (padded(block.rows, tileRows) / tileRows) * (padded(block.columns, tileColumns) / tileColumns);
-  const scratch = 4 * kSize * (padded(block.rows, tileRows) + padded(block.columns, tileColumns)) + tiles * tileBytes;
+  const tiles = single ? 1 : block.rows * block.columns;
+  const scratch = 4 * kSize * (block.rows * tileRows + block.columns * tileColumns) + tiles * tileBytes;
   const overreach = Math.max(...[rows, columns].map(each => reachOf(each, kernel)));
   return { kernel, reduce, stores, rows, columns, outer, block: { ...block, k }, rowsOnce, scratch, overreach };
 }
 
-const padded = (extent: number, width: number): number => Math.ceil(extent / width) * width;
+type Unsized = Omit<Side, 'width' | 'panels'>;
+const withWidth = (each: Unsized, width: number): Side => ({ ...each, width, panels: Math.ceil(each.extent / width) });
+/** Of a side in all. */
+const panelsOf = (each: Side, kernel: LinearKernel): number => each.panels * size(each.apart.map(axis => kernel.space[axis]!));
 
 function axesOf(value: Value): ReadonlySet<number> {
   const axes = new Set<number>();
@@ -108,7 +118,7 @@ function axesOf(value: Value): ReadonlySet<number> {
 }
 
 /** The last axes of a side that are one for every store and all that is loaded with it. */
-function side(factor: Value, own: readonly number[], kernel: LinearKernel, stores: readonly Store[]): Omit<Side, 'width'> | null {
+function side(factor: Value, own: readonly number[], kernel: LinearKernel, stores: readonly Store[]): Unsized | null {
   if (own.length === 0) return null;
   const tiled = [own.at(-1)!];
   const indices = stores.flatMap(step => [step.address.flat, ...affinesIn(step.body)]);
@@ -117,7 +127,7 @@ function side(factor: Value, own: readonly number[], kernel: LinearKernel, store
     if (!indices.every(index => index.divisor === 1 && timesOf(index, axis) === kernel.space[inner]! * timesOf(index, inner))) break;
     tiled.unshift(axis);
   }
-  return { factor, tiled, extent: size(tiled.map(axis => kernel.space[axis]!)) };
+  return { factor, tiled, apart: own.filter(axis => !tiled.includes(axis)), extent: size(tiled.map(axis => kernel.space[axis]!)) };
 }
 
 const affinesIn = (value: Value): readonly Affine[] =>
@@ -156,17 +166,14 @@ function kBlock(axes: Shape, rank: number): KBlock {
   return { axis: rank + axis, chunk, inner, count: size(axes.slice(0, axis)) * Math.ceil(axes[axis]! / chunk) };
 }
 
-/** Blocks of rows and columns: as large as a thread's caches allow, small enough that all threads have work. */
+/** Blocks in panels: as large as a thread's caches allow, small enough that all threads have work. */
 function blocks(rows: number, columns: number, loops: number): { readonly rows: number; readonly columns: number } {
-  const even = (extent: number, largest: number, width: number): number => {
-    const pieces = Math.ceil(extent / largest);
-    return padded(Math.ceil(extent / pieces), width);
-  };
-  let blockRows = even(rows, most.rows, tileRows);
-  let blockColumns = even(columns, most.columns, tileColumns);
+  const even = (panels: number, largest: number): number => Math.ceil(panels / Math.ceil(panels / largest));
+  let blockRows = even(rows, most.rows / tileRows);
+  let blockColumns = even(columns, most.columns / tileColumns);
   const count = (): number => loops * Math.ceil(rows / blockRows) * Math.ceil(columns / blockColumns);
-  while (count() < enoughBlocks && blockColumns > 2 * tileColumns) blockColumns = even(columns, Math.ceil(blockColumns / 2), tileColumns);
-  while (count() < 4 && blockRows > 4 * tileRows) blockRows = even(rows, Math.ceil(blockRows / 2), tileRows);
+  while (count() < enoughBlocks && blockColumns > fewestColumns / tileColumns) blockColumns = even(columns, Math.ceil(blockColumns / 2));
+  while (count() < 4 && blockRows > 4) blockRows = even(rows, Math.ceil(blockRows / 2));
   return { rows: blockRows, columns: blockColumns };
 }
 
@@ -184,65 +191,90 @@ export function contractionFunction(what: Contraction): Func {
   const frame = newFrame(builder, kernel, bases);
   const kSize = block.k.chunk * block.k.inner;
   const left = get(memory);
-  const right = get(keep(frame, 'i32', op('i32.add', get(memory), i32(4 * kSize * padded(block.rows, tileRows)))));
-  const tiles = get(keep(frame, 'i32', op('i32.add', right, i32(4 * kSize * padded(block.columns, tileColumns)))));
-  const rowBlocks = Math.ceil(rows.extent / block.rows);
-  const columnBlocks = Math.ceil(columns.extent / block.columns);
+  const right = get(keep(frame, 'i32', op('i32.add', get(memory), i32(4 * kSize * block.rows * tileRows))));
+  const tiles = get(keep(frame, 'i32', op('i32.add', right, i32(4 * kSize * block.columns * tileColumns))));
+  const [rowPanels, columnPanels] = [panelsOf(rows, kernel), panelsOf(columns, kernel)];
+  const rowBlocks = Math.ceil(rowPanels / block.rows);
+  const columnBlocks = Math.ceil(columnPanels / block.columns);
   const units = size(outer.map(axis => kernel.space[axis]!)) * columnBlocks * rowBlocks;
   const begin = keep(frame, 'i32', unitOf(units, get(thread), threads));
   const end = keep(frame, 'i32', unitOf(units, op('i32.add', get(thread), i32(1)), threads));
   const single = block.k.count === 1;
   if (what.rowsOnce) {
-    const whole: Expression = { kind: 'if', condition: op('i32.lt_s', get(begin), get(end)), then: nestedStatements(frame, () => {
-      const zero = keep(frame, 'i32', i32(0));
-      withK(frame, what, (from, to) => pack(frame, what, rows, left, zero, keep(frame, 'i32', i32(rows.extent)), rowPanel, from, to));
-    }), otherwise: [] };
-    emit(frame, whole);
+    const once = nestedStatements(frame, () => {
+      const all: Panels = { from: keep(frame, 'i32', op('i32.and', get(begin), i32(0))), count: keep(frame, 'i32', i32(rowPanels)) };
+      withK(frame, what, (from, to) => pack(frame, what, rows, left, all, from, to));
+    });
+    emit(frame, { kind: 'if', condition: op('i32.lt_s', get(begin), get(end)), then: once, otherwise: [] });
   }
   loop(frame, unitAxis, { from: get(begin), to: get(end), step: 1, lanes: false, certain: false }, () => {
     const unit = frame.axes.get(unitAxis)!.local;
-    let rest: Expression = get(unit);
-    let stride = units;
-    const take = (extent: number): Local => {
-      stride /= extent;
-      const own = keep(frame, 'i32', stride === 1 ? op('i32.add', rest, i32(0)) : op('i32.div_u', rest, i32(stride)));
-      rest = stride === 1 ? i32(0) : get(keep(frame, 'i32', op('i32.rem_u', rest, i32(stride))));
-      return own;
-    };
+    const take = digits(frame, get(unit), units);
     for (const axis of outer) bind(frame, axis, take(kernel.space[axis]!));
-    const columnsFrom = keep(frame, 'i32', op('i32.mul', get(take(columnBlocks)), i32(block.columns)));
+    const columnNumber = take(columnBlocks);
     const rowNumber = take(rowBlocks);
-    const rowsFrom = keep(frame, 'i32', op('i32.mul', get(rowNumber), i32(block.rows)));
-    const rowsTo = limited(frame, op('i32.add', get(rowsFrom), i32(block.rows)), rows.extent);
-    const columnsTo = limited(frame, op('i32.add', get(columnsFrom), i32(block.columns)), columns.extent);
+    const ofBlock = (number: Local, width: number, all: number): Panels => {
+      const from = keep(frame, 'i32', op('i32.mul', get(number), i32(width)));
+      return { from, count: limited(frame, op('i32.sub', i32(all), get(from)), width) };
+    };
+    const rowsHere = ofBlock(rowNumber, block.rows, rowPanels);
+    const columnsHere = ofBlock(columnNumber, block.columns, columnPanels);
     const fresh = keep(frame, 'i32', i32(1));
     withK(frame, what, (from, to) => {
-      const packColumns = (): void => pack(frame, what, columns, right, columnsFrom, columnsTo, columnPanel, from, to);
+      const packColumns = (): void => pack(frame, what, columns, right, columnsHere, from, to);
       // Units run along the rows first: with all of k in one block the columns are there already.
       if (single && rowBlocks > 1)
         emit(frame, { kind: 'if', condition: op('i32.or', op('i32.eqz', get(rowNumber)), op('i32.eq', get(unit), get(begin))), then: nestedStatements(frame, packColumns), otherwise: [] });
       else packColumns();
-      if (!what.rowsOnce) pack(frame, what, rows, left, rowsFrom, rowsTo, rowPanel, from, to);
+      if (!what.rowsOnce) pack(frame, what, rows, left, rowsHere, from, to);
       const count = keep(frame, 'i32', kCount(what, from, to));
-      eachTile(frame, rowsFrom, rowsTo, columnsFrom, columnsTo, (row, column, tileNumber) => {
+      const panel = (base: Expression, number: Expression, width: number): Expression =>
+        op('i32.add', base, op('i32.mul', number, op('i32.mul', get(count), i32(4 * width))));
+      eachTile(frame, what, rowsHere, columnsHere, single, (row, column, tileNumber, positions) => {
         const tile = single ? tiles : get(keep(frame, 'i32', op('i32.add', tiles, op('i32.mul', tileNumber, i32(tileBytes)))));
-        const panel = (base: Expression, number: Expression, width: number): Expression =>
-          op('i32.add', base, op('i32.mul', number, op('i32.mul', get(count), i32(4 * width))));
-        emit(frame, call('micro', panel(left, row.number, tileRows), panel(right, column.number, tileColumns), tile, get(count), get(fresh)));
-        if (single) finish(frame, what, tile, row.first, rowsTo, column.first, columnsTo);
+        emit(frame, call('micro', panel(left, row, tileRows), panel(right, column, tileColumns), tile, get(count), get(fresh)));
+        if (positions) finish(frame, what, tile, positions.row, positions.column);
       });
       emit(frame, set(fresh, i32(0)));
     });
     if (!single)
-      eachTile(frame, rowsFrom, rowsTo, columnsFrom, columnsTo, (row, column, tileNumber) => {
+      eachTile(frame, what, rowsHere, columnsHere, true, (_row, _column, tileNumber, positions) => {
         const tile = get(keep(frame, 'i32', op('i32.add', tiles, op('i32.mul', tileNumber, i32(tileBytes)))));
-        finish(frame, what, tile, row.first, rowsTo, column.first, columnsTo);
+        finish(frame, what, tile, positions!.row, positions!.column);
       });
     for (const axis of outer) frame.axes.delete(axis);
   });
   for (const statement of frame.levels[0]!.statements) builder.emit(statement);
   return builder.finish();
 }
+
+/** Some panels of a side, one after the other. */
+interface Panels {
+  readonly from: Local;
+  readonly count: Local;
+}
+
+/** Takes a number below `total` apart, the slowest digit first; each call tells how many values the next one has. */
+function digits(frame: Frame, number: Expression, total: number): (extent: number) => Local {
+  let rest = number;
+  let stride = total;
+  return extent => {
+    stride /= extent;
+    const own = keep(frame, 'i32', stride === 1 ? op('i32.add', rest, i32(0)) : op('i32.div_u', rest, i32(stride)));
+    rest = stride === 1 ? i32(0) : get(keep(frame, 'i32', op('i32.sub', rest, op('i32.mul', get(own), i32(stride)))));
+    return own;
+  };
+}
+
+/** Binds a side's axes apart for a panel, and gives the panel's first position along the tiled ones. */
+function enterPanel(frame: Frame, what: Contraction, each: Side, panel: Expression): Local {
+  if (each.apart.length === 0) return keep(frame, 'i32', op('i32.mul', panel, i32(each.width)));
+  const take = digits(frame, panel, panelsOf(each, what.kernel));
+  for (const axis of each.apart) bind(frame, axis, take(what.kernel.space[axis]!));
+  return keep(frame, 'i32', op('i32.mul', get(take(each.panels)), i32(each.width)));
+}
+
+const leavePanel = (frame: Frame, each: Side): void => each.apart.forEach(axis => frame.axes.delete(axis));
 
 function nestedStatements(frame: Frame, make: () => void): readonly Expression[] {
   frame.levels.push({ statements: [], known: new Map() });
@@ -280,38 +312,33 @@ function withK(frame: Frame, what: Contraction, body: (from: Local, to: Local) =
 
 const kCount = (what: Contraction, from: Local, to: Local): Expression => op('i32.mul', op('i32.sub', get(to), get(from)), i32(what.block.k.inner));
 
-interface Part {
-  readonly number: Expression;
-  readonly first: Local;
-}
-
+/** Loops over the tiles of some panels, columns outside; `entered` binds the axes of the sides, too. */
 function eachTile(
-  frame: Frame, rowsFrom: Local, rowsTo: Local, columnsFrom: Local, columnsTo: Local,
-  body: (row: Part, column: Part, tile: Expression) => void,
+  frame: Frame, what: Contraction, rows: Panels, columns: Panels, entered: boolean,
+  body: (row: Expression, column: Expression, tile: Expression, positions: { readonly row: Local; readonly column: Local } | null) => void,
 ): void {
-  const panels = (from: Local, to: Local, width: number): Expression => op('i32.div_u', op('i32.add', op('i32.sub', get(to), get(from)), i32(width - 1)), i32(width));
-  const rowPanels = keep(frame, 'i32', panels(rowsFrom, rowsTo, tileRows));
-  const columnPanels = keep(frame, 'i32', panels(columnsFrom, columnsTo, tileColumns));
-  loop(frame, columnPanel, { from: i32(0), to: get(columnPanels), step: 1, lanes: false, certain: true }, () => {
-    const column = frame.axes.get(columnPanel)!.local;
-    const firstColumn = keep(frame, 'i32', op('i32.add', get(columnsFrom), op('i32.mul', get(column), i32(tileColumns))));
-    loop(frame, rowPanel, { from: i32(0), to: get(rowPanels), step: 1, lanes: false, certain: true }, () => {
-      const row = frame.axes.get(rowPanel)!.local;
-      const firstRow = keep(frame, 'i32', op('i32.add', get(rowsFrom), op('i32.mul', get(row), i32(tileRows))));
-      body({ number: get(row), first: firstRow }, { number: get(column), first: firstColumn }, op('i32.add', op('i32.mul', get(column), get(rowPanels)), get(row)));
+  loop(frame, columnPanel, { from: i32(0), to: get(columns.count), step: 1, lanes: false, certain: true }, () => {
+    const column = get(frame.axes.get(columnPanel)!.local);
+    const firstColumn = entered ? enterPanel(frame, what, what.columns, op('i32.add', get(columns.from), column)) : null;
+    loop(frame, rowPanel, { from: i32(0), to: get(rows.count), step: 1, lanes: false, certain: true }, () => {
+      const row = get(frame.axes.get(rowPanel)!.local);
+      const firstRow = entered ? enterPanel(frame, what, what.rows, op('i32.add', get(rows.from), row)) : null;
+      body(row, column, op('i32.add', op('i32.mul', column, get(rows.count)), row), firstRow && firstColumn && { row: firstRow, column: firstColumn });
+      leavePanel(frame, what.rows);
     });
+    leavePanel(frame, what.columns);
   });
 }
 
 /** What the kernel does with its sums, on the part of a tile that lies inside. */
-function finish(frame: Frame, what: Contraction, tile: Expression, firstRow: Local, rowsTo: Local, firstColumn: Local, columnsTo: Local): void {
+function finish(frame: Frame, what: Contraction, tile: Expression, firstRow: Local, firstColumn: Local): void {
   const { rows, columns, reduce } = what;
   const row = rows.tiled.at(-1)!;
   const column = columns.tiled.at(-1)!;
   const merged = new Set([...rows.tiled.slice(0, -1), ...columns.tiled.slice(0, -1)]);
   const stores = what.stores.map(step => mapIndices(step, index => affine(index.terms.filter(term => !merged.has(term.axis)), index.offset, index.divisor)));
-  const lastRow = minimumOf(frame, op('i32.add', get(firstRow), i32(tileRows)), rowsTo);
-  const lastColumn = minimumOf(frame, op('i32.add', get(firstColumn), i32(tileColumns)), columnsTo);
+  const lastRow = limited(frame, op('i32.add', get(firstRow), i32(tileRows)), rows.extent);
+  const lastColumn = limited(frame, op('i32.add', get(firstColumn), i32(tileColumns)), columns.extent);
   loop(frame, row, { from: get(firstRow), to: get(lastRow), step: 1, lanes: false, certain: true }, () => {
     const here = frame.axes.get(row)!.local;
     const line = keep(frame, 'i32', op('i32.sub',
@@ -336,22 +363,17 @@ function finish(frame: Frame, what: Contraction, tile: Expression, firstRow: Loc
   });
 }
 
-function minimumOf(frame: Frame, value: Expression, limit: Local): Local {
-  const kept = keep(frame, 'i32', value);
-  emit(frame, { kind: 'if', condition: op('i32.gt_s', get(kept), get(limit)), then: [set(kept, get(limit))], otherwise: [] });
-  return kept;
-}
-
-/** Packs positions `from` … `to` of a side, over the block of k, into panels: for each k, the panel's width of neighbours. */
-function pack(frame: Frame, what: Contraction, each: Side, target: Expression, from: Local, to: Local, panelAxis: number, kFrom: Local, kTo: Local): void {
-  const panels = keep(frame, 'i32', op('i32.div_u', op('i32.add', op('i32.sub', get(to), get(from)), i32(each.width - 1)), i32(each.width)));
+/** Packs some panels of a side over the block of k: for each k, the panel's width of neighbours. */
+function pack(frame: Frame, what: Contraction, each: Side, target: Expression, panels: Panels, kFrom: Local, kTo: Local): void {
   const bytes = keep(frame, 'i32', op('i32.mul', kCount(what, kFrom, kTo), i32(4 * each.width)));
-  loop(frame, panelAxis, { from: i32(0), to: get(panels), step: 1, lanes: false, certain: true }, () => {
-    const panel = frame.axes.get(panelAxis)!.local;
-    const first = keep(frame, 'i32', op('i32.add', get(from), op('i32.mul', get(panel), i32(each.width))));
-    const to_ = keep(frame, 'i32', op('i32.add', target, op('i32.mul', get(panel), get(bytes))));
-    if (isPlain(each.factor)) packLoads(frame, what, each, each.factor, first, to_, kFrom, kTo);
-    else packValues(frame, what, each, first, to_, kFrom, kTo);
+  const axis = each.width === tileRows ? rowPanel : columnPanel;
+  loop(frame, axis, { from: i32(0), to: get(panels.count), step: 1, lanes: false, certain: true }, () => {
+    const panel = get(frame.axes.get(axis)!.local);
+    const first = enterPanel(frame, what, each, op('i32.add', get(panels.from), panel));
+    const to = keep(frame, 'i32', op('i32.add', target, op('i32.mul', panel, get(bytes))));
+    if (isPlain(each.factor)) packLoads(frame, what, each, each.factor, first, to, kFrom, kTo);
+    else packValues(frame, what, each, first, to, kFrom, kTo);
+    leavePanel(frame, each);
   });
 }
 
