@@ -43,6 +43,8 @@ export function fuse(built: Built): readonly Draft[] {
 function join(first: Draft, second: Draft, built: Built, isPrivate: (value: Value) => boolean): Draft | null {
   const outer = commonSpace(first, second);
   if (outer === null) return null;
+  // A tile has one sum; a kernel with two would have to give up tiling.
+  if ((isContraction(first) && reduces(second)) || (isContraction(second) && reduces(first))) return null;
   const limit = isContraction(first) || isContraction(second) ? mostInstructionsInTile : mostInstructions;
   if (instructions(first) + instructions(second) > limit) return null;
   const a = demote(first, outer.length);
@@ -110,6 +112,8 @@ function commonSpace(first: Draft, second: Draft): Shape | null {
   if (!storesOnly || inner > rowElements || size(outer) < fewestRows || isContraction(short)) return null;
   return outer;
 }
+
+const reduces = (draft: Draft): boolean => draft.steps.some(step => step.kind === 'reduce');
 
 /** A kernel that sums products of elements each used many times: it is tiled, so its loops stay its own. */
 export const isContraction = (draft: Draft): boolean =>
