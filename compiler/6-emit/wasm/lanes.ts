@@ -5,8 +5,8 @@
  */
 import { affine, type Affine } from '../../ir/affine.ts';
 import { elementBytes, type DType } from '../../ir/type.ts';
-import { at, f32x4, get, i32, i32x4, lane, laneAt, op, set, type Builder, type Expression, type Local, type Type } from './code.ts';
-import { dtypeOf, timesOf, type Address, type Check, type LinearKernel, type Value } from './linear.ts';
+import { at, f32x4, get, i32, i32x4, lane, laneAt, op, set, shuffle32, type Builder, type Expression, type Local, type Type } from './code.ts';
+import { dtypeOf, timesOf, type Address, type Check, type Floored, type LinearKernel, type Value } from './linear.ts';
 import { kindOf, vector } from './vector.ts';
 
 interface Level {
@@ -125,6 +125,7 @@ const axisLevel = (frame: Frame, index: Affine): number =>
 const addressLevel = (frame: Frame, address: Address): number =>
   Math.max(
     axisLevel(frame, address.flat),
+    ...address.floored.map(part => frame.axes.get(part.axis)!.level),
     ...address.gathered.map(part => levelOf(frame, part.value)),
     ...address.divided.map(part => axisLevel(frame, part.index)),
   );
@@ -137,7 +138,7 @@ function levelOf(frame: Frame, value: Value): number {
     case 'local':
       return frame.locals.get(value.local)!.level;
     case 'index':
-      return axisLevel(frame, value.index);
+      return Math.max(axisLevel(frame, value.index), ...value.floored.map(part => frame.axes.get(part.axis)!.level));
     case 'load':
       return addressLevel(frame, value.address);
     case 'apply':
@@ -161,7 +162,7 @@ function numberOf(frame: Frame, value: Value): number {
       case 'local':
         return `v${value.local}`;
       case 'index':
-        return `i${JSON.stringify(value.index)}`;
+        return `i${JSON.stringify([value.index, value.floored])}`;
       case 'load':
         return `l${value.access}${addressKey(frame, value.address)}`;
       case 'apply':
@@ -179,7 +180,7 @@ function numberOf(frame: Frame, value: Value): number {
 }
 
 const addressKey = (frame: Frame, address: Address): string =>
-  `${JSON.stringify(address.flat)}${address.gathered.map(part => `g${numberOf(frame, part.value)}*${part.stride}`).join('')}${JSON.stringify(address.divided)}`;
+  `${JSON.stringify([address.flat, address.floored])}${address.gathered.map(part => `g${numberOf(frame, part.value)}*${part.stride}`).join('')}${JSON.stringify(address.divided)}`;
 
 /** A vector in every lane of which the value stands, in a local or as a constant. */
 export function evaluate(frame: Frame, value: Value, guards: readonly Check[] = []): Expression {
@@ -202,7 +203,7 @@ function constantVector(value: number, dtype: DType): Expression {
 function compute(frame: Frame, value: Exclude<Value, { kind: 'constant' | 'local' }>, guards: readonly Check[], level: number): Expression {
   switch (value.kind) {
     case 'index':
-      return indexVector(frame, value.index, level);
+      return indexVector(frame, value.index, value.floored, level);
     case 'load':
       return guards.length === 0 ? load(frame, value, level) : guardedLoad(frame, value, guards, level);
     case 'apply':
@@ -258,10 +259,36 @@ function known(frame: Frame, level: number, key: string, make: () => Expression)
 }
 
 /** An index in all lanes, each at its own position of the vectorised axis. */
-function indexVector(frame: Frame, index: Affine, level: number): Expression {
+function indexVector(frame: Frame, index: Affine, floored: readonly Floored[], level: number): Expression {
+  const sum = (number: number): Expression => withFloors(frame, scalarIndex(frame, index, 1, null, level), floored, number, 1);
+  const offsets = laneOffsets(frame, index, floored);
+  const first = op('i32x4.splat', sum(0));
+  if (offsets !== null) return offsets.every(offset => offset === 0) ? first : op('i32x4.add', first, i32x4(...offsets));
   const step = laneStep(frame, index);
-  const first = op('i32x4.splat', scalarIndex(frame, index, 1, null, level));
-  return step === 0 ? first : op('i32x4.add', first, i32x4(0, step, 2 * step, 3 * step));
+  return [1, 2, 3].reduce((vector, number) => lane('i32x4.replace_lane', number, vector, op('i32.add', sum(number), i32(number * step))), first);
+}
+
+/** How far each lane is from the first, where that is the same for every vector: vectors begin at multiples of four. */
+function laneOffsets(frame: Frame, index: Affine, floored: readonly Floored[]): readonly [number, number, number, number] | null {
+  const axis = vectorAxis(frame);
+  const own = floored.filter(part => part.axis === axis);
+  if (own.some(part => 4 % part.by !== 0 && part.by % 4 !== 0)) return null;
+  const offset = (number: number): number => number * laneStep(frame, index) + own.reduce((sum, part) => sum + part.times * Math.floor(number / part.by), 0);
+  return [0, offset(1), offset(2), offset(3)];
+}
+
+/** With what is floored added to it, at the position of a lane. */
+function withFloors(frame: Frame, sum: Expression, floored: readonly Floored[], number: number, scale: number): Expression {
+  return floored.reduce((total, { axis, by, times }) => {
+    const { local, level, shift, lanes } = frame.axes.get(axis)!;
+    const ahead = shift + (lanes ? number : 0);
+    const whole = known(frame, level, `floor ${axis} ${by} ${ahead}`, () => {
+      const position = ahead === 0 ? get(local) : op('i32.add', get(local), i32(ahead));
+      const exponent = Math.log2(by);
+      return Number.isInteger(exponent) ? op('i32.shr_u', position, i32(exponent)) : op('i32.div_u', position, i32(by));
+    });
+    return op('i32.add', total, multiplied(whole, times * scale));
+  }, sum);
 }
 
 /** A byte address: an expression, and a constant that fits a memory instruction. */
@@ -273,13 +300,17 @@ interface Place {
 /** Where lane `number` of an access is. Gathered positions are values under the guards. */
 function placeOf(frame: Frame, access: number, address: Address, number: number, level: number, guards: readonly Check[]): Place {
   const size = elementBytes(frame.kernel.dtypes[access]!);
-  const { flat, gathered, divided } = address;
+  const { flat, floored, gathered, divided } = address;
+  const offsets = laneOffsets(frame, flat, floored);
+  const ofLane = offsets ? offsets[number]! : number * laneStep(frame, flat);
   const shift = flat.terms.reduce((sum, term) => sum + term.times * frame.axes.get(term.axis)!.shift, flat.offset);
-  const ahead = (shift + number * laneStep(frame, flat)) * size;
+  const ahead = (shift + ofLane) * size;
   // A constant in a memory instruction must not bring a negative sum back above zero.
-  const apart = flat.terms.every(term => term.times > 0) && gathered.length === 0 && divided.length === 0 && ahead >= 0 && ahead < 2 ** 28;
-  const constant = apart ? flat.offset - shift : flat.offset + number * laneStep(frame, flat);
+  const apart = flat.terms.every(term => term.times > 0) && floored.every(part => part.times > 0) && gathered.length === 0 && divided.length === 0 && ahead >= 0 && ahead < 2 ** 28;
+  const constant = apart ? flat.offset - shift : flat.offset + ofLane;
   let sum = scalarIndex(frame, affine(flat.terms, constant), size, get(frame.bases[access]!), level);
+  // Where the lanes' offsets are known, they count from the first lane's floors.
+  sum = withFloors(frame, sum, floored, offsets ? 0 : number, size);
   for (const { value, stride } of gathered)
     sum = op('i32.add', sum, multiplied(lane('i32x4.extract_lane', varies(frame, value) ? number : 0, evaluate(frame, value, guards)), stride * size));
   for (const { index, stride } of divided) {
@@ -302,10 +333,11 @@ function dependsOn(frame: Frame, value: Value, axis: number): boolean {
     case 'local':
       return frame.locals.get(value.local)!.level >= frame.axes.get(axis)!.level;
     case 'index':
-      return timesOf(value.index, axis) !== 0;
+      return timesOf(value.index, axis) !== 0 || value.floored.some(part => part.axis === axis);
     case 'load':
       return (
         timesOf(value.address.flat, axis) !== 0 ||
+        value.address.floored.some(part => part.axis === axis) ||
         value.address.divided.some(part => timesOf(part.index, axis) !== 0) ||
         value.address.gathered.some(part => dependsOn(frame, part.value, axis))
       );
@@ -318,12 +350,15 @@ function dependsOn(frame: Frame, value: Value, axis: number): boolean {
   }
 }
 
-/** How the lanes of an access lie: all the same element, side by side, or each somewhere. */
-function layoutOf(frame: Frame, address: Address): 'same' | 'dense' | 'apart' {
+/** How the lanes of an access lie: all the same element, side by side, two neighbours twice in some order, or each somewhere. */
+function layoutOf(frame: Frame, address: Address): 'same' | 'dense' | 'pair' | 'apart' {
   if (address.gathered.some(part => varies(frame, part.value))) return 'apart';
   if (address.divided.some(part => laneStep(frame, part.index) !== 0)) return 'apart';
-  const step = laneStep(frame, address.flat);
-  return step === 0 ? 'same' : step === 1 ? 'dense' : 'apart';
+  const offsets = laneOffsets(frame, address.flat, address.floored);
+  if (offsets === null) return 'apart';
+  if (offsets.every(offset => offset === 0)) return 'same';
+  if (offsets.every((offset, number) => offset === number)) return 'dense';
+  return offsets.every(offset => offset === 0 || offset === 1) ? 'pair' : 'apart';
 }
 
 /** One element in all lanes. */
@@ -352,6 +387,11 @@ function load(frame: Frame, value: Value & { kind: 'load' }, level: number): Exp
   const place = (number: number): Place => placeOf(frame, access, address, number, level, []);
   if (layout === 'same') return splatLoad(dtype, place(0));
   if (layout === 'dense') return denseLoad(dtype, place(0));
+  if (layout === 'pair' && elementBytes(dtype) === 4) {
+    const first = place(0);
+    const two = get(keep(frame, 'v128', at('v128.load64_zero', first.offset, first.address), level));
+    return shuffle32(two, two, laneOffsets(frame, address.flat, address.floored)!);
+  }
   let result: Expression = elementBytes(dtype) === 4 ? splatLoad(dtype, place(0)) : splatLoad('u8', place(0));
   for (const number of [1, 2, 3]) result = laneLoad(dtype, number, place(number), result);
   return truth(dtype, result);
@@ -397,7 +437,7 @@ function maskOf(frame: Frame, checks: readonly Check[], level: number): Expressi
       const before = frame.levels[level]!.known.get(key);
       if (before) return get(before);
       const numerator = affine(index.terms, index.offset);
-      const vector = keep(frame, 'v128', indexVector(frame, numerator, level), level);
+      const vector = keep(frame, 'v128', indexVector(frame, numerator, [], level), level);
       const inside = op('i32x4.lt_u', get(vector), i32x4(extent * index.divisor));
       const made = keep(frame, 'v128', index.divisor === 1 ? inside : op('v128.and', inside, exact(get(vector), index.divisor)), level);
       frame.levels[level]!.known.set(key, made);

@@ -7,9 +7,17 @@ import { isGathered, scalarType, type Combine, type Index, type Instruction, typ
 import type { Kernel } from '../../ir/program.ts';
 import { strides, type DType, type Shape } from '../../ir/type.ts';
 
+/** times · ⌊axis / by⌋ */
+export interface Floored {
+  readonly axis: number;
+  readonly by: number;
+  readonly times: number;
+}
+
 /** Elements from the start of an access. */
 export interface Address {
   readonly flat: Affine;
+  readonly floored: readonly Floored[];
   readonly gathered: readonly { readonly value: Value; readonly stride: number }[];
   /** Only inside a guard that checks that the division is exact. */
   readonly divided: readonly { readonly index: Affine; readonly stride: number }[];
@@ -22,7 +30,7 @@ export interface Check {
 
 export type Value =
   | { readonly kind: 'constant'; readonly value: number; readonly dtype: DType }
-  | { readonly kind: 'index'; readonly index: Affine }
+  | { readonly kind: 'index'; readonly index: Affine; readonly floored: readonly Floored[] }
   | { readonly kind: 'load'; readonly access: number; readonly address: Address; readonly dtype: DType }
   | { readonly kind: 'apply'; readonly instruction: Instruction; readonly arguments: readonly Value[]; readonly dtype: DType }
   | { readonly kind: 'guard'; readonly at: readonly Check[]; readonly then: Value; readonly otherwise: Value; readonly dtype: DType }
@@ -86,13 +94,14 @@ export function linearKernel(kernel: Kernel): LinearKernel {
         for (const term of index.terms) terms.push({ axis: term.axis, times: term.times * by[d]! });
       }
     }
-    return { flat: affine(terms, offset), gathered, divided };
+    return { flat: affine(terms, offset), floored: [], gathered, divided };
   };
   const convert = (scalar: Scalar): Value => {
     switch (scalar.kind) {
       case 'constant':
-      case 'index':
         return scalar;
+      case 'index':
+        return { ...scalar, floored: [] };
       case 'load': {
         const access = accesses[scalar.operand]!;
         return { kind: 'load', access: scalar.operand, address: addressOf(access.shape, scalar.at), dtype: access.dtype };
@@ -185,12 +194,18 @@ function indicesOf(step: Reduce | Store | Clear): readonly Affine[] {
   ];
 }
 
+const flooredIn = (step: Reduce | Store | Clear): readonly Floored[] => [
+  ...(step.kind === 'store' ? step.address.floored : []),
+  ...valuesIn(rootsOf(step)).flatMap(value => (value.kind === 'index' ? value.floored : value.kind === 'load' ? value.address.floored : [])),
+];
+
 /** A step with every affine index replaced by `change` of it. */
-export function mapIndices<S extends Reduce | Store | Clear>(step: S, change: (index: Affine) => Affine): S {
+export function mapIndices<S extends Reduce | Store | Clear>(step: S, change: (index: Affine) => Affine, renumber: (axis: number) => number = axis => axis): S {
   if (step.kind === 'clear') return step;
   const done = new Map<Value, Value>();
   const address = (at: Address): Address => ({
     flat: change(at.flat),
+    floored: at.floored.map(each => ({ ...each, axis: renumber(each.axis) })),
     gathered: at.gathered.map(part => ({ value: value(part.value), stride: part.stride })),
     divided: at.divided.map(part => ({ index: change(part.index), stride: part.stride })),
   });
@@ -203,7 +218,7 @@ export function mapIndices<S extends Reduce | Store | Clear>(step: S, change: (i
         case 'local':
           return old;
         case 'index':
-          return { kind: 'index', index: change(old.index) };
+          return { ...old, index: change(old.index), floored: old.floored.map(each => ({ ...each, axis: renumber(each.axis) })) };
         case 'load':
           return { ...old, address: address(old.address) };
         case 'apply':
@@ -250,7 +265,8 @@ function mergeRun<S extends Reduce | Store | Clear>(
     const together = current.every(step => indicesOf(step).every(index => index.divisor === 1 && timesOf(index, a) === inner * timesOf(index, b)));
     const guarded = current.some(step => valuesIn(rootsOf(step)).some(value =>
       value.kind === 'guard' && value.at.some(check => timesOf(check.index, a) !== 0 || timesOf(check.index, b) !== 0)));
-    if (!together || guarded) continue;
+    const floored = current.some(step => flooredIn(step).some(each => each.axis === a || each.axis === b));
+    if (!together || guarded || floored) continue;
     axes = axes.toSpliced(i, 2, axes[i]! * inner);
     current = current.map(step =>
       mapIndices(step, index =>
@@ -259,8 +275,86 @@ function mergeRun<S extends Reduce | Store | Clear>(
           index.offset,
           index.divisor,
         ),
+        axis => (axis > a ? axis - 1 : axis),
       ),
     );
   }
   return { axes, steps: current };
+}
+
+/**
+ * Sums over windows that do not overlap, as gradients of pooling have them: of Σ_u [(a − u)/s is whole] f((a − u)/s, u) with u below s
+ * only u = a − s·⌊a/s⌋ counts, so the sum is f(⌊a/s⌋, a − s·⌊a/s⌋), without a loop and without a guard.
+ */
+export function withoutWindows(kernel: LinearKernel): LinearKernel {
+  const rank = kernel.space.length;
+  return { ...kernel, steps: kernel.steps.map(step => (step.kind === 'reduce' && step.combine === 'add' ? withoutWindow(step, kernel.space, rank) : step)) };
+}
+
+function withoutWindow(step: Reduce, space: Shape, rank: number): Reduce {
+  for (const [i, extent] of step.axes.entries()) {
+    const u = rank + i;
+    const values = valuesIn([step.body]);
+    const checks = values.flatMap(value => (value.kind === 'guard' ? value.at : [])).filter(check => timesOf(check.index, u) !== 0);
+    const [first] = checks;
+    const axis = first?.index.terms.find(term => term.axis < rank)?.axis;
+    if (first === undefined || axis === undefined) continue;
+    const isWindow = ({ index, extent: limit }: Check): boolean =>
+      index.divisor === extent && index.offset === 0 && index.terms.length === 2 && timesOf(index, axis) === 1 && timesOf(index, u) === -1 &&
+      space[axis]! <= extent * limit;
+    const divisions = values.flatMap(value => (value.kind === 'load' ? value.address.divided.map(part => part.index) : [])).filter(index => timesOf(index, u) !== 0);
+    if (!checks.every(isWindow) || !divisions.every(index => index.divisor === extent && index.offset === 0 && index.terms.length === 2 && timesOf(index, axis) === 1 && timesOf(index, u) === -1))
+      continue;
+    // Outside the guard the value must not count: the guard's other branch is 0.
+    const guards = values.filter(value => value.kind === 'guard' && value.at.some(check => timesOf(check.index, u) !== 0));
+    if (step.body.kind !== 'guard' || guards.length !== 1 || guards[0] !== step.body || step.body.otherwise.kind !== 'constant' || step.body.otherwise.value !== 0) continue;
+    const floor = (times: number): Floored => ({ axis: renumbered(axis), by: extent, times });
+    const renumbered = (old: number): number => (old > u ? old - 1 : old);
+    const without = (index: Affine): Affine =>
+      affine(
+        index.terms.map(term => (term.axis === u ? { axis, times: term.times } : { axis: renumbered(term.axis), times: term.times })),
+        index.offset,
+        index.divisor,
+      );
+    const floors = (index: Affine): readonly Floored[] => (timesOf(index, u) === 0 ? [] : [floor(-extent * timesOf(index, u))]);
+    const done = new Map<Value, Value>();
+    const value = (old: Value): Value => {
+      const known = done.get(old);
+      if (known) return known;
+      const made = ((): Value => {
+        switch (old.kind) {
+          case 'constant':
+          case 'local':
+            return old;
+          case 'index':
+            return { ...old, index: without(old.index), floored: [...old.floored, ...floors(old.index)] };
+          case 'load': {
+            const { flat, floored, gathered, divided } = old.address;
+            const mine = divided.filter(part => timesOf(part.index, u) !== 0);
+            return {
+              ...old,
+              address: {
+                flat: without(flat),
+                floored: [...floored, ...floors(flat), ...mine.map(part => floor(part.stride))],
+                gathered: gathered.map(part => ({ ...part, value: value(part.value) })),
+                divided: divided.filter(part => !mine.includes(part)).map(part => ({ ...part, index: without(part.index) })),
+              },
+            };
+          }
+          case 'apply':
+            return { ...old, arguments: old.arguments.map(value) };
+          case 'guard': {
+            const at = old.at.filter(check => timesOf(check.index, u) === 0).map(check => ({ ...check, index: without(check.index) }));
+            return at.length === 0 ? value(old.then) : { ...old, at, then: value(old.then), otherwise: value(old.otherwise) };
+          }
+          default:
+            return old satisfies never;
+        }
+      })();
+      done.set(old, made);
+      return made;
+    };
+    return withoutWindow({ ...step, axes: step.axes.toSpliced(i, 1), body: value(step.body) }, space, rank);
+  }
+  return step;
 }

@@ -124,6 +124,8 @@ function costOfRows(kernel: LinearKernel): number {
 /** Of one vector: arithmetic, loads, and loads of each lane apart. */
 function costOf(step: Reduce | Store, axis: number): number {
   const access = (address: Address): number => {
+    const floors = address.floored.filter(part => part.axis === axis);
+    if (floors.length > 0) return floors.every(part => 4 % part.by === 0 || part.by % 4 === 0) ? 2 : 12;
     const times = timesOf(address.flat, axis);
     return address.gathered.some(part => valuesIn([part.value]).some(value => value.kind === 'load' && timesOf(value.address.flat, axis) !== 0)) || address.divided.length > 0
       ? 12

@@ -6,7 +6,7 @@ import type { Call, Kernel, Program } from '../../ir/program.ts';
 import { elementBytes, size } from '../../ir/type.ts';
 import { at, build, call, get, i32, op, type Func, type Module } from './code.ts';
 import { contraction, contractionFunction, type Contraction } from './contraction.ts';
-import { linearKernel, mergeAxes } from './linear.ts';
+import { linearKernel, mergeAxes, withoutWindows } from './linear.ts';
 import { kernelFunction } from './loops.ts';
 import { microKernel } from './micro-kernel.ts';
 import { calledIn, reachedMath } from './math.ts';
@@ -85,7 +85,7 @@ export function assemble(program: Program, { deterministic, inspected }: Assembl
 function shape(kernel: Kernel): { readonly func: Func; readonly product: Contraction | null } {
   const linear = linearKernel(kernel);
   const product = contraction(linear);
-  return { product, func: product ? contractionFunction(product) : kernelFunction(mergeAxes(linear)) };
+  return { product, func: product ? contractionFunction(product) : kernelFunction(mergeAxes(withoutWindows(linear))) };
 }
 
 /** `micro`, by the word that says which is faster here. */
