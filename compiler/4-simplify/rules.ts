@@ -73,6 +73,11 @@ export const rules: readonly Rule[] = [
   on(mul, 'multiply-zero', 'x · 0 = 0 (x finite)', (value, x, y) => (uniform(x) === 0 || uniform(y) === 0 ? uniformLike(value, 0) : null)),
   on(mul, 'multiply-minus-one', 'x · −1 = −x', (_, x, y) => (uniform(y) === -1 ? neg(x) : uniform(x) === -1 ? neg(y) : null)),
   on(div, 'divide-by-one', 'x / 1 = x', (_, x, y) => (uniform(y) === 1 ? x : null)),
+  on(div, 'divide-by-constant', 'x / c = x · (1/c)', (_, x, y) => {
+    const by = uniform(y);
+    // Where the reciprocal is a normal number: a division takes several times as long as a product.
+    return by !== null && Math.abs(by) > 1e-37 && Math.abs(by) < 1e37 ? mul(x, uniformLike(y, 1 / by)) : null;
+  }),
   on(div, 'divide-zero', '0 / x = 0 (x not zero)', (value, x) => (uniform(x) === 0 ? uniformLike(value, 0) : null)),
   on(neg, 'double-negation', '−(−x) = x', (_, x) => (is(x, neg) ? x.operands[0]! : null)),
   on(neg, 'negate-difference', '−(x − y) = y − x', (_, x) => (is(x, sub) ? sub(x.operands[1]!, x.operands[0]!) : null)),

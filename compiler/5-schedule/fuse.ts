@@ -10,6 +10,7 @@ import type { Step } from '../ir/program.ts';
 import { size, type Shape } from '../ir/type.ts';
 import type { Built } from './build.ts';
 import { distinctInstructions, linear, loadsOf, mapScalar, mapSteps, stepAxes, stepBody, type Draft, type Source } from './draft.ts';
+import { work } from './lower.ts';
 import { successors } from './order.ts';
 
 /** A row longer than this would leave the first-level cache between the passes over it. */
@@ -201,8 +202,19 @@ function sameRows(read: Affine, written: Affine, space: Shape, readExtents: Shap
   return readLow >= writeLow && readHigh <= writeHigh;
 }
 
-/** Loads of what the same iteration has just stored become the stored expression itself, where the loops agree. */
+/** Work that is not repeated in a second loop over a row: the row is still in the first-level cache. */
+const mostRepeated = 8;
+
+/**
+ * Loads of what the same iteration has just stored become the stored expression itself, where the loops agree: where they become
+ * one, or where the expression is cheap.
+ */
 function keepInRegisters(draft: Draft, firstMoved: number): Draft {
+  // Stores that will share one loop: the last ones before, and the first ones moved.
+  const last = draft.steps.slice(0, firstMoved).findLastIndex(step => step.kind !== 'store' || step.axes.join() !== stepAxes(draft.steps[firstMoved - 1]!).join());
+  const trailing = new Set(draft.steps.slice(last + 1, firstMoved));
+  const others = draft.steps.slice(firstMoved).findIndex(step => step.kind !== 'store');
+  const leading = new Set(draft.steps.slice(firstMoved, others < 0 ? undefined : firstMoved + others));
   const stores = draft.steps
     .slice(0, firstMoved)
     .flatMap(step =>
@@ -223,7 +235,10 @@ function keepInRegisters(draft: Draft, firstMoved: number): Draft {
             store.root === source.root &&
             store.address !== null &&
             JSON.stringify(store.address) === JSON.stringify(address) &&
-            (store.step.axes.length === 0 || (step.kind === 'store' && store.step.axes.join() === step.axes.join())),
+            (store.step.axes.length === 0 ||
+              (step.kind === 'store' &&
+                store.step.axes.join() === step.axes.join() &&
+                ((trailing.has(store.step) && leading.has(step)) || work(store.step.body) <= mostRepeated))),
         );
         return match ? match.step.body : part;
       }),

@@ -25,7 +25,7 @@ export interface Lowering {
 /** Chains of operations longer than this are cut: a kernel stays readable, and small enough for an engine to optimise. */
 const longestChain = 64;
 /** Values cheaper than this (instructions and loads) are computed again rather than stored, for a few uses. */
-const cheap = 4;
+const cheap = 6;
 const fewUses = 4;
 
 export function lower(entry: Entry, placements: readonly Placement[]): Lowering {
@@ -154,7 +154,8 @@ const slow: Partial<Record<Instruction, number>> = {
   to_u8: 0,
 };
 
-function work(scalar: Scalar): number {
+/** Instructions of one evaluation, slow ones counted several times. */
+export function work(scalar: Scalar): number {
   const own = scalar.kind === 'apply' ? (slow[scalar.instruction] ?? 1) : scalar.kind === 'guard' ? 2 : 0;
   return parts(scalar).reduce((sum, part) => sum + work(part), own);
 }
