@@ -5,6 +5,7 @@
 import type { File } from './1-parse/ast.ts';
 import { elaborate, type Host } from './2-elaborate/elaborate.ts';
 import { differentiate } from './3-differentiate/differentiate.ts';
+import { roundProducts } from './4-simplify/round-products.ts';
 import { simplify } from './4-simplify/simplify.ts';
 import { schedule } from './5-schedule/schedule.ts';
 import type { Graph } from './ir/graph.ts';
@@ -48,7 +49,8 @@ export const passes: readonly Pass[] = [
   },
   {
     name: 'simplify',
-    run: levels => sound({ ...levels, simplified: simplify(levels.gradient!).graph }),
+    run: levels =>
+      sound({ ...levels, simplified: roundProducts(simplify(levels.gradient!).graph, levels.model!.settings.precision) }),
     verify: levels => verifyGraph(levels.simplified!),
   },
   {

@@ -1,5 +1,6 @@
 /** The settings of a train block, checked: every name known, every value of its kind, nothing given twice. */
 import type { Expression, Setting, SettingValue, TrainBlock } from '../1-parse/ast.ts';
+import { dtypes, isFloat } from '../ir/type.ts';
 import type { Interval, TrainSettings } from '../ir/model.ts';
 import { spanText, type Span } from '../source/text.ts';
 import { suggest } from '../source/suggest.ts';
@@ -58,13 +59,14 @@ const readers = {
     });
     for (const value of setting.values) draft.frozen.push(patternOf(context, value));
   },
-  precision: (context, setting) => {
-    const [value] = setting.values;
+  precision: (context, setting, _, draft) => {
+    const [value, ...more] = setting.values;
     const text = value === undefined ? '' : value.kind === 'string' ? value.value : spanText(value.span);
-    if (!['f32', 'f16', 'bf16'].includes(text)) fail(context, {
-      code: 'train.value', message: `\`precision\` is one of f32, f16 and bf16, not \`${text}\``,
+    const precision = dtypes.find(dtype => dtype === text && isFloat(dtype));
+    if (precision === undefined || more.length > 0) return fail(context, {
+      code: 'train.value', message: `\`precision\` is one of f32, f16 and bf16, not \`${[text, ...more.map(({ span }) => spanText(span))].join(' ')}\``,
     });
-    if (text !== 'f32') later(context, `precision ${text}`);
+    draft.precision = precision;
   },
   accumulate: (context, setting, scope) => {
     if (whole(context, setting, scope, 1) !== 1) later(context, 'accumulate');

@@ -5,7 +5,7 @@
  */
 import { numeratorRange, type Affine } from '../ir/affine.ts';
 import type { Value } from '../ir/graph.ts';
-import type { Load, Scalar } from '../ir/nest.ts';
+import type { Instruction, Load, Scalar } from '../ir/nest.ts';
 import type { Step } from '../ir/program.ts';
 import { size, type Shape } from '../ir/type.ts';
 import type { Built } from './build.ts';
@@ -118,12 +118,18 @@ export const isContraction = (draft: Draft): boolean =>
 /** The loads whose product a body is, conversions aside; null when it is anything else or a single load. */
 export function contractionFactors(body: Scalar): readonly Load[] | null {
   const bare = (scalar: Scalar): Load | null =>
-    scalar.kind === 'load' ? scalar : scalar.kind === 'apply' && scalar.instruction === 'to_f32' ? bare(scalar.arguments[0]!) : null;
+    scalar.kind === 'load'
+      ? scalar
+      : scalar.kind === 'apply' && floatConversions.includes(scalar.instruction)
+        ? bare(scalar.arguments[0]!)
+        : null;
   if (body.kind !== 'apply' || body.instruction !== 'mul') return null;
   const [left, right] = body.arguments;
   const factors = [contractionFactors(left!) ?? [bare(left!)], contractionFactors(right!) ?? [bare(right!)]].flat();
   return factors.every(factor => factor !== null) ? factors : null;
 }
+
+const floatConversions: readonly Instruction[] = ['to_f32', 'to_f16', 'to_bf16'];
 
 /** Only the first `rank` axes stay outer loops; the others, which only stores have, become their inner ones, under the same numbers. */
 const demote = (draft: Draft, rank: number): Draft => {

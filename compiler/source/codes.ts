@@ -500,8 +500,8 @@ precision.
     title: 'A setting of a later version',
     explanation: `The setting is part of the language but not of this version of nabla.
 
-  wrong:  precision bf16
-  right:  precision f32`,
+  wrong:  minimize loss over encoder.* with adam(lr: 1e-3)
+  right:  optimizer adam(lr: 1e-3)`,
   },
   'train.optimizer': {
     title: 'An optimizer that is missing or does not exist',
