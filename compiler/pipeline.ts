@@ -21,6 +21,8 @@ export interface Levels {
   readonly model?: Model;
   readonly gradient?: Graph;
   readonly simplified?: Graph;
+  /** What the program computes: the simplified graph, or with a memory limit one that computes some of it again. */
+  readonly scheduled?: Graph;
   readonly program?: Program;
 }
 
@@ -55,8 +57,11 @@ export const passes: readonly Pass[] = [
   },
   {
     name: 'schedule',
-    run: levels => sound({ ...levels, program: schedule(levels.simplified!, levels.model!.inputs) }),
-    verify: levels => verifyProgram(levels.program!),
+    run: levels => {
+      const { graph, program, diagnostics } = schedule(levels.simplified!, levels.model!.inputs, levels.model!.settings.memory);
+      return { levels: { ...levels, scheduled: graph, program }, diagnostics };
+    },
+    verify: levels => [...verifyGraph(levels.scheduled!), ...verifyProgram(levels.program!)],
   },
 ];
 

@@ -30,6 +30,10 @@ const defaults: TrainSettings = {
   evaluateEvery: null, checkpointEvery: null, checkpointKeep: 1, earlyStop: null,
 };
 
+const memoryUnits = {
+  B: 1, KB: 1e3, MB: 1e6, GB: 1e9, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30,
+} as const;
+
 const readers = {
   batch: (context, setting, scope, draft) => (draft.batch = whole(context, setting, scope, 1)),
   epochs: (context, setting, scope, draft) => (draft.epochs = positive(context, setting, scope)),
@@ -76,12 +80,13 @@ const readers = {
     if (decay >= 1) fail(context, { code: 'train.value', message: `\`ema\` is a decay between 0 and 1, not ${decay}` });
     later(context, 'ema');
   },
-  memory: (context, setting) => {
-    const [value] = setting.values;
-    if (value?.kind !== 'quantity' || !['B', 'KB', 'MB', 'GB', 'KiB', 'MiB', 'GiB'].includes(value.unit)) fail(context, {
+  memory: (context, setting, _, draft) => {
+    const [value, ...more] = setting.values;
+    const unit = value?.kind === 'quantity' && Object.hasOwn(memoryUnits, value.unit) ? memoryUnits[value.unit as keyof typeof memoryUnits] : null;
+    if (value?.kind !== 'quantity' || unit === null || more.length > 0) return fail(context, {
       code: 'train.value', message: '`memory` is an amount such as `512MB`',
     });
-    later(context, 'memory');
+    draft.memory = { bytes: Math.floor(value.value * unit), span: value.span };
   },
   minimize: context => later(context, 'minimize'),
 } satisfies Record<string, Read>;

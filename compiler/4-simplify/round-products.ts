@@ -34,4 +34,4 @@ export function roundProducts(graph: Graph, precision: DType): Graph {
   return { ...graph, entries };
 }
 
-const isRounded = { forward: true, backward: true, update: false, initialise: false } as const satisfies Record<Phase, boolean>;
+const isRounded = { forward: true, recompute: true, backward: true, update: false, initialise: false } as const satisfies Record<Phase, boolean>;

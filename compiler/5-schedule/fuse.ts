@@ -9,7 +9,7 @@ import type { Instruction, Load, Scalar } from '../ir/nest.ts';
 import type { Step } from '../ir/program.ts';
 import { size, type Shape } from '../ir/type.ts';
 import type { Built } from './build.ts';
-import { distinctInstructions, linear, loadsOf, mapScalar, mapSteps, stepAxes, stepBody, type Draft, type Source } from './draft.ts';
+import { distinctInstructions, isLate, isRecomputed, linear, loadsOf, mapScalar, mapSteps, stepAxes, stepBody, type Draft, type Source } from './draft.ts';
 import { successors } from './order.ts';
 
 /** A row longer than this would leave the first-level cache between the passes over it. */
@@ -28,6 +28,7 @@ export function fuse(built: Built): readonly Draft[] {
       if (!state.alive(consumer)) continue;
       for (const producer of state.producers(consumer)) {
         if (producer === consumer || consumer.host || producer.host) continue;
+        if (wouldRunEarly(producer, consumer)) continue;
         const joined = join(producer, consumer, built, value => state.readOnlyBy(value, producer, consumer));
         // Last, for it may look at every kernel.
         if (joined === null || state.pathBetween(producer, consumer)) continue;
@@ -38,6 +39,15 @@ export function fuse(built: Built): readonly Draft[] {
     }
   }
   return state.inOrder();
+}
+
+/** Joined with a kernel of the forward pass, what is computed again for the backward pass would run at once and be kept as before. */
+function wouldRunEarly(first: Draft, second: Draft): boolean {
+  const both = [first, second];
+  return (
+    both.some(draft => draft.values.some(isRecomputed) || draft.sources.some(source => isRecomputed(source.root))) &&
+    both.some(draft => draft.values.some(value => !isLate(value) && !isRecomputed(value)))
+  );
 }
 
 function join(first: Draft, second: Draft, built: Built, isPrivate: (value: Value) => boolean): Draft | null {
