@@ -26,7 +26,9 @@ export interface CompileOptions {
 
 /** Every error in a file; empty when it is right. */
 export function check(file: SourceFile, options: CompileOptions = {}): readonly Diagnostic[] {
-  return compile(file, 'elaborate', options).diagnostics;
+  const { levels, diagnostics } = compile(file, 'elaborate', options);
+  // Whether a memory limit can be kept is known once memory is given out.
+  return levels.model?.settings.memory ? compile(file, 'schedule', options).diagnostics : diagnostics;
 }
 
 /** Takes a file through the compiler's levels up to a pass: `elaborate`, `differentiate`, `simplify` or `schedule`. */
@@ -35,7 +37,7 @@ export function compile(file: SourceFile, last: string, options: CompileOptions 
   if (parsed.diagnostics.length > 0) return { levels: { file: parsed.file }, diagnostics: parsed.diagnostics };
   // What the file does not mention of the library it does not need, unless there is an error: suggestions are made from all of it.
   const usual = compileWith(libraryFiles(wordsOf(file.text)), parsed.file, last, options);
-  return usual.diagnostics.length === 0 ? usual : compileWith(libraryFiles(null), parsed.file, last, options);
+  return usual.diagnostics.length === 0 || usual.levels.model !== undefined ? usual : compileWith(libraryFiles(null), parsed.file, last, options);
 }
 
 export interface Compilation {

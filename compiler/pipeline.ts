@@ -5,6 +5,7 @@
 import type { File } from './1-parse/ast.ts';
 import { elaborate, type Host } from './2-elaborate/elaborate.ts';
 import { differentiate } from './3-differentiate/differentiate.ts';
+import { roundProducts } from './4-simplify/round-products.ts';
 import { simplify } from './4-simplify/simplify.ts';
 import { schedule } from './5-schedule/schedule.ts';
 import type { Graph } from './ir/graph.ts';
@@ -20,6 +21,8 @@ export interface Levels {
   readonly model?: Model;
   readonly gradient?: Graph;
   readonly simplified?: Graph;
+  /** What the program computes: the simplified graph, or with a memory limit one that computes some of it again. */
+  readonly scheduled?: Graph;
   readonly program?: Program;
 }
 
@@ -48,13 +51,17 @@ export const passes: readonly Pass[] = [
   },
   {
     name: 'simplify',
-    run: levels => sound({ ...levels, simplified: simplify(levels.gradient!).graph }),
+    run: levels =>
+      sound({ ...levels, simplified: roundProducts(simplify(levels.gradient!).graph, levels.model!.settings.precision) }),
     verify: levels => verifyGraph(levels.simplified!),
   },
   {
     name: 'schedule',
-    run: levels => sound({ ...levels, program: schedule(levels.simplified!, levels.model!.inputs) }),
-    verify: levels => verifyProgram(levels.program!),
+    run: levels => {
+      const { graph, program, diagnostics } = schedule(levels.simplified!, levels.model!.inputs, levels.model!.settings.memory);
+      return { levels: { ...levels, scheduled: graph, program }, diagnostics };
+    },
+    verify: levels => [...verifyGraph(levels.scheduled!), ...verifyProgram(levels.program!)],
   },
 ];
 

@@ -1,5 +1,6 @@
 /** The settings of a train block, checked: every name known, every value of its kind, nothing given twice. */
 import type { Expression, Setting, SettingValue, TrainBlock } from '../1-parse/ast.ts';
+import { dtypes, isFloat } from '../ir/type.ts';
 import type { Interval, TrainSettings } from '../ir/model.ts';
 import { spanText, type Span } from '../source/text.ts';
 import { suggest } from '../source/suggest.ts';
@@ -28,6 +29,10 @@ const defaults: TrainSettings = {
   epochs: null, steps: null, seed: 0, clipNorm: null, accumulate: 1, ema: null, precision: 'f32', memory: null,
   evaluateEvery: null, checkpointEvery: null, checkpointKeep: 1, earlyStop: null,
 };
+
+const memoryUnits = {
+  B: 1, KB: 1e3, MB: 1e6, GB: 1e9, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30,
+} as const;
 
 const readers = {
   batch: (context, setting, scope, draft) => (draft.batch = whole(context, setting, scope, 1)),
@@ -58,13 +63,14 @@ const readers = {
     });
     for (const value of setting.values) draft.frozen.push(patternOf(context, value));
   },
-  precision: (context, setting) => {
-    const [value] = setting.values;
+  precision: (context, setting, _, draft) => {
+    const [value, ...more] = setting.values;
     const text = value === undefined ? '' : value.kind === 'string' ? value.value : spanText(value.span);
-    if (!['f32', 'f16', 'bf16'].includes(text)) fail(context, {
-      code: 'train.value', message: `\`precision\` is one of f32, f16 and bf16, not \`${text}\``,
+    const precision = dtypes.find(dtype => dtype === text && isFloat(dtype));
+    if (precision === undefined || more.length > 0) return fail(context, {
+      code: 'train.value', message: `\`precision\` is one of f32, f16 and bf16, not \`${[text, ...more.map(({ span }) => spanText(span))].join(' ')}\``,
     });
-    if (text !== 'f32') later(context, `precision ${text}`);
+    draft.precision = precision;
   },
   accumulate: (context, setting, scope, draft) => (draft.accumulate = whole(context, setting, scope, 1)),
   ema: (context, setting, scope, draft) => {
@@ -72,12 +78,13 @@ const readers = {
     if (decay >= 1) fail(context, { code: 'train.value', message: `\`ema\` is a decay between 0 and 1, not ${decay}` });
     draft.ema = decay;
   },
-  memory: (context, setting) => {
-    const [value] = setting.values;
-    if (value?.kind !== 'quantity' || !['B', 'KB', 'MB', 'GB', 'KiB', 'MiB', 'GiB'].includes(value.unit)) fail(context, {
+  memory: (context, setting, _, draft) => {
+    const [value, ...more] = setting.values;
+    const unit = value?.kind === 'quantity' && Object.hasOwn(memoryUnits, value.unit) ? memoryUnits[value.unit as keyof typeof memoryUnits] : null;
+    if (value?.kind !== 'quantity' || unit === null || more.length > 0) return fail(context, {
       code: 'train.value', message: '`memory` is an amount such as `512MB`',
     });
-    later(context, 'memory');
+    draft.memory = { bytes: Math.floor(value.value * unit), span: value.span };
   },
   minimize: context => later(context, 'minimize'),
 } satisfies Record<string, Read>;

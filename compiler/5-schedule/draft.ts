@@ -26,6 +26,10 @@ export interface Draft {
   readonly host: boolean;
 }
 
+/** Whether a value comes after the forward pass of a training step. */
+export const isLate = ({ origin }: Value): boolean => origin?.phase === 'backward' || origin?.phase === 'update';
+export const isRecomputed = ({ origin }: Value): boolean => origin?.phase === 'recompute';
+
 export const stepAxes = (step: Step): Shape => (step.kind === 'clear' ? [] : step.axes);
 export const stepBody = (step: Step): Scalar | null => (step.kind === 'clear' ? null : step.body);
 

@@ -5,12 +5,12 @@
  */
 import { numeratorRange, type Affine } from '../ir/affine.ts';
 import type { Value } from '../ir/graph.ts';
-import type { Load, Scalar } from '../ir/nest.ts';
+import type { Instruction, Load, Scalar } from '../ir/nest.ts';
 import type { Step } from '../ir/program.ts';
 import { size, type Shape } from '../ir/type.ts';
 import type { Built } from './build.ts';
-import { distinctInstructions, linear, loadsOf, mapScalar, mapSteps, stepAxes, stepBody, type Draft, type Source } from './draft.ts';
 import { work } from './lower.ts';
+import { distinctInstructions, isLate, isRecomputed, linear, loadsOf, mapScalar, mapSteps, stepAxes, stepBody, type Draft, type Source } from './draft.ts';
 import { successors } from './order.ts';
 
 /** A row longer than this would leave the first-level cache between the passes over it. */
@@ -29,6 +29,7 @@ export function fuse(built: Built): readonly Draft[] {
       if (!state.alive(consumer)) continue;
       for (const producer of state.producers(consumer)) {
         if (producer === consumer || consumer.host || producer.host) continue;
+        if (wouldRunEarly(producer, consumer)) continue;
         const joined = join(producer, consumer, built, value => state.readOnlyBy(value, producer, consumer));
         // Last, for it may look at every kernel.
         if (joined === null || state.pathBetween(producer, consumer)) continue;
@@ -39,6 +40,15 @@ export function fuse(built: Built): readonly Draft[] {
     }
   }
   return state.inOrder();
+}
+
+/** Joined with a kernel of the forward pass, what is computed again for the backward pass would run at once and be kept as before. */
+function wouldRunEarly(first: Draft, second: Draft): boolean {
+  const both = [first, second];
+  return (
+    both.some(draft => draft.values.some(isRecomputed) || draft.sources.some(source => isRecomputed(source.root))) &&
+    both.some(draft => draft.values.some(value => !isLate(value) && !isRecomputed(value)))
+  );
 }
 
 function join(first: Draft, second: Draft, built: Built, isPrivate: (value: Value) => boolean): Draft | null {
@@ -123,12 +133,18 @@ export const isContraction = (draft: Draft): boolean =>
 /** The loads whose product a body is, conversions aside; null when it is anything else or a single load. */
 export function contractionFactors(body: Scalar): readonly Load[] | null {
   const bare = (scalar: Scalar): Load | null =>
-    scalar.kind === 'load' ? scalar : scalar.kind === 'apply' && scalar.instruction === 'to_f32' ? bare(scalar.arguments[0]!) : null;
+    scalar.kind === 'load'
+      ? scalar
+      : scalar.kind === 'apply' && floatConversions.includes(scalar.instruction)
+        ? bare(scalar.arguments[0]!)
+        : null;
   if (body.kind !== 'apply' || body.instruction !== 'mul') return null;
   const [left, right] = body.arguments;
   const factors = [contractionFactors(left!) ?? [bare(left!)], contractionFactors(right!) ?? [bare(right!)]].flat();
   return factors.every(factor => factor !== null) ? factors : null;
 }
+
+const floatConversions: readonly Instruction[] = ['to_f32', 'to_f16', 'to_bf16'];
 
 /** Only the first `rank` axes stay outer loops; the others, which only stores have, become their inner ones, under the same numbers. */
 const demote = (draft: Draft, rank: number): Draft => {

@@ -152,6 +152,8 @@ const slow: Partial<Record<Instruction, number>> = {
   to_f32: 0,
   to_i32: 0,
   to_u8: 0,
+  to_f16: 8,
+  to_bf16: 4,
 };
 
 /** Instructions of one evaluation, slow ones counted several times. */

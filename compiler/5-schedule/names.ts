@@ -1,7 +1,7 @@
 /** Names for people: of kernels after the layer and phase they serve, of what they read and write after what it is. */
 import type { Placement, Value } from '../ir/graph.ts';
 import { elements, size } from '../ir/type.ts';
-import type { Draft, Source } from './draft.ts';
+import { isRecomputed, type Draft, type Source } from './draft.ts';
 
 /** A function that gives every name once, numbered from its second use on. */
 export function uniqueNames(): (name: string) => string {
@@ -17,10 +17,12 @@ export function uniqueNames(): (name: string) => string {
   };
 }
 
-/** `linear_forward`: the innermost layer without its number, else the first op; and the phase. */
+/** `linear_forward`: the innermost layer without its number, else the first op; and the phase. What it recomputes for itself does not count. */
 export function kernelName(draft: Draft): string {
   if (draft.host) return 'scalars';
-  const value = draft.values.find(each => (each.origin?.scope.length ?? 0) > 0) ?? draft.values[0]!;
+  const own = draft.values.filter(value => !isRecomputed(value));
+  const values = own.length > 0 ? own : draft.values;
+  const value = values.find(each => (each.origin?.scope.length ?? 0) > 0) ?? values[0]!;
   const phase = value.origin?.phase ?? 'forward';
   const layer = value.origin?.scope.at(-1)?.replace(/(\.\d+)+$/, '');
   const base = phase === 'update' || phase === 'initialise' ? phase : `${layer ?? value.op?.definition.name ?? 'copy'}_${phase}`;

@@ -5,7 +5,7 @@
 import type { Value } from '../ir/graph.ts';
 import { bytes } from '../ir/type.ts';
 import type { Built } from './build.ts';
-import type { Draft } from './draft.ts';
+import { isRecomputed, type Draft } from './draft.ts';
 
 export interface Successors {
   /** Kernels that are left, every one after what it needs. */
@@ -82,19 +82,30 @@ function put(map: Map<Value, Set<Draft>>, key: Value, draft: Draft): void {
   map.set(key, (map.get(key) ?? new Set()).add(draft));
 }
 
-/** List scheduling: of the kernels that may run, the one that leaves the least memory alive; ties in the order of the graph. */
+/**
+ * List scheduling: of the kernels that may run, the one that leaves the least memory alive; ties in the order of the graph. A kernel
+ * that only recomputes never runs by itself but right before the first that needs it, and counts as part of that one.
+ */
 function arrange(drafts: readonly Draft[], before: (draft: Draft) => readonly Draft[], built: Built): Draft[] {
   const position = new Map(drafts.map((draft, i) => [draft, i]));
-  const waiting = new Map(drafts.map(draft => [draft, new Set(before(draft))]));
+  const earlier = new Map(drafts.map(draft => [draft, before(draft)]));
+  const prepares = new Set(
+    drafts.filter(draft => draft.values.every(isRecomputed) && !draft.outputs.some(output => built.required.has(output.root))),
+  );
+  const preparations = new Map([...earlier].map(([draft, list]) => [draft, list.filter(other => prepares.has(other))]));
+  const others = drafts.filter(draft => !prepares.has(draft));
+  const waiting = new Map(others.map(draft => [draft, awaited(draft, earlier, prepares)]));
   const followers = new Map<Draft, Draft[]>();
-  for (const [draft, earlier] of waiting) for (const other of earlier) followers.set(other, [...(followers.get(other) ?? []), draft]);
+  for (const [draft, list] of waiting) for (const other of list) followers.set(other, [...(followers.get(other) ?? []), draft]);
   const uses = new Map<Value, number>();
   const transient = (value: Value): boolean => value.op !== null && !built.required.has(value) && !built.parts.has(value);
   const readers = new Map<Value, Set<Draft>>();
   for (const draft of drafts) for (const root of new Set(draft.sources.map(source => source.root))) put(readers, root, draft);
   for (const [root, { size }] of readers) uses.set(root, size);
+  const done = new Set<Draft>();
+  const unprepared = (draft: Draft): readonly Draft[] => preparations.get(draft)!.filter(other => !done.has(other));
   const known = new Map<Draft, number>();
-  const growth = (draft: Draft): number => {
+  const ownGrowth = (draft: Draft): number => {
     const before = known.get(draft);
     if (before !== undefined) return before;
     const made = draft.outputs.reduce((sum, output) => sum + (transient(output.root) ? bytes(output.root.type) : 0), 0);
@@ -105,8 +116,23 @@ function arrange(drafts: readonly Draft[], before: (draft: Draft) => readonly Dr
     known.set(draft, made - freed);
     return made - freed;
   };
-  const ready = drafts.filter(draft => waiting.get(draft)!.size === 0);
+  const growth = (draft: Draft): number => {
+    if (prepares.size === 0) return ownGrowth(draft);
+    const together = new Set([draft]);
+    for (const each of together) for (const other of unprepared(each)) together.add(other);
+    return [...together].reduce((sum, each) => sum + ownGrowth(each), 0);
+  };
+  const ready = others.filter(draft => waiting.get(draft)!.size === 0);
   const order: Draft[] = [];
+  const run = (draft: Draft): void => {
+    for (const other of unprepared(draft)) if (!done.has(other)) run(other);
+    done.add(draft);
+    order.push(draft);
+    for (const root of new Set(draft.sources.map(source => source.root))) {
+      uses.set(root, uses.get(root)! - 1);
+      if (uses.get(root) === 1) for (const reader of readers.get(root)!) known.delete(reader);
+    }
+  };
   while (ready.length > 0) {
     let best = 0;
     let least = growth(ready[0]!);
@@ -118,11 +144,7 @@ function arrange(drafts: readonly Draft[], before: (draft: Draft) => readonly Dr
       }
     }
     const [draft] = ready.splice(best, 1);
-    order.push(draft!);
-    for (const root of new Set(draft!.sources.map(source => source.root))) {
-      uses.set(root, uses.get(root)! - 1);
-      if (uses.get(root) === 1) for (const reader of readers.get(root)!) known.delete(reader);
-    }
+    run(draft!);
     for (const follower of followers.get(draft!) ?? []) {
       const left = waiting.get(follower)!;
       left.delete(draft!);
@@ -131,4 +153,12 @@ function arrange(drafts: readonly Draft[], before: (draft: Draft) => readonly Dr
   }
   if (order.length !== drafts.length) throw new Error('kernels wait for each other');
   return order;
+}
+
+/** What must have run before a kernel and what prepares it can run. */
+function awaited(draft: Draft, earlier: ReadonlyMap<Draft, readonly Draft[]>, prepares: ReadonlySet<Draft>): Set<Draft> {
+  const result = new Set<Draft>();
+  const pending = new Set([draft]);
+  for (const each of pending) for (const other of earlier.get(each)!) (prepares.has(other) ? pending : result).add(other);
+  return result;
 }

@@ -3,24 +3,35 @@
  * bytes in one arena, and equal kernels become one template that is called with different offsets.
  */
 import type { Graph, Leaf, Value } from '../ir/graph.ts';
+import type { MemoryLimit } from '../ir/model.ts';
 import type { Access, Buffer, Call, Kernel, Program, ProgramEntry, Step, TensorPlace } from '../ir/program.ts';
 import { bytes, elementBytes, shapeOf, size, type Shape } from '../ir/type.ts';
-import { build } from './build.ts';
+import type { Diagnostic } from '../source/diagnostic.ts';
 import { distinctInstructions, stepBody, stepsKey, type Draft, type Source } from './draft.ts';
 import { placeOf } from './expand.ts';
-import { fuse } from './fuse.ts';
-import { lower, type Lowering } from './lower.ts';
-import { aligned, assign, residences } from './memory.ts';
+import type { Lowering } from './lower.ts';
+import { aligned, alignment } from './memory.ts';
 import { accessNames, bufferName, kernelName, uniqueNames } from './names.ts';
+import { planEntry } from './plan.ts';
+import { fit } from './recompute.ts';
+import { shortage } from './shortage.ts';
 
-/** `inputs` are the model's, in the order in which a program lists them; their leaves give the extents of a whole batch. */
-export function schedule(graph: Graph, inputs: readonly Value[]): Program {
-  const entries = graph.entries.map(entry => {
-    const lowering = lower(entry, graph.placements);
-    const built = build(lowering);
-    const order = fuse(built);
-    return { lowering, built, order, memory: residences(built, order) };
-  });
+/** What the host writes before each run, whether or not the model reads it. */
+const scalarRoles = ['seed', 'step', 'steps'] as const;
+
+export interface Scheduled {
+  readonly program: Program;
+  /** What the program computes: the graph, with what is computed twice standing there twice. */
+  readonly graph: Graph;
+  readonly diagnostics: readonly Diagnostic[];
+}
+
+/**
+ * `inputs` are the model's, in the order in which a program lists them; their leaves give the extents of a whole batch. With a limit,
+ * entries that go beyond it recompute activations; where that does not suffice, a diagnostic tells what is missing.
+ */
+export function schedule(graph: Graph, inputs: readonly Value[], limit: MemoryLimit | null): Scheduled {
+  const unlimited = graph.entries.map(entry => planEntry(entry, graph.placements));
 
   const buffers: Buffer[] = [];
   const unique = uniqueNames();
@@ -49,15 +60,16 @@ export function schedule(graph: Graph, inputs: readonly Value[]): Program {
   };
   for (const placement of graph.placements) leafBuffer(placement.leaf);
   for (const input of inputs) leafBuffer(input);
-  for (const { lowering } of entries) for (const value of lowering.values) if (value.op === null) leafBuffer(value);
-  for (const { lowering } of entries) for (const update of lowering.entry.updates) leafBuffer(update.leaf);
+  for (const { lowering } of unlimited) for (const value of lowering.values) if (value.op === null) leafBuffer(value);
+  for (const { lowering } of unlimited) for (const update of lowering.entry.updates) leafBuffer(update.leaf);
 
   const persistent = aligned(end);
+  const unread = scalarRoles.filter(role => !leafBuffers.has(`${role} ${role}`)).length * alignment;
+  const plans = limit === null ? unlimited : unlimited.map(plan => fit(plan, limit.bytes - persistent - unread));
   const templates = new Map<string, number>();
   const kernels: Kernel[] = [];
   const kernelNames = uniqueNames();
-  const programEntries = entries.map(({ lowering, order, memory }): ProgramEntry => {
-    const offsets = assign(memory.lifetimes);
+  const programEntries = plans.map(({ lowering, order, memory, offsets }): ProgramEntry => {
     const owned = new Map<Value, number>();
     for (const { owner, bytes: length, first, last } of memory.lifetimes) {
       const offset = persistent + offsets.get(owner)!;
@@ -124,13 +136,13 @@ export function schedule(graph: Graph, inputs: readonly Value[]): Program {
         shape: shapeOf(type),
         offset: buffers[leafBuffer(leaf)]!.offset + offset * elementBytes(type.dtype),
       }));
-  const scalar = (role: 'seed' | 'step' | 'steps'): TensorPlace => {
+  const scalar = (role: (typeof scalarRoles)[number]): TensorPlace => {
     const leaf: Value = { op: null, leaf: { role, name: role }, operands: [], attrs: {}, type: { dtype: 'i32', dims: [] }, origin: null };
     const known = leafBuffers.get(`${role} ${role}`) ?? leafBuffer(leaf);
     return { name: role, dtype: 'i32', shape: [], offset: buffers[known]!.offset };
   };
-  const scalars = [scalar('seed'), scalar('step'), scalar('steps')];
-  return {
+  const scalars = scalarRoles.map(scalar);
+  const program: Program = {
     buffers,
     kernels,
     entries: programEntries,
@@ -145,6 +157,11 @@ export function schedule(graph: Graph, inputs: readonly Value[]): Program {
     gradients: placed('gradient'),
     states: placed('state'),
     scalars,
+  };
+  return {
+    program,
+    graph: { ...graph, entries: plans.map(plan => plan.lowering.entry) },
+    diagnostics: limit !== null && program.arenaBytes > limit.bytes ? [shortage(program, limit)] : [],
   };
 }
 

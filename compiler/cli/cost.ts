@@ -1,7 +1,7 @@
 /**
- * `nabla cost`: what a training step costs, by layer: parameters, FLOPs of the simplified graph by phase, and the bytes that its
- * kernels read and write. A fused kernel's bytes count for the last of its layers. Where several batches make a step, all of them
- * are counted. Without a train block, evaluation is shown.
+ * `nabla cost`: what a training step costs, by layer: parameters, FLOPs of the scheduled graph by phase, and the bytes that its
+ * kernels read and write. A fused kernel's bytes count for the last of its layers. What is recomputed counts as part of the backward
+ * pass. Where several batches make a step, all of them are counted. Without a train block, evaluation is shown.
  */
 import type { Levels } from '../index.ts';
 import { entryRoots, topological, type Origin, type Phase } from '../ir/graph.ts';
@@ -31,6 +31,8 @@ export interface CostSheet {
   readonly layers: readonly Cost[];
   readonly total: Cost;
   readonly arenaBytes: number;
+  /** What a memory limit costs; null without one. */
+  readonly recomputed: { readonly limitBytes: number; readonly values: number; readonly flops: number } | null;
 }
 
 export function runCost(path: string, flags: CompileFlags & { readonly json?: boolean }): number {
@@ -40,10 +42,10 @@ export function runCost(path: string, flags: CompileFlags & { readonly json?: bo
 }
 
 /** The costs of a scheduled model. */
-export function costSheet({ model, simplified, program }: Levels): CostSheet {
-  const index = Math.max(0, simplified!.entries.findIndex(entry => ['train', 'evaluate', 'predict'].includes(entry.name)));
-  const entry = simplified!.entries[index]!;
-  const accumulate = simplified!.entries.find(other => other.name === 'accumulate');
+export function costSheet({ model, scheduled, program }: Levels): CostSheet {
+  const index = Math.max(0, scheduled!.entries.findIndex(entry => ['train', 'evaluate', 'predict'].includes(entry.name)));
+  const entry = scheduled!.entries[index]!;
+  const accumulate = scheduled!.entries.find(other => other.name === 'accumulate');
   const batches = accumulate === undefined ? 1 : model!.settings.accumulate;
   const runs = [...(accumulate === undefined ? [] : [{ run: accumulate, times: batches }]), { run: entry, times: 1 }];
   const layers = new Map<string, Cost>();
@@ -51,12 +53,14 @@ export function costSheet({ model, simplified, program }: Levels): CostSheet {
     const before = layers.get(layer) ?? nothing(layer);
     layers.set(layer, { ...sum(before, { ...nothing(layer), ...part }), layer });
   };
+  let recomputed = { values: 0, flops: 0 };
   // In the order of the model's text: parameters are listed so.
   for (const { leaf } of model!.parameters) add(layerOf(leaf.leaf!.name.split('.').slice(0, -1)), { parameters: elements(leaf.type) });
   for (const { run, times } of runs) {
     for (const value of topological(entryRoots(run))) {
       if (value.op === null || !isPrimitive(value.op.definition)) continue;
       const flops = value.op.definition.flops(value.operands.map(operand => operand.type), value.attrs, value.type);
+      if (value.origin?.phase === 'recompute') recomputed = { values: recomputed.values + 1, flops: recomputed.flops + times * flops };
       if (flops > 0) add(ownerOf(value.origin), { [flopsOf[value.origin?.phase ?? 'update']]: times * flops });
     }
     for (const call of program!.entries.find(other => other.name === run.name)!.calls) {
@@ -66,9 +70,11 @@ export function costSheet({ model, simplified, program }: Levels): CostSheet {
     }
   }
   const all = [...layers.values()];
+  const { memory } = model!.settings;
   return {
     model: model!.name, batch: model!.batch, batches, entry: entry.name, layers: all,
     total: all.reduce((a, b) => ({ ...sum(a, b), layer: 'total' }), nothing('total')), arenaBytes: program!.arenaBytes,
+    recomputed: memory === null ? null : { limitBytes: memory.bytes, ...recomputed },
   };
 }
 
@@ -86,7 +92,7 @@ const sum = (a: Cost, b: Cost): Cost => ({
 });
 
 const flopsOf = {
-  forward: 'forwardFlops', backward: 'backwardFlops', update: 'updateFlops', initialise: 'updateFlops',
+  forward: 'forwardFlops', recompute: 'backwardFlops', backward: 'backwardFlops', update: 'updateFlops', initialise: 'updateFlops',
 } as const satisfies Record<Phase, keyof Cost>;
 
 const layerOf = (scope: readonly string[]): string => (scope.length === 0 ? '(model)' : scope.join('.'));
@@ -94,15 +100,17 @@ const ownerOf = (origin: Origin | null): string => (origin === null || origin.ph
 const bytesOf = (accesses: readonly Access[]): number =>
   accesses.reduce((total, { shape, dtype }) => total + size(shape) * elementBytes(dtype), 0);
 
-function printSheet({ model, batch, batches, entry, layers, total, arenaBytes }: CostSheet): string {
+function printSheet({ model, batch, batches, entry, layers, total, arenaBytes, recomputed }: CostSheet): string {
   const rows = [...layers, total].map(cost => [
     cost.layer, cost.parameters.toLocaleString('en-US'),
     ...[cost.forwardFlops, cost.backwardFlops, cost.updateFlops, cost.bytesRead, cost.bytesWritten].map(short),
   ]);
+  const limit = recomputed === null ? '' : `  with memory ${short(recomputed.limitBytes)}B: ${recomputed.values === 0 ? 'nothing is recomputed'
+    : `${recomputed.values} values recomputed, ${short(recomputed.flops)} FLOPs more a step, counted as backward`}\n`;
   const head = ['layer', 'parameters', 'forward', 'backward', 'update', 'bytes read', 'bytes written'];
   const taken = `${batches === 1 ? '' : `${batches} batches of `}${batch} ${batch === 1 ? 'row' : 'rows'}`;
   return `${model}, one run of \`${entry}\` on ${taken}; forward, backward and update in FLOPs\n\n`
-    + `${printTable(head, rows)}\n  memory: one arena of ${short(arenaBytes)} bytes\n`;
+    + `${printTable(head, rows)}\n  memory: one arena of ${short(arenaBytes)} bytes\n${limit}`;
 }
 
 /** Four digits and a decimal prefix. */

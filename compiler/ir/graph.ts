@@ -14,7 +14,8 @@ export interface Origin {
   readonly scope: readonly string[];
   readonly phase: Phase;
 }
-export type Phase = 'forward' | 'backward' | 'update' | 'initialise';
+/** `recompute`: a value of the forward pass once more, for the backward pass, since memory is limited. */
+export type Phase = 'forward' | 'recompute' | 'backward' | 'update' | 'initialise';
 
 /**
  * What a graph starts from. `seed`, `step` (from 1) and `steps` (their planned number) are scalars that the training loop sets; in the

@@ -86,13 +86,19 @@ export interface TrainSettings {
   /** Decay of an exponential moving average of the parameters, used in evaluation and saved beside them. */
   readonly ema: number | null;
   readonly precision: DType;
-  /** Bytes; null for no limit. */
-  readonly memory: number | null;
+  /** Null for no limit. */
+  readonly memory: MemoryLimit | null;
   readonly evaluateEvery: Interval | null;
   readonly checkpointEvery: Interval | null;
   readonly checkpointKeep: number;
   /** Evaluations without improvement of the loss after which training stops. */
   readonly earlyStop: number | null;
+}
+
+/** The most that a program may allocate, and where the user says so. */
+export interface MemoryLimit {
+  readonly bytes: number;
+  readonly span: Span;
 }
 
 export interface Interval {

@@ -496,12 +496,21 @@ precision.
   wrong:  checkpoint 100
   right:  checkpoint every 100`,
   },
+  'train.memory': {
+    title: 'A memory limit that cannot be kept',
+    explanation: `With memory, activations of the forward pass are computed again in the backward pass instead of being kept,
+until the program fits. Parameters, gradients, the states of the optimizer, the inputs of a batch and what single
+operations need at once have to fit in any case.
+
+  wrong:  batch 4096   memory 1MB
+  right:  batch 256    memory 64MB`,
+  },
   'train.later': {
     title: 'A setting of a later version',
     explanation: `The setting is part of the language but not of this version of nabla.
 
-  wrong:  precision bf16
-  right:  precision f32`,
+  wrong:  minimize loss over encoder.* with adam(lr: 1e-3)
+  right:  optimizer adam(lr: 1e-3)`,
   },
   'train.optimizer': {
     title: 'An optimizer that is missing or does not exist',

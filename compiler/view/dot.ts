@@ -41,9 +41,11 @@ const escape = (text: string): string => text.replaceAll('\\', '\\\\').replaceAl
 
 export const font = (size: number): { readonly fontname: string; readonly fontsize: string } => ({ fontname: 'Helvetica', fontsize: String(size) });
 
-const phaseColors = { forward: '#dff0dc', backward: '#fadfd8', update: '#e6def5', initialise: '#eeeeee' } satisfies Record<Phase, string>;
+const phaseColors = { forward: '#dff0dc', recompute: '#b5e2dd', backward: '#fadfd8', update: '#e6def5', initialise: '#eeeeee' } satisfies Record<Phase, string>;
 const kindColors: Partial<Readonly<Record<NodeKind, string>>> = { input: '#d3e6f8', parameter: '#fff1bf', state: '#f2e2c4', result: '#ffffff' };
-const clusterColors = { forward: '#f6fbf5', backward: '#fef6f4', update: '#f8f5fd', initialise: '#fafafa' } satisfies Record<Phase, string>;
+const clusterColors = { forward: '#f6fbf5', recompute: '#eef8f7', backward: '#fef6f4', update: '#f8f5fd', initialise: '#fafafa' } satisfies Record<Phase, string>;
+
+const phaseSuffixes: Partial<Readonly<Record<Phase, string>>> = { recompute: ', recomputed', backward: ', backward' };
 
 /** The colour of a phase. */
 export const phaseColor = (phase: Phase): string => phaseColors[phase];
@@ -68,7 +70,7 @@ const kindStyles = {
 
 /** Whether an edge is something of the forward pass that the backward pass needs. */
 const isKept = (edge: PictureEdge, nodes: ReadonlyMap<string, PictureNode>): boolean =>
-  nodes.get(edge.from)!.phase === 'forward' && nodes.get(edge.to)!.phase === 'backward';
+  nodes.get(edge.from)!.phase === 'forward' && ['backward', 'recompute'].includes(nodes.get(edge.to)!.phase);
 
 /** Whether it stands beside the computation: lines between others are kept straight, which makes a chain of ops a column. */
 const isStored = ({ kind }: PictureNode): boolean => kind === 'parameter' || kind === 'state';
@@ -107,7 +109,7 @@ function clusterTree(nodes: readonly PictureNode[]): Cluster {
     let at = root;
     for (const name of node.scope) {
       const key = `${node.phase} ${name}`;
-      const label = node.phase === 'backward' ? `${name}, backward` : name;
+      const label = `${name}${phaseSuffixes[node.phase] ?? ''}`;
       if (!at.inside.has(key)) at.inside.set(key, { label, phase: node.phase, nodes: [], inside: new Map() });
       at = at.inside.get(key)!;
     }

@@ -134,15 +134,19 @@ function callNode(id: string, number: number, call: Call, kernel: Kernel): Pictu
     expression: expressionOf(origin),
     flops: kernel.flops,
     lines: [
-      `${number}  ${kernel.name}`, space, ...steps.slice(0, mostSteps),
+      `${number}  ${kernel.name}${origin?.phase === 'recompute' ? ', recomputed' : ''}`, space, ...steps.slice(0, mostSteps),
       ...(steps.length > mostSteps ? [`... and ${steps.length - mostSteps} steps more`] : []),
       [...(kernel.flops > 0 ? [formatFlops(kernel.flops)] : []), `${formatBytes(moved)} moved`].join(', '),
     ],
   };
 }
 
-/** The layer that a call works for: of the first of its values that has one. */
-const originOf = (call: Call): Origin | null => call.origins.find(origin => origin.scope.length > 0) ?? call.origins[0] ?? null;
+/** The layer that a call works for: of the first of its values that has one. What it recomputes for itself does not count. */
+function originOf({ origins }: Call): Origin | null {
+  const own = origins.filter(origin => origin.phase !== 'recompute');
+  const all = own.length > 0 ? own : origins;
+  return all.find(origin => origin.scope.length > 0) ?? all[0] ?? null;
+}
 
 /** The elements of an operand, first (inclusive) to last (exclusive), between which all loads of it lie. */
 function touched(kernel: Kernel, operand: number, shape: Shape): readonly [number, number] {

@@ -64,11 +64,13 @@ export function memoryDot(title: string, program: Program, entry: ProgramEntry):
     boxes.push(...ticks(entry.calls.length, at, top));
   }
 
+  const recomputed = transient.some(({ origin }) => origin?.phase === 'recompute') ? 'blue-green: recomputed, ' : '';
+  const colors = `green: forward, ${recomputed}red: backward, violet: update, grey: persistent`;
   return [
     'graph nabla {',
     `  graph [${attributes({
       layout: 'neato', overlap: 'true', splines: 'false', bgcolor: 'white', labelloc: 't', labeljust: 'l', pad: '0.2', ...font(14),
-      label: lines([title, ...totals(program, persistent, transient, steps), 'green: forward, red: backward, violet: update, grey: persistent'], '\\l'),
+      label: lines([title, ...totals(program, persistent, transient, steps), colors], '\\l'),
     })}]`,
     `  node [${attributes({ shape: 'box', style: 'filled', color: '#8a8a8a', penwidth: '0.6', fixedsize: 'true', margin: '0' })}]`,
     ...boxes.map((text, i) => `  b${i} ${text}`),

@@ -239,7 +239,7 @@ export function totalsNote(nodes: readonly PictureNode[]): string {
   const counts = new Map(nodes.flatMap(node => node.parameters).map(p => [p.name, p.count]));
   const parameters = [...counts.values()].reduce((a, b) => a + b, 0);
   const flopsOf = (phase: Phase): number => nodes.filter(node => node.phase === phase).reduce((sum, node) => sum + node.flops, 0);
-  const phases = (['forward', 'backward', 'update'] satisfies Phase[]).filter(phase => flopsOf(phase) > 0);
+  const phases = (['forward', 'recompute', 'backward', 'update'] satisfies Phase[]).filter(phase => flopsOf(phase) > 0);
   return [
     ...(parameters > 0 ? [`${formatCount(parameters)} parameters`] : []),
     ...phases.map(phase => `${formatFlops(flopsOf(phase))} ${phase}`),

@@ -105,8 +105,8 @@ function emitStores(scope: Scope, kernel: Kernel, inner: number, group: readonly
     // All bodies are evaluated before the first store: one may read what another replaces.
     const ready = values.map((value, i): Text =>
       group.length > 1 && values.length > 1
-        ? declare(scope, 'value', rounded(asNumber(value), stores[i]!.output))
-        : rounded(asNumber(value), stores[i]!.output),
+        ? declare(scope, 'value', rounded(asNumber(value), stores[i]!))
+        : rounded(asNumber(value), stores[i]!),
     );
     stores.forEach(({ step, at, output, name }, i) => {
       const place = `${arrayOf(output.dtype)}[${addressText(scope, name, output.shape, at)}]`;
@@ -121,8 +121,11 @@ const shiftedIndexOf = (at: Store['at'][number], copy: Copy): Store['at'][number
 };
 
 /** Half-precision values are held rounded. */
-const rounded = (value: Text, output: Access): Text =>
-  output.dtype === 'f16' ? spell('to_f16', [value]) : output.dtype === 'bf16' ? spell('to_bf16', [value]) : value;
+function rounded(value: Text, { body, output }: { readonly body: Scalar; readonly output: Access }): Text {
+  const conversion = output.dtype === 'f16' ? 'to_f16' : output.dtype === 'bf16' ? 'to_bf16' : null;
+  const isRounded = body.kind === 'apply' && body.instruction === conversion;
+  return conversion === null || isRounded ? value : spell(conversion, [value]);
+}
 
 interface Accumulator {
   readonly start: string;

@@ -1,0 +1,28 @@
+/** One entry from values to kernels in order, each stored value with its place among what lives within the entry. */
+import type { Entry, Placement, Value } from '../ir/graph.ts';
+import { build, type Built } from './build.ts';
+import type { Draft } from './draft.ts';
+import { fuse } from './fuse.ts';
+import { lower, type Lowering } from './lower.ts';
+import { assign, residences, type EntryMemory } from './memory.ts';
+
+export interface Plan {
+  readonly lowering: Lowering;
+  readonly built: Built;
+  readonly order: readonly Draft[];
+  readonly memory: EntryMemory;
+  /** Bytes from the start of the transient region, by owner of the memory. */
+  readonly offsets: ReadonlyMap<Value, number>;
+  /** The size of the transient region that the entry needs. */
+  readonly transientBytes: number;
+}
+
+export function planEntry(entry: Entry, placements: readonly Placement[]): Plan {
+  const lowering = lower(entry, placements);
+  const built = build(lowering);
+  const order = fuse(built);
+  const memory = residences(built, order);
+  const offsets = assign(memory.lifetimes);
+  const transientBytes = memory.lifetimes.reduce((most, { owner, bytes }) => Math.max(most, offsets.get(owner)! + bytes), 0);
+  return { lowering, built, order, memory, offsets, transientBytes };
+}

@@ -1,0 +1,282 @@
+/**
+ * Recomputation: under a memory limit some activations of the forward pass are not kept for the backward pass but computed again just
+ * before it needs them (Chen et al. 2016, "Training deep nets with sublinear memory cost"). Takes the plan of an entry, gives one that
+ * needs less memory and computes the same.
+ */
+import type { Entry, Value } from '../ir/graph.ts';
+import { bytes } from '../ir/type.ts';
+import { isPrimitive } from '../ops/define.ts';
+import { isLate, type Draft } from './draft.ts';
+import { placeOf } from './expand.ts';
+import { planEntry, type Plan } from './plan.ts';
+
+/** Plans that are tried: what an estimate has promised, fusion and the places in memory may not quite keep. */
+const mostTries = 4;
+/** How far above the least estimate the smallest plan is looked for. */
+const slacks = [1, 1.1, 1.25];
+
+/** A plan that needs at most `room` bytes for what lives within the entry, at little cost; the smallest one found if that is larger. */
+export function fit(plan: Plan, room: number): Plan {
+  if (plan.transientBytes <= room) return plan;
+  const activations = findActivations(plan);
+  const choices = choose(activations);
+  const without = ({ dropped }: Choice): Plan =>
+    dropped.size === 0 ? plan : planEntry(recompute(activations, dropped), plan.lowering.placements);
+  // The estimate knows of no memory taken over in place; the difference is about the same with recomputation.
+  let target = room + estimate(activations, new Set()).peak - plan.transientBytes;
+  for (let tries = 0; tries < mostTries; tries++) {
+    const choice = choices(target);
+    if (choice.peak > target) break;
+    const tried = without(choice);
+    if (tried.transientBytes <= room) return tried;
+    target = choice.peak - (tried.transientBytes - room);
+  }
+  const least = choices(0).peak;
+  const candidates = new Set(slacks.map(slack => choices(slack * least)));
+  return [...candidates].map(without).reduce((a, b) => (b.transientBytes < a.transientBytes ? b : a), plan);
+}
+
+/** A stored value of the forward pass. */
+interface Activation {
+  readonly value: Value;
+  readonly bytes: number;
+  /** Something after the forward pass reads it, so that it is there until then, unless it is dropped. */
+  readonly isKept: boolean;
+  /** The activations that it is computed from. */
+  readonly sources: readonly Activation[];
+  /** FLOPs of computing it from these, and bytes read and written on the way, counted alike. */
+  readonly cost: number;
+}
+
+/** A call of a kernel. */
+interface Run {
+  readonly isLate: boolean;
+  readonly reads: readonly Value[];
+  readonly writes: readonly Value[];
+}
+
+interface Activations {
+  readonly plan: Plan;
+  readonly byValue: ReadonlyMap<Value, Activation>;
+  readonly runs: readonly Run[];
+  /** The value in whose memory a value lives; null for what has none, or lives in a leaf. */
+  readonly holder: (value: Value) => Value | null;
+}
+
+function findActivations(plan: Plan): Activations {
+  const { lowering, built, order } = plan;
+  const outermost = (value: Value): Value => {
+    const home = built.homes.get(value);
+    return home ? outermost(home.root) : value;
+  };
+  const held = (values: readonly Value[]): Value[] => [...new Set(values.map(outermost))].filter(value => value.op !== null);
+  const runs = order.map(
+    (draft: Draft): Run => ({
+      isLate: draft.values.some(isLate),
+      reads: held(draft.sources.map(source => source.root)),
+      writes: held(draft.outputs.map(output => output.root)),
+    }),
+  );
+  const stored = new Set(runs.flatMap(run => [...run.reads, ...run.writes]));
+  const readLate = new Set(runs.filter(run => run.isLate).flatMap(run => run.reads));
+  const holder = (value: Value): Value | null => (stored.has(outermost(value)) ? outermost(value) : null);
+
+  const byValue = new Map<Value, Activation>();
+  for (const value of lowering.values) {
+    if (holder(value) !== value || isLate(value) || lowering.host.has(value)) continue;
+    const sources = new Map<Value, Activation>();
+    const seen = new Set<Value>();
+    const pending = [value];
+    let cost = bytes(value.type);
+    while (pending.length > 0) {
+      const part = pending.pop()!;
+      if (seen.has(part) || part.op === null) continue;
+      seen.add(part);
+      const from = holder(part);
+      if (from !== null && from !== value) {
+        const source = byValue.get(from);
+        if (source === undefined || sources.has(from)) continue;
+        sources.set(from, source);
+        cost += source.bytes;
+      } else {
+        cost += flops(part);
+        pending.push(...part.operands);
+      }
+    }
+    const isKept = readLate.has(value) || built.required.has(value);
+    byValue.set(value, { value, bytes: bytes(value.type), isKept, sources: [...sources.values()], cost });
+  }
+  return { plan, byValue, runs, holder };
+}
+
+function flops({ op, operands, attrs, type }: Value): number {
+  const definition = op!.definition;
+  return isPrimitive(definition)
+    ? definition.flops(
+        operands.map(operand => operand.type),
+        attrs,
+        type,
+      )
+    : 0;
+}
+
+interface Choice {
+  readonly dropped: ReadonlySet<Value>;
+  /** Estimated with these dropped. */
+  readonly peak: number;
+}
+
+/**
+ * Which activations to drop so that the estimated peak falls to a target, or as low as it goes: always the one that costs least for
+ * each of its bytes among those that lie idle at the peak. What it costs is all that has to run to have it again from what is kept, so
+ * that of a chain first every second value is dropped, then every second of the rest: stretches stay short.
+ */
+function choose(activations: Activations): (target: number) => Choice {
+  const dropped = new Set<Value>();
+  let { peak, idle } = estimate(activations, dropped);
+  const found: Choice[] = [{ dropped: new Set(), peak }];
+  return target => {
+    while (idle.length > 0 && found.every(choice => choice.peak > target)) {
+      const left = new Set(idle);
+      // An estimate after each would be slow where they are thousands.
+      for (let picks = Math.ceil(idle.length / 100); picks > 0; picks--) {
+        const next = cheapest(left, dropped);
+        left.delete(next);
+        dropped.add(next.value);
+      }
+      ({ peak, idle } = estimate(activations, dropped));
+      found.push({ dropped: new Set(dropped), peak });
+    }
+    return found.find(choice => choice.peak <= target) ?? found.reduce((a, b) => (b.peak < a.peak ? b : a));
+  };
+}
+
+function cheapest(activations: Iterable<Activation>, dropped: ReadonlySet<Value>): Activation {
+  let best: { readonly activation: Activation; readonly price: number } | null = null;
+  for (const activation of activations) {
+    const price = costAgain(activation, dropped) / activation.bytes;
+    if (best === null || price < best.price) best = { activation, price };
+  }
+  return best!.activation;
+}
+
+const mustRunAgain = (activation: Activation, dropped: ReadonlySet<Value>): boolean => !activation.isKept || dropped.has(activation.value);
+
+function costAgain(activation: Activation, dropped: ReadonlySet<Value>): number {
+  const seen = new Set<Activation>();
+  const pending = [activation];
+  let cost = 0;
+  while (pending.length > 0) {
+    const next = pending.pop()!;
+    if (seen.has(next)) continue;
+    seen.add(next);
+    cost += next.cost;
+    pending.push(...next.sources.filter(source => mustRunAgain(source, dropped)));
+  }
+  return cost;
+}
+
+/** Memory of a value, or of its second computation. */
+interface Cell {
+  readonly bytes: number;
+  /** Null for what is never dropped: gradients, second computations. */
+  readonly activation: Activation | null;
+  first: number;
+  last: number;
+  /** The last use that stays with the first computation. */
+  lastEarly: number;
+}
+
+/**
+ * The most bytes alive at once when every kernel runs in its present place and what is dropped is computed again right before the
+ * kernel that reads it; and what is alive there without being used, and could be had again later.
+ */
+function estimate({ plan, byValue, runs }: Activations, dropped: ReadonlySet<Value>): { readonly peak: number; readonly idle: readonly Activation[] } {
+  const originals = new Map<Value, Cell>();
+  const again = new Map<Activation, Cell>();
+  const newCell = (size: number, activation: Activation | null): Cell =>
+    ({ bytes: size, activation, first: Infinity, last: -1, lastEarly: -1 });
+  const original = (value: Value): Cell => {
+    if (!originals.has(value)) originals.set(value, newCell(bytes(value.type), byValue.get(value) ?? null));
+    return originals.get(value)!;
+  };
+  let time = 0;
+  const touch = (cell: Cell, isEarly: boolean): void => {
+    cell.first = Math.min(cell.first, time);
+    cell.last = time;
+    if (isEarly) cell.lastEarly = time;
+  };
+  const used: (readonly Cell[])[] = [];
+  const run = (cells: readonly Cell[], isEarly: boolean): void => {
+    for (const cell of cells) touch(cell, isEarly);
+    used.push(cells);
+    time++;
+  };
+  const computeAgain = (activation: Activation): Cell => {
+    const known = again.get(activation);
+    if (known) return known;
+    const cell = newCell(activation.bytes, null);
+    again.set(activation, cell);
+    const reads = activation.sources.map(source => (mustRunAgain(source, dropped) ? computeAgain(source) : original(source.value)));
+    run([...reads, cell], false);
+    return cell;
+  };
+  for (const { isLate: late, reads, writes } of runs) {
+    const cells = reads.map(value => (late && dropped.has(value) ? computeAgain(byValue.get(value)!) : original(value)));
+    run([...cells, ...writes.map(original)], !late);
+  }
+  for (const value of plan.built.required) if (originals.has(value)) touch(original(value), true);
+
+  const change = new Array<number>(time + 2).fill(0);
+  const cells = [...originals.values(), ...again.values()];
+  for (const cell of cells) {
+    change[cell.first]! += cell.bytes;
+    change[cell.last + 1]! -= cell.bytes;
+  }
+  let [peak, at, alive] = [0, 0, 0];
+  for (let i = 0; i < time; i++) {
+    alive += change[i]!;
+    if (alive > peak) [peak, at] = [alive, i];
+  }
+  const idle = cells.flatMap(({ activation, first, last, lastEarly }, i) =>
+    activation !== null && !dropped.has(activation.value) && first < at && lastEarly < at && last > at && !used[at]!.includes(cells[i]!)
+      ? [activation]
+      : [],
+  );
+  return { peak, idle };
+}
+
+/**
+ * The entry with everything after the forward pass reading second computations in place of the dropped values. These start from what
+ * is kept; what has no memory of its own in between is written out again, so that nothing of it is kept either.
+ */
+function recompute({ plan, byValue, holder }: Activations, dropped: ReadonlySet<Value>): Entry {
+  const { lowering } = plan;
+  const { entry, host, values } = lowering;
+  const again = new Map<Value, Value>();
+  /** What only the second computation may be read of after the forward pass. */
+  const isGone = new Set<Value>();
+  const rewritten = new Map<Value, Value>();
+  const replaced = (operand: Value): Value => (isGone.has(operand) ? again.get(operand)! : (rewritten.get(operand) ?? operand));
+  for (const value of values) {
+    if (value.operands.length === 0) continue;
+    if (isLate(value)) {
+      const operands = value.operands.map(replaced);
+      if (operands.some((operand, i) => operand !== value.operands[i])) rewritten.set(value, { ...value, operands });
+      continue;
+    }
+    const held = holder(value);
+    const activation = held === null ? null : (byValue.get(held) ?? null);
+    const isThere =
+      held === null ? placeOf(value, lowering)?.root.op === null : activation === null || !mustRunAgain(activation, dropped);
+    if (isThere || host.has(value)) continue;
+    if (held !== null || value.operands.some(operand => isGone.has(operand))) isGone.add(value);
+    const operands = value.operands.map(operand => again.get(operand) ?? operand);
+    again.set(value, { ...value, operands, origin: { span: null, scope: [], ...value.origin, phase: 'recompute' } });
+  }
+  return {
+    name: entry.name,
+    results: entry.results.map(({ name, value }) => ({ name, value: rewritten.get(value) ?? value })),
+    updates: entry.updates.map(({ leaf, value }) => ({ leaf, value: rewritten.get(value) ?? value })),
+  };
+}
