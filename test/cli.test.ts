@@ -156,7 +156,7 @@ test('cost counts all batches of a step', async () => {
   expect((await nabla('cost', 'flowers.model')).out).toContain('one run of `train` on 3 batches of 16 rows');
 });
 
-test.each(['ast', 'model', 'gradient', 'simplified', 'kernels', 'program'])('dump --stage %s', async stage => {
+test.each(['ast', 'model', 'gradient', 'simplified', 'kernels', 'program', 'wasm'])('dump --stage %s', async stage => {
   const { code, out, error } = await nabla('dump', 'flowers.model', '--stage', stage);
   expect([code, error]).toEqual([0, '']);
   expect(out.length).toBeGreaterThan(100);

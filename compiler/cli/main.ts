@@ -79,7 +79,7 @@ function declareCommands(finish: (code: number) => void): Command {
     .action(async (file, flags) => finish(await (await import('./graph.ts')).runGraph(file, flags)));
   compiling(declare('dump <file>', 'print a stage of the compilation as text'))
     .addOption(new Option('--stage <stage>', 'what is printed')
-      .choices(['ast', 'model', 'gradient', 'simplified', 'kernels', 'program']).makeOptionMandatory())
+      .choices(['ast', 'model', 'gradient', 'simplified', 'kernels', 'program', 'wasm']).makeOptionMandatory())
     .action(async (file, flags) => finish((await import('./dump.ts')).runDump(file, flags)));
   compiling(declare('cost <file>', 'print what a step costs, by layer: parameters, FLOPs, bytes'))
     .option('--json', 'print it as JSON')
