@@ -70,6 +70,12 @@ function declareCommands(finish: (code: number) => void): Command {
     .option('--steps <n>', 'number of steps', wholeNumber(1))
     .addOption(threads())
     .action(async (file, flags) => finish(await (await import('./bench.ts')).runBench(file, flags)));
+  compiling(declare('profile <file>', 'measure where the time of a training step goes, by kernel, on made-up inputs'))
+    .option('--steps <n>', 'number of steps', wholeNumber(1), '30')
+    .addOption(threads())
+    .addOption(new Option('--format <format>', 'a table, data, or a picture of the kernels').choices(['text', 'json', 'dot', 'svg']).default('text'))
+    .option('-o, --output <file>', 'where it goes; default: the standard output, of svg FILE-profile.svg; - for the standard output')
+    .action(async (file, flags) => finish(await (await import('./profile.ts')).runProfile(file, flags)));
   compiling(declare('graph <file>', 'draw a stage of the compilation'))
     .addOption(new Option('--stage <stage>', 'what is drawn')
       .choices(['source', 'forward', 'gradient', 'simplified', 'kernels', 'memory']).default('forward'))
