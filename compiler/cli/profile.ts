@@ -11,7 +11,7 @@ import { movedBytes } from '../view/kernel-picture.ts';
 import { heatView, render } from '../view/view.ts';
 import { compileFile, type CompileFlags } from './compile-file.ts';
 import { Failure } from './failure.ts';
-import { measure, type Measurement } from './measure.ts';
+import { measure, partsOfStep, type MeasuredPart, type Measurement } from './measure.ts';
 import { printTable } from './table.ts';
 import { writeOutput } from './write-output.ts';
 
@@ -32,11 +32,12 @@ export interface KernelProfile {
   /** Milliseconds of all its calls together, and their share of the step. */
   readonly ms: number;
   readonly share: number;
-  readonly gflops: number;
-  readonly gbs: number;
+  /** Null, as what follows, where the time is too short to be told from none. */
+  readonly gflops: number | null;
+  readonly gbs: number | null;
   /** The least that the machine could need, and that divided by what the kernel needs. */
   readonly limitMs: number;
-  readonly ofLimit: number;
+  readonly ofLimit: number | null;
 }
 
 export interface Profile {
@@ -61,8 +62,9 @@ export async function runProfile(path: string, flags: ProfileFlags): Promise<num
   const levels = compileFile(path, 'schedule', flags);
   const steps = Number(flags.steps);
   const threads = flags.threads === undefined ? availableParallelism() : Number(flags.threads);
-  const measured = await measure(levels.model, levels.program!, { steps, threads });
-  if (measured.parts.length === 0) throw new Failure(`the model \`${levels.model.name}\` computes nothing: give it a loss or an output`);
+  const parts = partsOfStep(levels.model, levels.program!);
+  if (parts.length === 0) throw new Failure(`the model \`${levels.model.name}\` computes nothing: give it a loss or an output`);
+  const measured = await measure(levels.model, levels.program!, parts, { steps, threads });
   const profile = profileOf(levels, measured, steps, threads);
   const { format } = flags;
   const output = flags.output ?? (format === 'svg' ? `${basename(path).replace(/\.model$/, '')}-profile.svg` : '-');
@@ -73,14 +75,16 @@ export async function runProfile(path: string, flags: ProfileFlags): Promise<num
 
 async function contents(levels: Levels, measured: Measurement, profile: Profile, format: ProfileFlags['format']): Promise<string | Uint8Array> {
   if (format === 'text') return printProfile(profile);
-  if (format === 'json') return `${JSON.stringify(profile, null, 2)}\n`;
-  const [{ entry, ms, times }] = measured.parts as [Measurement['parts'][number]];
+  if (format === 'json') return `${JSON.stringify(profile, rounded, 2)}\n`;
+  const [{ entry, ms, times }] = measured.parts as [MeasuredPart];
   const total = profile.stepMs;
   const heats = ms.map(each => (each === null ? null : { ms: each * times, share: (each * times) / total }));
   const note = `${milliseconds(total)} ms a step on ${counted(profile.threads, 'thread')}, ${milliseconds(profile.outsideMs)} ms of it outside of kernels`;
   const dot = heatView(levels, entry, heats, note);
   return format === 'dot' ? dot : await render(dot, 'svg');
 }
+
+const rounded = (_: string, value: unknown): unknown => (typeof value === 'number' && !Number.isInteger(value) ? Number(value.toPrecision(5)) : value);
 
 /** Calls of one kernel become one row. */
 export function profileOf({ model, program }: Levels, { parts, stepMs, limits }: Measurement, steps: number, threads: number): Profile {
@@ -107,10 +111,10 @@ export function profileOf({ model, program }: Levels, { parts, stepMs, limits }:
     const { name, flops } = program!.kernels[kernel]!;
     const bytes = movedBytes(program!.kernels[kernel]!);
     const limitMs = calls * 1e3 * Math.max(flops / limits.flops, bytes / limits.bandwidth);
-    const perSecond = (count: number): number => (ms === 0 ? 0 : (calls * count) / ms / 1e6);
+    const perSecond = (count: number): number | null => (ms === 0 ? null : (calls * count) / ms / 1e6);
     return {
       kernel: name, entry, lines: modelLines(origins), calls, ms, share: ms / total,
-      gflops: perSecond(flops), gbs: perSecond(bytes), limitMs, ofLimit: ms === 0 ? 0 : limitMs / ms,
+      gflops: perSecond(flops), gbs: perSecond(bytes), limitMs, ofLimit: ms === 0 ? null : limitMs / ms,
     };
   });
   const host = parts.flatMap(({ entry, ms }) => entry.calls.flatMap((call, i) => (ms[i] === null ? [program!.kernels[call.kernel]!.name] : [])));
@@ -125,7 +129,7 @@ export function profileOf({ model, program }: Levels, { parts, stepMs, limits }:
 function printProfile({ model, entries, batch, threads, steps, stepMs, outsideMs, outsideShare, limits, kernels, host }: Profile): string {
   const of = (row: KernelProfile): readonly string[] => [
     entries.length > 1 ? `${row.entry}: ${row.kernel}` : row.kernel, String(row.calls), milliseconds(row.ms), percent(row.share),
-    row.gflops.toFixed(1), row.gbs.toFixed(1), percent(row.ofLimit), whereFrom(row.lines),
+    row.gflops?.toFixed(1) ?? '', row.gbs?.toFixed(1) ?? '', row.ofLimit === null ? '' : percent(row.ofLimit), whereFrom(row.lines),
   ];
   const head = ['kernel', 'calls', 'ms', 'share', 'GFLOP/s', 'GB/s', 'of limit', 'from'];
   const outside = ['(outside of kernels)', '', milliseconds(outsideMs), percent(outsideShare), '', '', '', ''];
