@@ -21,7 +21,7 @@ function normal(module: binaryen.Module): string {
   return text;
 }
 
-const models = ['test/golden/*/source.model', 'bench/models/lenet.model', 'models/iris.model'].flatMap(pattern => globSync(pattern)).sort();
+const models = ['test/golden/*/source.model', 'models/iris.model', 'models/mnist.model'].flatMap(pattern => globSync(pattern)).sort();
 
 test.each(models)('%s: bytes and text are one module', path => {
   const { levels } = compile({ path, text: readFileSync(path, 'utf8'), library: false }, 'schedule');
