@@ -164,10 +164,53 @@ test('cost counts all batches of a step', async () => {
   expect((await nabla('cost', 'flowers.model')).out).toContain('one run of `train` on 3 batches of 16 rows');
 });
 
-test.each(['ast', 'model', 'gradient', 'simplified', 'kernels', 'program'])('dump --stage %s', async stage => {
+test.each(['ast', 'model', 'gradient', 'simplified', 'kernels', 'program', 'wasm'])('dump --stage %s', async stage => {
   const { code, out, error } = await nabla('dump', 'flowers.model', '--stage', stage);
   expect([code, error]).toEqual([0, '']);
   expect(out.length).toBeGreaterThan(100);
+});
+
+test('profile: every kernel of a step once, shares that add up, the hottest in red', async () => {
+  interface Data {
+    readonly stepMs: number;
+    readonly outsideShare: number;
+    readonly kernels: readonly { readonly kernel: string; readonly calls: number; readonly ms: number; readonly share: number; readonly lines: readonly string[] }[];
+    readonly host: readonly string[];
+  }
+  const profile = (...args: readonly string[]): Promise<Result> => nabla('profile', 'flowers.model', '--steps', '2', '--threads', '1', ...args);
+  // Layers of equal shapes are calls of one kernel.
+  write('flowers.model', readFileSync(join(folder, 'flowers.model'), 'utf8').replace('linear(hidden) |> relu', 'linear(hidden) |> relu |> linear(hidden) |> relu |> linear(hidden) |> relu'));
+  const { code, out, error } = await profile('--format', 'json');
+  expect([code, error]).toEqual([0, '']);
+  const { kernels, host, outsideShare } = JSON.parse(out) as Data;
+  const program = (await nabla('dump', 'flowers.model', '--stage', 'program')).out;
+  const called = Array.from(program.split('entry train\n')[1]!.split('entry ')[0]!.matchAll(/^ +\d+ +(\w+)/gm), match => match[1]!);
+  expect(kernels.flatMap(each => Array.from({ length: each.calls }, () => each.kernel)).concat(host).sort()).toEqual(called.sort());
+  expect(kernels.some(each => each.calls > 1)).toBe(true);
+  expect(kernels.reduce((sum, each) => sum + each.share, outsideShare)).toBeCloseTo(1, 3);
+  expect(kernels.every((each, i) => i === 0 || each.ms <= kernels[i - 1]!.ms)).toBe(true);
+  expect(kernels.flatMap(each => each.lines).join('\n')).toContain('flowers.model:8  loss = cross_entropy(logits, species)');
+  const { out: table } = await profile();
+  for (const { kernel } of kernels) expect(table.match(new RegExp(`^  ${kernel} `, 'gm'))).toHaveLength(1);
+  expect(table).toMatch(/^this machine: [\d.]+ GFLOP\/s in products, [\d.]+ GB\/s over [\d.]+ MB$/m);
+  const { out: dot } = await profile('--format', 'dot');
+  expect(dot).toMatch(/^digraph /m);
+  expect(dot.match(/ms, [\d.]+ %/g)!.length).toBe(called.length - host.length);
+  expect(dot.match(/\d+ {2}\w+\\l[\d.]+ ms.*fillcolor="#f44a36"/g)).toHaveLength(1);
+  expect(await profile('--format', 'svg')).toEqual({ code: 0, out: 'saved flowers-profile.svg\n', error: '' });
+});
+
+test('profile: several batches a step on several threads; a model that is not trained; one that computes nothing', async () => {
+  write('flowers.model', readFileSync(join(folder, 'flowers.model'), 'utf8').replace(/^train \{$/m, 'train {\n  accumulate 3'));
+  const { out, error } = await nabla('profile', 'flowers.model', '--steps', '1', '--threads', '2');
+  expect(error).toBe('');
+  expect(out).toMatch(/^Flowers, `accumulate` and `train` on 16 rows, 2 threads: /);
+  expect(out).toMatch(/^  accumulate: max_forward +3 /m);
+  expect(out).toMatch(/^  train: update +1 /m);
+  write('applied.model', 'model Applied {\n  input x: f32[B, 4]\n  output y = linear(3)(x)\n}\n');
+  expect((await nabla('profile', 'applied.model', '--steps', '1', '--threads', '1')).out).toMatch(/^Applied, `predict` on 32 rows, 1 thread: /);
+  write('empty.model', 'model Empty {\n  input x: f32[B, 4]\n}\n');
+  expect(await nabla('profile', 'empty.model')).toEqual({ code: 1, out: '', error: 'error: the model `Empty` computes nothing: give it a loss or an output\n' });
 });
 
 test('graph draws', async () => {

@@ -25,7 +25,7 @@ export interface Lowering {
 /** Chains of operations longer than this are cut: a kernel stays readable, and small enough for an engine to optimise. */
 const longestChain = 64;
 /** Values cheaper than this (instructions and loads) are computed again rather than stored, for a few uses. */
-const cheap = 6;
+const cheap = 4;
 const fewUses = 4;
 
 export function lower(entry: Entry, placements: readonly Placement[]): Lowering {

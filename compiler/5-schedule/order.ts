@@ -108,6 +108,8 @@ function arrange(drafts: readonly Draft[], before: (draft: Draft) => readonly Dr
   const ownGrowth = (draft: Draft): number => {
     const before = known.get(draft);
     if (before !== undefined) return before;
+    // Targets may compute the host's scalars before anything else, so nothing comes before them.
+    if (draft.host) return -Infinity;
     const made = draft.outputs.reduce((sum, output) => sum + (transient(output.root) ? bytes(output.root.type) : 0), 0);
     const freed = [...new Set(draft.sources.map(source => source.root))].reduce(
       (sum, root) => sum + (transient(root) && uses.get(root) === 1 ? bytes(root.type) : 0),

@@ -12,6 +12,7 @@ import type { Call, Program, ProgramEntry, TensorPlace } from '../ir/program.ts'
 import { printGraph } from '../ir/text.ts';
 import { elementBytes, size, type DType } from '../ir/type.ts';
 import { place } from '../source/text.ts';
+import { modelLines, originsOfKernels } from './model-lines.ts';
 import { arrayOf } from './typescript/arrays.ts';
 import { kernelText } from './typescript/kernel.ts';
 import { encode } from './wasm/encode.ts';
@@ -151,9 +152,7 @@ function memoryText(program: Program, names: readonly string[], used: ReadonlySe
 }
 
 function kernelsText(program: Program, assembly: Assembly | null): string {
-  const origins = new Map<number, Origin[]>();
-  for (const entry of program.entries)
-    for (const call of entry.calls) origins.set(call.kernel, [...(origins.get(call.kernel) ?? []), ...call.origins]);
+  const origins = originsOfKernels(program);
   const written = program.kernels.flatMap((kernel, i) =>
     assembly === null || kernel.host ? [`${kernelComment(origins.get(i) ?? [])}\n${kernelText(kernel)}`] : [],
   );
@@ -164,21 +163,6 @@ function kernelsText(program: Program, assembly: Assembly | null): string {
   });
   const table = assembled.length === 0 ? [] : [['// Functions of the module, and the lines that they compute:', ...assembled].join('\n')];
   return [section('Kernels'), ...written, ...table].join('\n\n');
-}
-
-/** The lines of the `.model` file that a kernel serves, with their text. */
-function modelLines(origins: readonly Origin[]): readonly string[] {
-  const lines = new Map<string, string>();
-  for (const { span } of origins) {
-    if (span === null) continue;
-    const at = place(span);
-    if (lines.has(at)) continue;
-    const { text } = span.file;
-    const start = text.lastIndexOf('\n', span.start - 1) + 1;
-    const end = text.indexOf('\n', span.start);
-    lines.set(at, text.slice(start, end < 0 ? undefined : end).trim());
-  }
-  return [...lines].map(([at, text]) => `${at}  ${text}`);
 }
 
 function kernelComment(origins: readonly Origin[]): string {

@@ -1,4 +1,7 @@
 /** `nabla dump`: a stage of the compilation as text. Every stage says which pass it waits for and how it is printed. */
+import { describeFunctions } from '../6-emit/wasm/describe.ts';
+import { assemble } from '../6-emit/wasm/module.ts';
+import { printModule } from '../6-emit/wasm/text.ts';
 import type { Levels } from '../index.ts';
 import type { Entry, Graph, Value } from '../ir/graph.ts';
 import { printKernel } from '../ir/kernel-text.ts';
@@ -9,7 +12,7 @@ import { place } from '../source/text.ts';
 import { compileFile, type CompileFlags } from './compile-file.ts';
 import { printTable } from './table.ts';
 
-export type Stage = 'ast' | 'model' | 'gradient' | 'simplified' | 'kernels' | 'program';
+export type Stage = 'ast' | 'model' | 'gradient' | 'simplified' | 'kernels' | 'program' | 'wasm';
 
 export function runDump(path: string, flags: CompileFlags & { readonly stage: Stage }): number {
   const { last, print } = stages[flags.stage];
@@ -25,6 +28,7 @@ export const stages = {
   simplified: { last: 'simplify', print: levels => printGraph(levels.simplified!) },
   kernels: { last: 'schedule', print: levels => `${levels.program!.kernels.map(printKernel).join('\n')}\n` },
   program: { last: 'schedule', print: levels => printProgram(levels.program!) },
+  wasm: { last: 'schedule', print: levels => printAssembled(levels.program!) },
 } satisfies Record<Stage, { readonly last: string; readonly print: (levels: Levels) => string }>;
 
 const withoutSpans = (key: string, value: unknown): unknown => (/span$/i.test(key) ? undefined : value);
@@ -63,4 +67,10 @@ function printProgram(program: Program): string {
   });
   const arena = `arena of ${program.arenaBytes} bytes\n${printTable(['buffer', 'type', 'role', 'offset', 'bytes', 'lives'], buffers)}`;
   return [arena, ...entries].join('\n');
+}
+
+/** The module of the WebAssembly target. */
+function printAssembled(program: Program): string {
+  const { module } = assemble(program, { deterministic: false, inspected: false });
+  return printModule(module, describeFunctions(program, module));
 }

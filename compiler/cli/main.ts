@@ -70,6 +70,12 @@ function declareCommands(finish: (code: number) => void): Command {
     .option('--steps <n>', 'number of steps', wholeNumber(1))
     .addOption(threads())
     .action(async (file, flags) => finish(await (await import('./bench.ts')).runBench(file, flags)));
+  compiling(declare('profile <file>', 'measure where the time of a training step goes, by kernel, on made-up inputs'))
+    .option('--steps <n>', 'number of steps', wholeNumber(1), '30')
+    .addOption(threads())
+    .addOption(new Option('--format <format>', 'a table, data, or a picture of the kernels').choices(['text', 'json', 'dot', 'svg']).default('text'))
+    .option('-o, --output <file>', 'where it goes; default: the standard output, of svg FILE-profile.svg; - for the standard output')
+    .action(async (file, flags) => finish(await (await import('./profile.ts')).runProfile(file, flags)));
   compiling(declare('graph <file>', 'draw a stage of the compilation'))
     .addOption(new Option('--stage <stage>', 'what is drawn')
       .choices(['source', 'forward', 'gradient', 'simplified', 'kernels', 'memory']).default('forward'))
@@ -79,7 +85,7 @@ function declareCommands(finish: (code: number) => void): Command {
     .action(async (file, flags) => finish(await (await import('./graph.ts')).runGraph(file, flags)));
   compiling(declare('dump <file>', 'print a stage of the compilation as text'))
     .addOption(new Option('--stage <stage>', 'what is printed')
-      .choices(['ast', 'model', 'gradient', 'simplified', 'kernels', 'program']).makeOptionMandatory())
+      .choices(['ast', 'model', 'gradient', 'simplified', 'kernels', 'program', 'wasm']).makeOptionMandatory())
     .action(async (file, flags) => finish((await import('./dump.ts')).runDump(file, flags)));
   compiling(declare('cost <file>', 'print what a step costs, by layer: parameters, FLOPs, bytes'))
     .option('--json', 'print it as JSON')

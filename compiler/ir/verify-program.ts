@@ -24,6 +24,9 @@ export function verifyProgram(program: Program): string[] {
           problems.push(`call ${i} of \`${entry.name}\` uses \`${buffer.name}\` outside its lifetime`);
       });
     }
+    const firstOther = entry.calls.findIndex(call => !program.kernels[call.kernel]!.host);
+    if (firstOther >= 0 && entry.calls.slice(firstOther).some(call => program.kernels[call.kernel]!.host))
+      problems.push(`a kernel of the host does not come first in \`${entry.name}\``);
     const used = [...new Set(entry.calls.flatMap(call => [...call.reads, ...call.writes]))].map(index => program.buffers[index]!);
     used.forEach((a, i) =>
       used.slice(i + 1).forEach(b => {

@@ -18,7 +18,7 @@ export function pictureDot(picture: Picture): string {
     `  graph [${attributes({ ...title, ...page })}]`,
     `  node [${attributes(box)}]`,
     `  edge [${attributes({ color: '#6b6b6b', arrowsize: '0.6', ...font(9), fontcolor: '#555555' })}]`,
-    ...cluster(clusterTree(picture.nodes), names, { next: 0 }),
+    ...cluster(clusterTree(picture.nodes), names, { next: 0 }, Math.max(...picture.nodes.map(node => node.heat?.share ?? 0))),
     ...edgeLines(picture.edges, nodes, names),
     ...legend(picture.nodes),
     '}',
@@ -53,9 +53,15 @@ export const phaseColor = (phase: Phase): string => phaseColors[phase];
 /** The fill of a node. */
 const nodeColor = (node: Pick<PictureNode, 'kind' | 'phase'>): string => kindColors[node.kind] ?? phaseColors[node.phase];
 
-function nodeLine(node: PictureNode, name: string): string {
+/** From white to the strongest red on which black letters are read easily. */
+function heatColor(part: number): string {
+  const channel = (end: number): string => Math.round(255 + (end - 255) * (Number.isFinite(part) ? part : 0)).toString(16).padStart(2, '0');
+  return `#${[0xf4, 0x4a, 0x36].map(channel).join('')}`;
+}
+
+function nodeLine(node: PictureNode, name: string, hottest: number): string {
   const label = lines(node.lines, node.kind === 'kernel' ? '\\l' : '\\n');
-  return `${name} [${attributes({ label, fillcolor: nodeColor(node), ...kindStyles[node.kind] })}]`;
+  return `${name} [${attributes({ label, fillcolor: node.heat === undefined ? nodeColor(node) : heatColor(node.heat.share / hottest), ...kindStyles[node.kind] })}]`;
 }
 
 const kindStyles = {
@@ -118,13 +124,13 @@ function clusterTree(nodes: readonly PictureNode[]): Cluster {
   return root;
 }
 
-function cluster(tree: Cluster, names: ReadonlyMap<string, string>, count: { next: number }, indent = '  '): string[] {
-  const inner = [...tree.nodes.map(node => `${indent}${nodeLine(node, names.get(node.id)!)}`)];
+function cluster(tree: Cluster, names: ReadonlyMap<string, string>, count: { next: number }, hottest: number, indent = '  '): string[] {
+  const inner = [...tree.nodes.map(node => `${indent}${nodeLine(node, names.get(node.id)!, hottest)}`)];
   for (const part of tree.inside.values()) {
     inner.push(
       `${indent}subgraph cluster_${count.next++} {`,
       `${indent}  graph [${attributes({ label: quote(part.label), ...clusterStyle, fillcolor: clusterColors[part.phase] })}]`,
-      ...cluster(part, names, count, `${indent}  `),
+      ...cluster(part, names, count, hottest, `${indent}  `),
       `${indent}}`,
     );
   }
@@ -135,13 +141,13 @@ const clusterStyle = { labeljust: 'l', ...font(10), fontcolor: '#444444', style:
 
 /** A row of samples of the colours that occur. */
 function legend(nodes: readonly PictureNode[]): string[] {
-  const kinds = new Map<string, { readonly kind: NodeKind; readonly phase: Phase }>();
-  for (const { kind, phase } of nodes) {
-    const label = kindColors[kind] === undefined ? phase : kind;
-    if (!kinds.has(label)) kinds.set(label, { kind, phase });
+  const colors = new Map<string, string>();
+  for (const node of nodes) {
+    if (node.heat === undefined) colors.set(kindColors[node.kind] === undefined ? node.phase : node.kind, nodeColor(node));
+    else colors.set('least time', heatColor(0)).set('most time', heatColor(1));
   }
   const small = { style: 'filled', ...font(9), height: '0.2', margin: '0.08,0.03' };
-  const samples = [...kinds].map(([label, node], i) => `    legend${i} [${attributes({ label, fillcolor: nodeColor(node), ...small })}]`);
+  const samples = [...colors].map(([label, fillcolor], i) => `    legend${i} [${attributes({ label, fillcolor, ...small })}]`);
   return [
     '  subgraph cluster_legend {',
     `    graph [${attributes({ label: '', style: 'rounded', color: '#dddddd', margin: '6' })}]`,

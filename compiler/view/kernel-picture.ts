@@ -9,17 +9,18 @@ import { isGathered, parts, type Load, type Scalar } from '../ir/nest.ts';
 import type { Access, Buffer, Call, Kernel, Program, ProgramEntry, Step } from '../ir/program.ts';
 import { elementBytes, size, type DType, type Shape } from '../ir/type.ts';
 import {
-  expressionOf, formatBytes, formatFlops, scopeOfParameter, shorten, totalsNote, type EdgeTensor, type Picture, type PictureEdge, type PictureNode,
+  expressionOf, formatBytes, formatFlops, heatText, scopeOfParameter, shorten, totalsNote, type EdgeTensor, type Heat, type Picture, type PictureEdge, type PictureNode,
 } from './picture.ts';
 
-export function kernelPicture(title: string, program: Program, entry: ProgramEntry): Picture {
+/** `heats`: by the number of the call, where they were measured. */
+export function kernelPicture(title: string, program: Program, entry: ProgramEntry, heats: readonly (Heat | null)[] = []): Picture {
   const nodes = new Map<string, PictureNode>();
   const edges = new Map<string, PictureEdge>();
   /** What was written so far and not yet written over, by place. */
   let written: readonly (Place & { readonly node: string })[] = [];
   const calls = entry.calls.map((call, i) => ({ call, kernel: program.kernels[call.kernel]!, id: `call ${i}`, number: i }));
   for (const { call, kernel, id, number } of calls) {
-    const node = addNode(callNode(id, number, call, kernel));
+    const node = addNode(callNode(id, number, call, kernel, heats[number] ?? null));
     kernel.operands.forEach((access, k) => read(placeOf(call, kernel, access, k), node));
     kernel.outputs.forEach((access, k) => write(placeOf(call, kernel, access, kernel.operands.length + k), node, call));
   }
@@ -119,27 +120,31 @@ const bufferLines = (buffer: Buffer, title: string): readonly string[] => [title
 /** The steps that a box shows; longer kernels end with their number. */
 const mostSteps = 6;
 
-function callNode(id: string, number: number, call: Call, kernel: Kernel): PictureNode {
+function callNode(id: string, number: number, call: Call, kernel: Kernel, heat: Heat | null): PictureNode {
   const origin = originOf(call);
   const steps = printKernel(kernel).split('\n').slice(1).map(line => shorten(line.trim(), 52));
   const reduce = kernel.steps.flatMap(step => (step.kind === 'reduce' && step.axes.length > 0 ? [step.axes.join(' x ')] : []));
   const reduced = reduce.length > 0 ? `, reduce ${[...new Set(reduce)].join(' and ')}` : '';
   const space = kernel.host ? 'on the host' : `space ${kernel.space.join(' x ') || '1'}${reduced}`;
-  const moved = [...kernel.operands, ...kernel.outputs].reduce((sum, access, k) => {
-    const [first, last] = k < kernel.operands.length ? touched(kernel, k, access.shape) : [0, size(access.shape)];
-    return sum + (last - first) * elementBytes(access.dtype);
-  }, 0);
   return {
     ...plainNode(id, 'kernel', kernel.host ? 'update' : origin?.phase ?? 'forward', origin?.scope ?? []),
     expression: expressionOf(origin),
     flops: kernel.flops,
+    ...(heat === null ? {} : { heat }),
     lines: [
-      `${number}  ${kernel.name}${origin?.phase === 'recompute' ? ', recomputed' : ''}`, space, ...steps.slice(0, mostSteps),
+      `${number}  ${kernel.name}${origin?.phase === 'recompute' ? ', recomputed' : ''}`,
+      ...(heat === null ? [] : [heatText(heat)]), space, ...steps.slice(0, mostSteps),
       ...(steps.length > mostSteps ? [`... and ${steps.length - mostSteps} steps more`] : []),
-      [...(kernel.flops > 0 ? [formatFlops(kernel.flops)] : []), `${formatBytes(moved)} moved`].join(', '),
+      [...(kernel.flops > 0 ? [formatFlops(kernel.flops)] : []), `${formatBytes(movedBytes(kernel))} moved`].join(', '),
     ],
   };
 }
+
+/** Bytes that a kernel reads and writes at least. */
+export const movedBytes = (kernel: Kernel): number => [...kernel.operands, ...kernel.outputs].reduce((sum, access, k) => {
+  const [first, last] = k < kernel.operands.length ? touched(kernel, k, access.shape) : [0, size(access.shape)];
+  return sum + (last - first) * elementBytes(access.dtype);
+}, 0);
 
 /** The layer that a call works for: of the first of its values that has one. What it recomputes for itself does not count. */
 function originOf({ origins }: Call): Origin | null {

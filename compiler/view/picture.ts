@@ -26,6 +26,8 @@ export interface PictureNode {
   /** What the user wrote: joined nodes of one expression, or of parts of it, can be shown as one. */
   readonly expression: Expression | null;
   readonly flops: number;
+  /** Its time, where it was measured: the box then shows that instead of the phase. */
+  readonly heat?: Heat;
   /** What it counts for when it is folded: names with shapes and numbers of elements. */
   readonly parameters: readonly ParameterShape[];
 }
@@ -36,6 +38,12 @@ export interface Expression {
   readonly start: number;
   readonly end: number;
   readonly text: string;
+}
+
+/** Of a step. */
+export interface Heat {
+  readonly ms: number;
+  readonly share: number;
 }
 
 export interface ParameterShape {
@@ -137,6 +145,8 @@ function foldedNode(group: readonly PictureNode[], fold: Fold): PictureNode {
     .sort((a, b) => b.end - b.start - (a.end - a.start));
   const parameters = [...new Map(group.flatMap(node => node.parameters).map(p => [p.name, p])).values()];
   const flops = ops.reduce((sum, node) => sum + node.flops, 0);
+  const heats = ops.flatMap(node => node.heat ?? []);
+  const heat = heats.length === 0 ? null : heats.reduce((a, b) => ({ ms: a.ms + b.ms, share: a.share + b.share }));
   // A library layer is the expression that calls it; a layer of the user's own has several expressions inside, which say less.
   const text = isLayer && written.some(expression => !contains(written[0]!, expression)) ? null : written[0]?.text ?? null;
   return {
@@ -144,12 +154,13 @@ function foldedNode(group: readonly PictureNode[], fold: Fold): PictureNode {
     kind: 'layer',
     phase: first.phase,
     lines: [
-      name, text === name ? null : text, fold.expressions ? null : countLine(ops),
+      name, heat === null ? null : heatText(heat), text === name ? null : text, fold.expressions ? null : countLine(ops),
       ...parameterLines(parameters, isLayer ? first.scope.slice(0, depth + 1).join('.') : ''), flops > 0 ? formatFlops(flops) : null,
     ].filter(line => line !== null),
     scope: first.scope.slice(0, depth),
     expression: isLayer ? null : written[0] ?? null,
     flops,
+    ...(heat === null ? {} : { heat }),
     parameters,
   };
 }
@@ -185,6 +196,8 @@ function mergeEdges(edges: readonly PictureEdge[]): readonly PictureEdge[] {
 export const formatCount = (count: number): string => String(count).replace(/\B(?=(\d{3})+$)/g, ',');
 /** `25.7 MFLOP` */
 export const formatFlops = (flops: number): string => scaled(flops, 1000, ['FLOP', 'kFLOP', 'MFLOP', 'GFLOP', 'TFLOP']);
+/** `0.123 ms, 4.5 %` */
+export const heatText = ({ ms, share }: Heat): string => `${ms.toFixed(ms < 1 ? 4 : 3)} ms, ${(100 * share).toFixed(1)} %`;
 /** `196 KiB` */
 export const formatBytes = (bytes: number): string => scaled(bytes, 1024, ['B', 'KiB', 'MiB', 'GiB', 'TiB']);
 

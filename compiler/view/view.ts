@@ -7,12 +7,13 @@ import { Resvg, renderAsync } from '@resvg/resvg-js';
 import { renderGraphFromSource } from 'graphviz-cli';
 import type { Graph } from '../ir/graph.ts';
 import type { Model } from '../ir/model.ts';
+import type { ProgramEntry } from '../ir/program.ts';
 import type { Levels } from '../pipeline.ts';
 import { pictureDot } from './dot.ts';
 import { graphPicture } from './graph-picture.ts';
 import { kernelPicture } from './kernel-picture.ts';
 import { memoryDot } from './memory-picture.ts';
-import { foldPicture, foldToFit, type Picture } from './picture.ts';
+import { foldPicture, foldToFit, type Heat, type Picture } from './picture.ts';
 
 export type Stage = 'source' | 'forward' | 'gradient' | 'simplified' | 'kernels' | 'memory';
 
@@ -46,6 +47,12 @@ export function view(levels: Levels, stage: Stage, { depth }: ViewOptions = {}):
     }
     default: return stage satisfies never;
   }
+}
+
+/** The kernels of an entry, coloured by the time of each call; null where it was not measured. */
+export function heatView({ model, program }: Levels, entry: ProgramEntry, heats: readonly (Heat | null)[], note: string): string {
+  const picture = kernelPicture(`${model!.name}, time of the kernels of ${entry.name}`, program!, entry, heats);
+  return pictureDot(foldToFit({ ...picture, notes: [...picture.notes, note] }, readableKernels));
 }
 
 function forwardPicture(model: Model, what: string): Picture {

@@ -31,7 +31,7 @@ const at_full_update = 3408;
 const at_conv2d_view = 880;
 const at_conv2d_contract = 1680;
 const at_max = 2448;
-const at_linear_contract = 2640;
+const at_sub = 2640;
 const at_add_backward = 2656;
 const at_mul = 3424;
 const at_linear_contract_backward = 3216;
@@ -40,7 +40,7 @@ const at_sqrt_update = 880;
 const at_conv2d_view_2 = 880;
 const at_conv2d_contract_2 = 1680;
 const at_max_2 = 880;
-const at_linear_contract_2 = 1072;
+const at_sub_2 = 1072;
 const at_mul_2 = 880;
 const at_conv2d_view_3 = 880;
 const at_conv2d_contract_3 = 1680;
@@ -280,18 +280,22 @@ function linear_forward(x: number, weight: number, bias: number, target: number,
       sum3 += f32[x_row3 + j] * weight_value;
       sum4 += f32[x_row4 + j] * weight_value;
     }
-    const mul_value = 0.25 * (sum + bias_value - f32[target + i]);
-    const mul_value2 = 0.25 * (sum2 + bias_value - f32[target + i + 1]);
-    const mul_value3 = 0.25 * (sum3 + bias_value - f32[target + i + 2]);
-    const mul_value4 = 0.25 * (sum4 + bias_value - f32[target + i + 3]);
+    const sub_value = sum + bias_value - f32[target + i];
+    const sub_value2 = sum2 + bias_value - f32[target + i + 1];
+    const sub_value3 = sum3 + bias_value - f32[target + i + 2];
+    const sub_value4 = sum4 + bias_value - f32[target + i + 3];
+    const mul_value = 0.25 * sub_value;
+    const mul_value2 = 0.25 * sub_value2;
+    const mul_value3 = 0.25 * sub_value3;
+    const mul_value4 = 0.25 * sub_value4;
     const value = mul_value + mul_value;
     const value2 = mul_value2 + mul_value2;
     const value3 = mul_value3 + mul_value3;
     const value4 = mul_value4 + mul_value4;
-    f32[out + i] = sum;
-    f32[out + i + 1] = sum2;
-    f32[out + i + 2] = sum3;
-    f32[out + i + 3] = sum4;
+    f32[out + i] = sub_value;
+    f32[out + i + 1] = sub_value2;
+    f32[out + i + 2] = sub_value3;
+    f32[out + i + 3] = sub_value4;
     f32[out_2 + i] = value;
     f32[out_2 + i + 1] = value2;
     f32[out_2 + i + 2] = value3;
@@ -325,12 +329,11 @@ function linear_backward(gradient: number, x: number, out: number): void {
 }
 
 /** source.model:7  loss = mse(value, target) */
-function contract_forward(x: number, bias: number, target: number, out: number): void {
+function contract_forward(x: number, out: number): void {
   let sum = 0;
-  const bias_value = f32[bias];
   for (let i = 0; i < 4; i++) {
-    const sub_value = f32[x + i] + bias_value - f32[target + i];
-    sum += sub_value * sub_value;
+    const x_value = f32[x + i];
+    sum += x_value * x_value;
   }
   f32[out] = sum * 0.25;
 }
@@ -541,8 +544,12 @@ function update_3(gradients: number, out: number): void {
   f32[out] = Math.sqrt(sum);
 }
 
-/** source.model:6  value = (flatten(features) |> linear(1))[:, 0] */
-function linear_forward_2(x: number, weight: number, out: number): void {
+/**
+ * source.model:6  value = (flatten(features) |> linear(1))[:, 0]
+ * source.model:7  loss = mse(value, target)
+ */
+function linear_forward_2(x: number, weight: number, bias: number, target: number, out: number): void {
+  const bias_value = f32[bias];
   for (let i = 0; i < 4; i += 4) {
     let sum = 0;
     let sum2 = 0;
@@ -559,10 +566,10 @@ function linear_forward_2(x: number, weight: number, out: number): void {
       sum3 += f32[x_row3 + j] * weight_value;
       sum4 += f32[x_row4 + j] * weight_value;
     }
-    f32[out + i] = sum;
-    f32[out + i + 1] = sum2;
-    f32[out + i + 2] = sum3;
-    f32[out + i + 3] = sum4;
+    f32[out + i] = sum + bias_value - f32[target + i];
+    f32[out + i + 1] = sum2 + bias_value - f32[target + i + 1];
+    f32[out + i + 2] = sum3 + bias_value - f32[target + i + 2];
+    f32[out + i + 3] = sum4 + bias_value - f32[target + i + 3];
   }
 }
 
@@ -768,9 +775,9 @@ function trainEntry(): void {
   conv2d_forward(at_image, at_conv2d_view);
   conv2d_forward_2(at_conv2d_view, at_parameters, at_conv2d_contract);
   max_forward(at_conv2d_contract, at_parameters + 54, at_max);
-  linear_forward(at_max, at_parameters + 57, at_parameters + 105, at_target, at_linear_contract, at_add_backward);
+  linear_forward(at_max, at_parameters + 57, at_parameters + 105, at_target, at_sub, at_add_backward);
   linear_backward(at_add_backward, at_max, at_gradients + 57);
-  contract_forward(at_linear_contract, at_parameters + 105, at_target, at_mul);
+  contract_forward(at_sub, at_mul);
   linear_backward_2(at_add_backward, at_gradients + 105);
   linear_backward_3(at_add_backward, at_parameters + 57, at_linear_contract_backward);
   argmax_backward(at_conv2d_contract, at_parameters + 54, at_linear_contract_backward, at_select_backward);
@@ -788,8 +795,8 @@ function evaluateEntry(): void {
   conv2d_forward(at_image, at_conv2d_view_2);
   conv2d_forward_2(at_conv2d_view_2, at_parameters, at_conv2d_contract_2);
   max_forward(at_conv2d_contract_2, at_parameters + 54, at_max_2);
-  linear_forward_2(at_max_2, at_parameters + 57, at_linear_contract_2);
-  contract_forward(at_linear_contract_2, at_parameters + 105, at_target, at_mul_2);
+  linear_forward_2(at_max_2, at_parameters + 57, at_parameters + 105, at_target, at_sub_2);
+  contract_forward(at_sub_2, at_mul_2);
 }
 
 function predictEntry(): void {

@@ -25,11 +25,11 @@ const at_x = 32; // input
 const at_y = 80; // input
 const at_seed = 96; // scalar
 const at_full_update = 144;
-const at_linear_contract = 112;
+const at_sub = 112;
 const at_add_backward = 128;
 const at_mul = 160;
 const at_sqrt_update = 112;
-const at_linear_contract_2 = 112;
+const at_sub_2 = 112;
 const at_mul_2 = 128;
 const at_linear_add = 112;
 const at_contract = 112;
@@ -77,18 +77,22 @@ function linear_forward(x: number, weight: number, bias: number, y: number, out:
       sum3 += f32[x_row3 + j] * weight_value;
       sum4 += f32[x_row4 + j] * weight_value;
     }
-    const mul_value = 0.0625 * (sum + bias_value - f32[y + i]);
-    const mul_value2 = 0.0625 * (sum2 + bias_value - f32[y + i + 1]);
-    const mul_value3 = 0.0625 * (sum3 + bias_value - f32[y + i + 2]);
-    const mul_value4 = 0.0625 * (sum4 + bias_value - f32[y + i + 3]);
+    const sub_value = sum + bias_value - f32[y + i];
+    const sub_value2 = sum2 + bias_value - f32[y + i + 1];
+    const sub_value3 = sum3 + bias_value - f32[y + i + 2];
+    const sub_value4 = sum4 + bias_value - f32[y + i + 3];
+    const mul_value = 0.0625 * sub_value;
+    const mul_value2 = 0.0625 * sub_value2;
+    const mul_value3 = 0.0625 * sub_value3;
+    const mul_value4 = 0.0625 * sub_value4;
     const value = mul_value + mul_value;
     const value2 = mul_value2 + mul_value2;
     const value3 = mul_value3 + mul_value3;
     const value4 = mul_value4 + mul_value4;
-    f32[out + i] = sum;
-    f32[out + i + 1] = sum2;
-    f32[out + i + 2] = sum3;
-    f32[out + i + 3] = sum4;
+    f32[out + i] = sub_value;
+    f32[out + i + 1] = sub_value2;
+    f32[out + i + 2] = sub_value3;
+    f32[out + i + 3] = sub_value4;
     f32[out_2 + i] = value;
     f32[out_2 + i + 1] = value2;
     f32[out_2 + i + 2] = value3;
@@ -97,12 +101,11 @@ function linear_forward(x: number, weight: number, bias: number, y: number, out:
 }
 
 /** source.model:6  loss = mse(prediction, y) */
-function contract_forward(x: number, bias: number, y: number, out: number): void {
+function contract_forward(x: number, out: number): void {
   let sum = 0;
-  const bias_value = f32[bias];
   for (let i = 0; i < 16; i++) {
-    const sub_value = f32[x + i] + bias_value - f32[y + i];
-    sum += sub_value * sub_value;
+    const x_value = f32[x + i];
+    sum += x_value * x_value;
   }
   f32[out] = sum * 0.0625;
 }
@@ -154,8 +157,12 @@ function update_3(gradients: number, out: number): void {
   f32[out] = Math.sqrt(sum);
 }
 
-/** source.model:5  prediction = x |> linear(1) */
-function linear_forward_2(x: number, weight: number, out: number): void {
+/**
+ * source.model:5  prediction = x |> linear(1)
+ * source.model:6  loss = mse(prediction, y)
+ */
+function linear_forward_2(x: number, weight: number, bias: number, y: number, out: number): void {
+  const bias_value = f32[bias];
   for (let i = 0; i < 16; i += 4) {
     let sum = 0;
     let sum2 = 0;
@@ -172,10 +179,10 @@ function linear_forward_2(x: number, weight: number, out: number): void {
       sum3 += f32[x_row3 + j] * weight_value;
       sum4 += f32[x_row4 + j] * weight_value;
     }
-    f32[out + i] = sum;
-    f32[out + i + 1] = sum2;
-    f32[out + i + 2] = sum3;
-    f32[out + i + 3] = sum4;
+    f32[out + i] = sum + bias_value - f32[y + i];
+    f32[out + i + 1] = sum2 + bias_value - f32[y + i + 1];
+    f32[out + i + 2] = sum3 + bias_value - f32[y + i + 2];
+    f32[out + i + 3] = sum4 + bias_value - f32[y + i + 3];
   }
 }
 
@@ -236,8 +243,8 @@ function initialiseEntry(): void {
 
 function trainEntry(): void {
   update(at_full_update);
-  linear_forward(at_x, at_parameters, at_parameters + 3, at_y, at_linear_contract, at_add_backward);
-  contract_forward(at_linear_contract, at_parameters + 3, at_y, at_mul);
+  linear_forward(at_x, at_parameters, at_parameters + 3, at_y, at_sub, at_add_backward);
+  contract_forward(at_sub, at_mul);
   linear_backward(at_add_backward, at_x, at_gradients);
   linear_backward_2(at_add_backward, at_gradients + 3);
   update_2(at_parameters, at_gradients, at_parameters);
@@ -248,8 +255,8 @@ function gradientNormEntry(): void {
 }
 
 function evaluateEntry(): void {
-  linear_forward_2(at_x, at_parameters, at_linear_contract_2);
-  contract_forward(at_linear_contract_2, at_parameters + 3, at_y, at_mul_2);
+  linear_forward_2(at_x, at_parameters, at_parameters + 3, at_y, at_sub_2);
+  contract_forward(at_sub_2, at_mul_2);
 }
 
 function predictEntry(): void {

@@ -1,0 +1,43 @@
+/**
+ * What runs compiled programs, for a command that runs parts of one itself: the runtime's own text, loaded as a program carries it,
+ * so that what is measured here is what runs there.
+ */
+import { reached, readRuntime, withoutTypes } from '../6-emit/runtime.ts';
+import type { DType, Shape } from '../ir/type.ts';
+
+/** See `runtime/machine.ts`. */
+export interface MachinePlan {
+  readonly module: string;
+  readonly threadsAt: number;
+  readonly failedAt: number;
+  readonly microAt: number | null;
+  readonly scratchAt: number;
+  readonly scratchBytes: number;
+}
+
+export interface Machine {
+  readonly memory: ArrayBuffer;
+  readonly run: (entry: number) => void;
+  readonly threads: { readonly start: (count: number) => void; readonly stop: () => void };
+}
+
+/** What `fillInputs` reads of a program. */
+export interface FillableProgram {
+  readonly memory: ArrayBuffer;
+  readonly inputs: readonly { readonly name: string; readonly dtype: DType; readonly shape: Shape; readonly offset: number; readonly below: number | null }[];
+  readonly settings: { readonly seed: number };
+}
+
+export interface LoadedRuntime {
+  readonly openMachine: (plan: MachinePlan) => Machine;
+  /** Made-up inputs, as `nabla bench` has them. */
+  readonly fillInputs: (program: FillableProgram) => void;
+}
+
+export async function loadRuntime(): Promise<LoadedRuntime> {
+  const wanted = ['openMachine', 'fillInputs'];
+  const { declarations, imports } = reached(readRuntime(), new Set(wanted));
+  const text = withoutTypes([...imports, ...declarations.map(declaration => declaration.text), `export { ${wanted.join(', ')} };`].join('\n'));
+  const url = `data:text/javascript;base64,${Buffer.from(text).toString('base64')}`;
+  return (await import(url)) as LoadedRuntime;
+}

@@ -1,0 +1,153 @@
+/**
+ * `nabla profile`: where the time of a step goes, by kernel, and how near each kernel is to what the machine can do: its limit is the
+ * longer of its operations at the speed of products and its bytes at the speed of memory.
+ */
+import { availableParallelism } from 'node:os';
+import { basename } from 'node:path';
+import { modelLines } from '../6-emit/model-lines.ts';
+import type { Levels } from '../index.ts';
+import type { Origin } from '../ir/graph.ts';
+import { movedBytes } from '../view/kernel-picture.ts';
+import { heatView, render } from '../view/view.ts';
+import { compileFile, type CompileFlags } from './compile-file.ts';
+import { Failure } from './failure.ts';
+import { measure, partsOfStep, type MeasuredPart, type Measurement } from './measure.ts';
+import { printTable } from './table.ts';
+import { writeOutput } from './write-output.ts';
+
+export interface ProfileFlags extends CompileFlags {
+  readonly steps: string;
+  readonly threads?: string;
+  readonly format: 'text' | 'json' | 'dot' | 'svg';
+  readonly output?: string;
+}
+
+/** All calls of a kernel in a step. */
+export interface KernelProfile {
+  readonly kernel: string;
+  readonly entry: string;
+  /** `path:line  text` of the model. */
+  readonly lines: readonly string[];
+  readonly calls: number;
+  /** Milliseconds of all its calls together, and their share of the step. */
+  readonly ms: number;
+  readonly share: number;
+  /** Null, as what follows, where the time is too short to be told from none. */
+  readonly gflops: number | null;
+  readonly gbs: number | null;
+  /** The least that the machine could need, and that divided by what the kernel needs. */
+  readonly limitMs: number;
+  readonly ofLimit: number | null;
+}
+
+export interface Profile {
+  readonly model: string;
+  readonly entries: readonly string[];
+  readonly batch: number;
+  readonly threads: number;
+  /** How many steps were measured; times are medians. */
+  readonly steps: number;
+  readonly stepMs: number;
+  /** What the step needs beyond its kernels. */
+  readonly outsideMs: number;
+  readonly outsideShare: number;
+  readonly limits: { readonly gflops: number; readonly gbs: number; readonly gbsOverBytes: number };
+  /** The longest first. */
+  readonly kernels: readonly KernelProfile[];
+  /** What the host computes is not measured. */
+  readonly host: readonly string[];
+}
+
+export async function runProfile(path: string, flags: ProfileFlags): Promise<number> {
+  const levels = compileFile(path, 'schedule', flags);
+  const steps = Number(flags.steps);
+  const threads = flags.threads === undefined ? availableParallelism() : Number(flags.threads);
+  const parts = partsOfStep(levels.model, levels.program!);
+  if (parts.length === 0) throw new Failure(`the model \`${levels.model.name}\` computes nothing: give it a loss or an output`);
+  const measured = await measure(levels.model, levels.program!, parts, { steps, threads });
+  const profile = profileOf(levels, measured, steps, threads);
+  const { format } = flags;
+  const output = flags.output ?? (format === 'svg' ? `${basename(path).replace(/\.model$/, '')}-profile.svg` : '-');
+  writeOutput(output, await contents(levels, measured, profile, format));
+  if (output !== '-') process.stdout.write(`saved ${output}\n`);
+  return 0;
+}
+
+async function contents(levels: Levels, measured: Measurement, profile: Profile, format: ProfileFlags['format']): Promise<string | Uint8Array> {
+  if (format === 'text') return printProfile(profile);
+  if (format === 'json') return `${JSON.stringify(profile, rounded, 2)}\n`;
+  const [{ entry, ms, times }] = measured.parts as [MeasuredPart];
+  const total = profile.stepMs;
+  const heats = ms.map(each => (each === null ? null : { ms: each * times, share: (each * times) / total }));
+  const note = `${milliseconds(total)} ms a step on ${counted(profile.threads, 'thread')}, ${milliseconds(profile.outsideMs)} ms of it outside of kernels`;
+  const dot = heatView(levels, entry, heats, note);
+  return format === 'dot' ? dot : await render(dot, 'svg');
+}
+
+const rounded = (_: string, value: unknown): unknown => (typeof value === 'number' && !Number.isInteger(value) ? Number(value.toPrecision(5)) : value);
+
+/** Calls of one kernel become one row. */
+export function profileOf({ model, program }: Levels, { parts, stepMs, limits }: Measurement, steps: number, threads: number): Profile {
+  interface Row {
+    readonly entry: string;
+    readonly kernel: number;
+    readonly origins: readonly Origin[];
+    readonly calls: number;
+    readonly ms: number;
+  }
+  const rows = new Map<string, Row>();
+  for (const { entry, times, ms } of parts) {
+    entry.calls.forEach((call, i) => {
+      if (ms[i] === null) return;
+      const key = JSON.stringify([entry.name, call.kernel]);
+      const before = rows.get(key) ?? { entry: entry.name, kernel: call.kernel, origins: [], calls: 0, ms: 0 };
+      rows.set(key, { ...before, origins: [...before.origins, ...call.origins], calls: before.calls + times, ms: before.ms + times * ms[i]! });
+    });
+  }
+  const inKernels = [...rows.values()].reduce((sum, row) => sum + row.ms, 0);
+  // Measured apart, the kernels can need a little more than in the step.
+  const total = Math.max(stepMs, inKernels);
+  const kernels = [...rows.values()].map(({ entry, kernel, origins, calls, ms }): KernelProfile => {
+    const { name, flops } = program!.kernels[kernel]!;
+    const bytes = movedBytes(program!.kernels[kernel]!);
+    const limitMs = calls * 1e3 * Math.max(flops / limits.flops, bytes / limits.bandwidth);
+    const perSecond = (count: number): number | null => (ms === 0 ? null : (calls * count) / ms / 1e6);
+    return {
+      kernel: name, entry, lines: modelLines(origins), calls, ms, share: ms / total,
+      gflops: perSecond(flops), gbs: perSecond(bytes), limitMs, ofLimit: ms === 0 ? null : limitMs / ms,
+    };
+  });
+  const host = parts.flatMap(({ entry, ms }) => entry.calls.flatMap((call, i) => (ms[i] === null ? [program!.kernels[call.kernel]!.name] : [])));
+  return {
+    model: model!.name, entries: parts.map(part => part.entry.name), batch: model!.batch, threads, steps,
+    stepMs: total, outsideMs: total - inKernels, outsideShare: (total - inKernels) / total,
+    limits: { gflops: limits.flops / 1e9, gbs: limits.bandwidth / 1e9, gbsOverBytes: limits.bandwidthOver },
+    kernels: kernels.sort((a, b) => b.ms - a.ms), host: [...new Set(host)],
+  };
+}
+
+function printProfile({ model, entries, batch, threads, steps, stepMs, outsideMs, outsideShare, limits, kernels, host }: Profile): string {
+  const of = (row: KernelProfile): readonly string[] => [
+    entries.length > 1 ? `${row.entry}: ${row.kernel}` : row.kernel, String(row.calls), milliseconds(row.ms), percent(row.share),
+    row.gflops?.toFixed(1) ?? '', row.gbs?.toFixed(1) ?? '', row.ofLimit === null ? '' : percent(row.ofLimit), whereFrom(row.lines),
+  ];
+  const head = ['kernel', 'calls', 'ms', 'share', 'GFLOP/s', 'GB/s', 'of limit', 'from'];
+  const outside = ['(outside of kernels)', '', milliseconds(outsideMs), percent(outsideShare), '', '', '', ''];
+  return `${model}, ${entries.map(entry => `\`${entry}\``).join(' and ')} on ${counted(batch, 'row')}, ${counted(threads, 'thread')}: `
+    + `${milliseconds(stepMs)} ms a step, median of ${steps}\n`
+    + `this machine: ${limits.gflops.toFixed(1)} GFLOP/s in products, ${limits.gbs.toFixed(1)} GB/s over ${(limits.gbsOverBytes / 1e6).toFixed(1)} MB\n\n`
+    + printTable(head, [...kernels.map(of), outside])
+    + (host.length === 0 ? '' : `\n  computed by the host, not measured: ${host.map(name => `\`${name}\``).join(', ')}\n`);
+}
+
+const percent = (share: number): string => `${(100 * share).toFixed(1)}%`;
+const milliseconds = (ms: number): string => ms.toFixed(ms < 1 ? 4 : 3);
+const counted = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`;
+
+const widest = 72;
+
+/** The first line, and how many others. */
+function whereFrom([first = '(the compiler)', ...others]: readonly string[]): string {
+  const more = others.length === 0 ? '' : `, and ${others.length} more`;
+  return `${first.length + more.length <= widest ? first : `${first.slice(0, widest - more.length - 1)}…`}${more}`;
+}
