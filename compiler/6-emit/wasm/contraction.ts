@@ -59,7 +59,6 @@ const most = { k: 320, rows: 192, columns: 512 };
 const keptElements = 1 << 19;
 /** Blocks to share among threads. */
 const enoughBlocks = 8;
-const fewestColumns = 32;
 
 /** What a kernel is as a contraction, or null where it is none or too small to be treated as one. */
 export function contraction(kernel: LinearKernel): Contraction | null {
@@ -166,15 +165,30 @@ function kBlock(axes: Shape, rank: number): KBlock {
   return { axis: rank + axis, chunk, inner, count: size(axes.slice(0, axis)) * Math.ceil(axes[axis]! / chunk) };
 }
 
-/** Blocks in panels: as large as a thread's caches allow, small enough that all threads have work. */
+/**
+ * Blocks in panels, no larger than a thread's caches allow, and enough of them that all threads have work: of all ways to cut, the
+ * one that packs the fewest elements. Every block of columns packs the rows again, every block of rows the columns.
+ */
 function blocks(rows: number, columns: number, loops: number): { readonly rows: number; readonly columns: number } {
-  const even = (panels: number, largest: number): number => Math.ceil(panels / Math.ceil(panels / largest));
-  let blockRows = even(rows, most.rows / tileRows);
-  let blockColumns = even(columns, most.columns / tileColumns);
-  const count = (): number => loops * Math.ceil(rows / blockRows) * Math.ceil(columns / blockColumns);
-  while (count() < enoughBlocks && blockColumns > fewestColumns / tileColumns) blockColumns = even(columns, Math.ceil(blockColumns / 2));
-  while (count() < 4 && blockRows > 4) blockRows = even(rows, Math.ceil(blockRows / 2));
-  return { rows: blockRows, columns: blockColumns };
+  const cuts = (panels: number, largest: number): readonly number[] => {
+    const fewest = Math.ceil(panels / largest);
+    return Array.from({ length: Math.min(enoughBlocks, panels) }, (_, i) => fewest + i);
+  };
+  let best = { rows, columns };
+  let least = Infinity;
+  for (const byRows of cuts(rows, most.rows / tileRows)) {
+    for (const byColumns of cuts(columns, most.columns / tileColumns)) {
+      const [blockRows, blockColumns] = [Math.ceil(rows / byRows), Math.ceil(columns / byColumns)];
+      const count = loops * Math.ceil(rows / blockRows) * Math.ceil(columns / blockColumns);
+      const packed = rows * tileRows * byColumns + columns * tileColumns * byRows;
+      // Too few blocks are as bad as packing everything once more for each that is missing.
+      const cost = packed * Math.max(1, enoughBlocks / count);
+      if (cost >= least) continue;
+      best = { rows: blockRows, columns: blockColumns };
+      least = cost;
+    }
+  }
+  return best;
 }
 
 /** Numbers of axes that are no axes of the kernel: loops over units, panels and tiles. */
