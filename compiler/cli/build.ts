@@ -1,8 +1,7 @@
 /** `nabla build`: the standalone program of a model, as a file. */
 import { basename, resolve } from 'node:path';
-import { emit } from '../6-emit/emit.ts';
 import { compileFile } from './compile-file.ts';
-import { emitOptions, type EmitFlags } from './run-program.ts';
+import { programText, type EmitFlags } from './run-program.ts';
 import { Failure } from './failure.ts';
 import { writeOutput } from './write-output.ts';
 
@@ -15,7 +14,7 @@ export function runBuild(path: string, flags: BuildFlags): number {
   const output = flags.output ?? `${basename(path).replace(/\.model$/, '')}.${flags.js ? 'mjs' : 'ts'}`;
   if (resolve(output) === resolve(path)) throw new Failure(`\`${path}\` would be overwritten by its program: name another file with \`-o\``, 2);
   const levels = compileFile(path, 'schedule', flags);
-  writeOutput(output, emit(levels, emitOptions(flags, flags.js ?? false)));
+  writeOutput(output, programText(levels, flags, flags.js ?? false));
   if (output !== '-') process.stdout.write(`saved ${output}\n`);
   return 0;
 }

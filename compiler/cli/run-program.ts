@@ -7,7 +7,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { emit, type EmitOptions, type Target } from '../6-emit/emit.ts';
+import type { Levels } from '../index.ts';
 import { compileFile, type CompileFlags } from './compile-file.ts';
+import { Failure } from './failure.ts';
 
 /** Of every command that makes a program. */
 export interface EmitFlags extends CompileFlags {
@@ -16,9 +18,25 @@ export interface EmitFlags extends CompileFlags {
   readonly debugNan?: boolean;
 }
 
-export const emitOptions = ({ target, deterministic, debugNan }: EmitFlags, javascript: boolean): EmitOptions => ({
+const emitOptions = ({ target, deterministic, debugNan }: EmitFlags, javascript: boolean): EmitOptions => ({
   target: target ?? 'wasm', deterministic: deterministic ?? false, javascript, debugNan: debugNan ?? false,
 });
+
+/** The most that WebAssembly's 32-bit addresses reach, less what threads need besides the arena. */
+const largestArena = 2 ** 32 - 2 ** 25;
+
+/** The text of a program, if its target can hold it. */
+export function programText(levels: Levels, flags: EmitFlags, javascript: boolean): string {
+  const options = emitOptions(flags, javascript);
+  const needed = levels.program!.arenaBytes;
+  if (options.target === 'wasm' && needed > largestArena) {
+    throw new Failure(`the program needs ${gibibytes(needed)} of memory, and WebAssembly reaches ${gibibytes(largestArena)}: `
+      + 'write `memory 4000MB` in the `train` block to compute activations again instead of keeping them, or take a smaller batch', 1);
+  }
+  return emit(levels, options);
+}
+
+const gibibytes = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(2)} GiB`;
 
 export interface RunFlags extends EmitFlags {
   /** Handed on to the program, by the names that it knows them by. */
@@ -28,7 +46,7 @@ export interface RunFlags extends EmitFlags {
 /** `command` is one of the program's: `train`, `evaluate`, `predict`, `bench`. */
 export async function runProgram(command: string, path: string, flags: RunFlags): Promise<number> {
   const levels = compileFile(path, 'schedule', flags);
-  const text = emit(levels, emitOptions(flags, true));
+  const text = programText(levels, flags, true);
   const folder = mkdtempSync(join(tmpdir(), 'nabla-'));
   try {
     const program = join(folder, `${basename(path).replace(/\.model$/, '')}.mjs`);
