@@ -55,17 +55,22 @@ export function wasmMachine(program: Program): Machine {
   };
 }
 
-/** Each nest as a program of one kernel. */
-export const runNestOnWasm: RunNest = (nest, operands) => {
-  const shapes = operands.map((operand, k) => nest.reinterpret?.[k] ?? operand.shape);
+/** A nest as a kernel of its own. */
+export function kernelOf(nest: Nest, operands: readonly Tensor[]): Kernel {
   const bodyType = scalarType(nest.body, operands.map(operand => operand.dtype));
   const out: Access = { name: 'out', dtype: nest.combine?.startsWith('arg') ? 'i32' : bodyType, shape: nest.scatter?.shape ?? nest.space };
-  const kernel: Kernel = {
+  return {
     name: 'nest', host: false, flops: 0, space: nest.scatter ? [] : nest.space,
-    operands: operands.map((operand, k) => ({ name: `x${k}`, dtype: operand.dtype, shape: shapes[k]! })),
+    operands: operands.map((operand, k) => ({ name: `x${k}`, dtype: operand.dtype, shape: nest.reinterpret?.[k] ?? operand.shape })),
     outputs: [out],
     steps: stepsOf(nest),
   };
+}
+
+/** Each nest as a program of one kernel. */
+export const runNestOnWasm: RunNest = (nest, operands) => {
+  const kernel = kernelOf(nest, operands);
+  const [out] = kernel.outputs as readonly [Access];
   const accesses = [...kernel.operands, out];
   let end = 64;
   const offsets = accesses.map(access => {
