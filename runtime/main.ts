@@ -34,7 +34,7 @@ export async function main(program: CompiledProgram, argv: readonly string[]): P
   });
   try {
     const given = parseArguments(argv);
-    const threads = wholeNumber(given, 'threads', 1) ?? availableParallelism();
+    const threads = wholeNumber(given, 'threads', 1) ?? Math.min(availableParallelism(), program.threads?.most ?? 1);
     if (given.values.has('help')) {
       process.stdout.write(helpText(programFile()));
       return;

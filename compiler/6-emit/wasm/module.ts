@@ -18,8 +18,10 @@ export interface Assembly {
   readonly entries: readonly string[];
   /** The word that says how many threads there are; the arena begins at 0. */
   readonly threadsAt: number;
-  /** The word that a thread sets when it fails. */
+  /** The word that is set when a thread fails. */
   readonly failedAt: number;
+  /** The word that says how often a waiting thread looks before it sleeps. */
+  readonly patienceAt: number;
   /** The word that says which micro-kernel runs: 0, as many columns at a time as 256-bit registers hold, or 1. */
   readonly microAt: number | null;
   /** Each thread's own memory begins here, one after the other. */
@@ -76,6 +78,7 @@ export function assemble(program: Program, { deterministic, inspected }: Assembl
     entries: names,
     threadsAt: controlAt + control.threads,
     failedAt: controlAt + control.failed,
+    patienceAt: controlAt + control.patience,
     microAt: contractions.length === 0 ? null : controlAt + control.micro,
     scratchAt,
     scratchBytes,
