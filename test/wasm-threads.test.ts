@@ -119,8 +119,8 @@ train {
 }
 `;
 
-/** Of the weights that `plainModel` has after 20 steps. */
-const golden = '30b4824170548832e16f83d4fc943a599ce7f5d9668f5d30837f4ee24d170606';
+/** Of the parameters of `plainModel` after 20 steps. Only a compiler that sums in another order may change it. */
+const golden = '8621c7132680c5356c50dc3194c864df62a956480e632c1150694e3800bfbea9';
 
 /** With nothing on the host but sums and products, so that engines cannot differ. */
 const plainModel = wholeModel
@@ -180,14 +180,14 @@ describe('the same bytes', () => {
 
   test('with `--deterministic`, on every machine; without, the last bits may differ', async () => {
     const { program } = await importEmitted(emitted(plainModel, { deterministic: true }));
-    expect(await trained(program, { threads: 2 })).toBe(golden);
-    program.threads!.stop();
     const fused = (await importEmitted(emitted(plainModel))).program;
+    await trained(program, { threads: 2 });
     await trained(fused, {});
-    const all = ({ memory, parameters }: CompiledProgram): number[] =>
-      parameters.flatMap(({ shape, offset }) => [...new Float32Array(memory, offset, shape.reduce((a, b) => a * b, 1))]);
-    const others = all(fused);
-    all(program).forEach((value, i) => expect(Math.abs(value - others[i]!)).toBeLessThan(1e-5));
+    program.threads!.stop();
+    const [values, others] = [program, fused].map(({ memory, parameters }) =>
+      Float32Array.from(parameters.flatMap(({ shape, offset }) => [...new Float32Array(memory, offset, shape.reduce((a, b) => a * b, 1))])));
+    expect(createHash('sha256').update(values!).digest('hex')).toBe(golden);
+    values!.forEach((value, i) => expect(Math.abs(value - others![i]!)).toBeLessThan(1e-5));
   });
 });
 
