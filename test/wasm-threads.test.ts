@@ -268,6 +268,21 @@ describe('programs as processes', () => {
     expect(error).toMatch(/^error: the (loss|norm of the gradient|parameter) .*\n$/);
   });
 
+  test('`nabla train` and a built program give the same bytes, with `--deterministic` as well', () => {
+    prepare();
+    writeFileSync('whole.model', wholeModel + data);
+    const nabla = new URL('../compiler/cli/nabla.js', import.meta.url).pathname;
+    for (const flags of [[], ['--deterministic']]) {
+      const build = run([nabla, 'build', 'whole.model', '--js', ...flags]);
+      expect([build.code, build.error]).toEqual([0, '']);
+      const names = ['trained', 'built'];
+      const runs = [run([nabla, 'train', 'whole.model', '--threads', '2', '--save', 'trained', ...flags]), run(['whole.mjs', '--threads', '1', '--save', 'built'])];
+      expect(runs.map(({ code, error }) => [code, error])).toEqual(names.map(() => [0, '']));
+      const [one, other] = names.map(hashOf);
+      expect(one).toBe(other);
+    }
+  });
+
   test('an application that trains on several threads, predicts between steps, and ends without a word', () => {
     prepare();
     writeFileSync('application.mjs', `
