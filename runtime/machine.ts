@@ -12,6 +12,8 @@ import { webAssembly, type WebAssemblyMemory } from './webassembly.ts';
 export interface MachinePlan {
   /** The module's bytes in base64. */
   readonly module: string;
+  /** Numbers of the entries that all threads run together; the others would be over before anyone could help. */
+  readonly shared: readonly number[];
   /** The word that says how many threads there are. */
   readonly threadsAt: number;
   /** The word that is set when a thread fails, for good. */
@@ -27,7 +29,7 @@ export interface MachinePlan {
 
 export interface Machine {
   readonly memory: ArrayBuffer;
-  /** Runs an entry on all threads, by its number. */
+  /** Runs an entry, by its number. */
   readonly run: (entry: number) => void;
   /** Runs one call of an entry, on this thread alone; only of a module that was made to be inspected. */
   readonly step: (entry: number, call: number) => void;
@@ -37,7 +39,7 @@ export interface Machine {
 export interface Threads {
   /** The most that `start` takes; 1 in an engine whose threads share no memory. */
   readonly most: number;
-  /** How many compute, this one included. */
+  /** How many compute, this one included; one where there is too little to share. */
   readonly count: () => number;
   /** As many threads as given from now on. Results do not depend on it. */
   readonly start: (count: number) => void;
@@ -74,6 +76,7 @@ export function openMachine(plan: MachinePlan): Machine {
   if (plan.microAt !== null) words[plan.microAt / 4] = fasterMicroKernel(exports, words, plan.scratchAt);
   const most = typeof SharedArrayBuffer === 'undefined' ? 1 : 256;
   let workers: readonly Worker[] = [];
+  const end = -1;
   const fail = (): number => Atomics.store(words, plan.failedAt / 4, 1);
   const requireHealth = (): void => {
     if (Atomics.load(words, plan.failedAt / 4) === 0) return;
@@ -83,7 +86,8 @@ export function openMachine(plan: MachinePlan): Machine {
   const call = (entry: number): void => {
     requireHealth();
     try {
-      exports['run']!(entry);
+      if (entry === end || plan.shared.includes(entry)) exports['run']!(entry);
+      else exports['dispatch']!(entry, 0, 1);
     } catch (error) {
       requireHealth();
       // The others wait for this one.
@@ -94,7 +98,7 @@ export function openMachine(plan: MachinePlan): Machine {
   const stop = (): void => {
     if (workers.length === 0) return;
     try {
-      call(-1);
+      call(end);
     } catch {
       // After a failure each thread ends by itself.
     }
@@ -105,7 +109,8 @@ export function openMachine(plan: MachinePlan): Machine {
     requireHealth();
     if (count > 1 && most === 1) throw new DataError('this engine has no memory that threads can share: the program runs on one, `--threads 1`');
     if (!Number.isInteger(count) || count < 1 || count > most) throw new DataError(`the number of threads is ${count}, but must be a whole number from 1 to ${most}`);
-    if (count === workers.length + 1) return;
+    const others = plan.shared.length === 0 ? 0 : count - 1;
+    if (others === workers.length) return;
     stop();
     const started: Worker[] = [];
     try {
@@ -114,7 +119,7 @@ export function openMachine(plan: MachinePlan): Machine {
       words[plan.threadsAt / 4] = count;
       // With more threads than cores, whoever waits keeps the one waited for from running.
       words[plan.patienceAt / 4] = count > availableParallelism() ? 0 : 20_000;
-      while (started.length < count - 1) started.push(startWorker({ module, memory, thread: started.length + 1, failedAt: plan.failedAt }, fail));
+      while (started.length < others) started.push(startWorker({ module, memory, thread: started.length + 1, failedAt: plan.failedAt }, fail));
     } catch (error) {
       words[plan.threadsAt / 4] = 1;
       if (started.length > 0) fail();

@@ -137,6 +137,7 @@ function memoryText(program: Program, names: readonly string[], used: ReadonlySe
     ? [
         'const machine = openMachine({',
         '  module: wasm(),',
+        `  shared: [${assembly.shared.join(', ')}],`,
         ...(['threadsAt', 'failedAt', 'patienceAt', 'microAt', 'scratchAt', 'scratchBytes'] as const).map(name => `  ${name}: ${assembly[name]},`),
         '});',
         'const { memory } = machine;',

@@ -16,6 +16,8 @@ export interface Assembly {
   readonly module: Module;
   /** Entries by the number that `run` takes. */
   readonly entries: readonly string[];
+  /** Numbers of the entries that all threads run together; the others would be over before anyone could help. */
+  readonly shared: readonly number[];
   /** The word that says how many threads there are; the arena begins at 0. */
   readonly threadsAt: number;
   /** The word that is set when a thread fails. */
@@ -44,6 +46,8 @@ const aligned = (bytes: number): number => Math.ceil(bytes / 64) * 64;
 const probeBytes = 8192;
 /** The most that a 32-bit address reaches. */
 const largestPages = 65536;
+/** Operations and stored elements, some tens of microseconds of them, that are worth meeting for. */
+const worthSharing = 1_000_000;
 
 export function assemble(program: Program, { deterministic, inspected }: AssembleOptions): Assembly {
   const shaped = program.kernels.map((kernel, i) => (kernel.host ? null : shape({ ...kernel, name: `${kernel.name}.${i}` })));
@@ -76,6 +80,7 @@ export function assemble(program: Program, { deterministic, inspected }: Assembl
   return {
     module: { imports: [], functions, minimumPages: Math.ceil((scratchAt + scratchBytes) / pageBytes), maximumPages: largestPages },
     entries: names,
+    shared: program.entries.flatMap((entry, number) => (workOf(program, entry.calls) >= worthSharing ? [number] : [])),
     threadsAt: controlAt + control.threads,
     failedAt: controlAt + control.failed,
     patienceAt: controlAt + control.patience,
@@ -84,6 +89,10 @@ export function assemble(program: Program, { deterministic, inspected }: Assembl
     scratchBytes,
   };
 }
+
+const workOf = (program: Program, calls: readonly Call[]): number =>
+  calls.map(each => program.kernels[each.kernel]!)
+    .reduce((sum, kernel) => sum + kernel.flops + kernel.outputs.reduce((elements, output) => elements + size(output.shape), 0), 0);
 
 function shape(kernel: Kernel): { readonly func: Func; readonly product: Contraction | null } {
   const linear = linearKernel(kernel);

@@ -90,12 +90,12 @@ export function workFunction(base: number): Func {
   return builder.finish(true);
 }
 
-/** `dispatch(entry, thread, threads)`: the entry of that number. */
+/** `dispatch(entry, thread, threads)`: the entry of that number. With one thread there is no one to meet, whoever else may wait. */
 export function dispatchFunction(entries: readonly string[]): Func {
   const builder = build('dispatch', ['i32', 'i32', 'i32']);
   const [entry, thread, threads] = builder.parameters;
   entries.forEach((name, number) =>
     builder.when(op('i32.eq', get(entry!), i32(number)), () => builder.emit(call(name, get(thread!), get(threads!)))));
-  return builder.finish();
+  return builder.finish(true);
 }
 
