@@ -2,6 +2,7 @@
  * What runs when a compiled program is started: reads the command line, does what it says, and ends every failure with one line
  * that starts with `error:` and the exit code 1. Uses node: modules.
  */
+import { existsSync, realpathSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { basename, dirname } from 'node:path';
 import { deflateRawSync } from 'node:zlib';
@@ -34,7 +35,7 @@ export async function main(program: CompiledProgram, argv: readonly string[]): P
   });
   try {
     const given = parseArguments(argv);
-    const threads = wholeNumber(given, 'threads', 1) ?? availableParallelism();
+    const threads = wholeNumber(given, 'threads', 1) ?? Math.min(availableParallelism(), program.threads?.most ?? 1);
     if (given.values.has('help')) {
       process.stdout.write(helpText(programFile()));
       return;
@@ -50,6 +51,12 @@ export async function main(program: CompiledProgram, argv: readonly string[]): P
   } finally {
     program.threads?.stop();
   }
+}
+
+/** Whether the process was started with this file, by whatever path. A program is imported, too, where what was started may be no file. */
+export function isStarted(file: string): boolean {
+  const [, started] = process.argv;
+  return started !== undefined && existsSync(started) && realpathSync(started) === file;
 }
 
 export const programFile = (): string => basename(process.argv[1] ?? 'program');

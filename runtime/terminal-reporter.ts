@@ -50,7 +50,7 @@ export function terminalReporter(output: TextOutput): Reporter {
       output.write(live ? clear + describe(plan, progress, results, (output.columns || 80) - 1) : `${describe(plan, progress, results, 120)}\n`);
     },
     evaluation: (plan, progress, results) => {
-      const epoch = plan.rows === 0 ? '' : `, epoch ${showNumber(progress.position / plan.rows).replace(/\.?0+$/, '')}`;
+      const epoch = plan.rows === 0 ? '' : `, epoch ${showNumber(progress.position / plan.rows).replace(/\.0+$|(?<=\.\d+?)0+$/, '')}`;
       output.write(`${clear}step ${progress.step}${epoch}: ${showResults('test ', results)}\n`);
     },
     note: text => output.write(`${clear}${text}\n`),

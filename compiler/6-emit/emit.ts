@@ -56,10 +56,10 @@ export function emit(
     programText(model, program, versionOf(source.text, levels.gradient), assembly),
     interfaceText(model, program),
   ].join('\n\n');
-  const { declarations, imports } = reached(runtime, new Set([...identifiersIn(body), 'main', 'realpathSync']));
+  const { declarations, imports } = reached(runtime, new Set([...identifiersIn(body), 'main', 'isStarted']));
   const start = [
     '// Runs when this file is started, not when it is imported.',
-    'if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === import.meta.filename) await main(program, process.argv.slice(2));',
+    'if (isStarted(import.meta.filename)) await main(program, process.argv.slice(2));',
   ].join('\n');
   const text = [
     headerText(model, program, source.path, hash),
@@ -138,7 +138,8 @@ function memoryText(program: Program, names: readonly string[], used: ReadonlySe
     ? [
         'const machine = openMachine({',
         '  module: wasm(),',
-        ...(['threadsAt', 'failedAt', 'microAt', 'scratchAt', 'scratchBytes'] as const).map(name => `  ${name}: ${assembly[name]},`),
+        `  shared: [${assembly.shared.join(', ')}],`,
+        ...(['threadsAt', 'failedAt', 'patienceAt', 'microAt', 'scratchAt', 'scratchBytes'] as const).map(name => `  ${name}: ${assembly[name]},`),
         '});',
         'const { memory } = machine;',
       ]

@@ -16,10 +16,14 @@ export interface Assembly {
   readonly module: Module;
   /** Entries by the number that `run` takes. */
   readonly entries: readonly string[];
+  /** Numbers of the entries that all threads run together; the others would be over before anyone could help. */
+  readonly shared: readonly number[];
   /** The word that says how many threads there are; the arena begins at 0. */
   readonly threadsAt: number;
-  /** The word that a thread sets when it fails. */
+  /** The word that is set when a thread fails. */
   readonly failedAt: number;
+  /** The word that says how often a waiting thread looks before it sleeps. */
+  readonly patienceAt: number;
   /** The word that says which micro-kernel runs: 0, as many columns at a time as 256-bit registers hold, or 1. */
   readonly microAt: number | null;
   /** Each thread's own memory begins here, one after the other. */
@@ -42,6 +46,8 @@ const aligned = (bytes: number): number => Math.ceil(bytes / 64) * 64;
 const probeBytes = 8192;
 /** The most that a 32-bit address reaches. */
 const largestPages = 65536;
+/** Operations and stored elements, some tens of microseconds of them, that are worth meeting for. */
+const worthSharing = 1_000_000;
 
 export function assemble(program: Program, { deterministic, inspected }: AssembleOptions): Assembly {
   const shaped = program.kernels.map((kernel, i) => (kernel.host ? null : shape({ ...kernel, name: `${kernel.name}.${i}` })));
@@ -74,13 +80,19 @@ export function assemble(program: Program, { deterministic, inspected }: Assembl
   return {
     module: { imports: [], functions, minimumPages: Math.ceil((scratchAt + scratchBytes) / pageBytes), maximumPages: largestPages },
     entries: names,
+    shared: program.entries.flatMap((entry, number) => (workOf(program, entry.calls) >= worthSharing ? [number] : [])),
     threadsAt: controlAt + control.threads,
     failedAt: controlAt + control.failed,
+    patienceAt: controlAt + control.patience,
     microAt: contractions.length === 0 ? null : controlAt + control.micro,
     scratchAt,
     scratchBytes,
   };
 }
+
+const workOf = (program: Program, calls: readonly Call[]): number =>
+  calls.map(each => program.kernels[each.kernel]!)
+    .reduce((sum, kernel) => sum + kernel.flops + kernel.outputs.reduce((elements, output) => elements + size(output.shape), 0), 0);
 
 function shape(kernel: Kernel): { readonly func: Func; readonly product: Contraction | null } {
   const linear = linearKernel(kernel);
