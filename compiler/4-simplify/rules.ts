@@ -11,16 +11,21 @@ import { add, cast, div, mul, neg, select, stop_gradient, sub } from '../ops/ele
 import { full } from '../ops/full.ts';
 import { reshape } from '../ops/reshape.ts';
 import { view } from '../ops/view.ts';
+import { throughQuotient } from './quotient.ts';
 import { evaluateUniform } from './uniform.ts';
 
-/** How many values read an operand; infinite where it is not known. */
-export type Uses = (operand: Value) => number;
+/** What a rule may ask of the graph around a value. */
+export interface Around {
+  /** How many values read an operand; infinite where it is not known. */
+  readonly uses: (operand: Value) => number;
+  /** Values there are already that divide this one by something constant along some axes. */
+  readonly quotients: (numerator: Value) => readonly Value[];
+}
 
 export interface Rule {
   readonly name: string;
   readonly equation: string;
-  /** `uses` counts what reads an operand. */
-  readonly apply: (value: Value, uses: Uses) => Value | null;
+  readonly apply: (value: Value, around: Around) => Value | null;
 }
 
 const is = (value: Value, op: AnyOp): boolean => value.op === op;
@@ -36,10 +41,10 @@ const contractAttrs = (
   value.attrs as never;
 
 /** A rule on one op; `x`, `y`, `z` are its operands. */
-const on = (op: AnyOp, name: string, equation: string, rewrite: (value: Value, x: Value, y: Value, z: Value, uses: Uses) => Value | null): Rule => ({
+const on = (op: AnyOp, name: string, equation: string, rewrite: (value: Value, x: Value, y: Value, z: Value, around: Around) => Value | null): Rule => ({
   name,
   equation,
-  apply: (value, uses) => (value.op === op ? rewrite(value, value.operands[0]!, value.operands[1]!, value.operands[2]!, uses) : null),
+  apply: (value, around) => (value.op === op ? rewrite(value, value.operands[0]!, value.operands[1]!, value.operands[2]!, around) : null),
 });
 
 export const rules: readonly Rule[] = [
@@ -72,6 +77,9 @@ export const rules: readonly Rule[] = [
   on(mul, 'multiply-one', 'x · 1 = x', (_, x, y) => (uniform(y) === 1 ? x : uniform(x) === 1 ? y : null)),
   on(mul, 'multiply-zero', 'x · 0 = 0 (x finite)', (value, x, y) => (uniform(x) === 0 || uniform(y) === 0 ? uniformLike(value, 0) : null)),
   on(mul, 'multiply-minus-one', 'x · −1 = −x', (_, x, y) => (uniform(y) === -1 ? neg(x) : uniform(x) === -1 ? neg(y) : null)),
+  on(mul, 'through-quotient', 'b/S · e = b · (e/S), where e/S exists', (_value, x, y, _z, { quotients }) =>
+    throughQuotient(x, quotients(y)) ?? throughQuotient(y, quotients(x)),
+  ),
   on(div, 'divide-by-one', 'x / 1 = x', (_, x, y) => (uniform(y) === 1 ? x : null)),
   on(div, 'divide-by-constant', 'x / c = x · (1/c)', (_, x, y) => {
     const by = uniform(y);
@@ -122,7 +130,7 @@ export const rules: readonly Rule[] = [
     const axes = [...map, ...reduce.map((_, i) => axisAt(dims.length + i))];
     return contract(x.operands, { dims, reduce, maps: maps.map(indices => indices.map(index => substitute(index, axes)!)) });
   }),
-  on(view, 'crop-contract', '(Σ x · y)[i + c] = Σ x[i + c] · y[i + c], where nothing else reads the sum', (value, x, _y, _z, uses) => {
+  on(view, 'crop-contract', '(Σ x · y)[i + c] = Σ x[i + c] · y[i + c], where nothing else reads the sum', (value, x, _y, _z, { uses }) => {
     if (!is(x, contract) || uses(x) !== 1) return null;
     const { dims, map } = viewAttrs(value);
     const axes = map.map(index => plainAxis({ ...index, offset: 0 }));

@@ -5,6 +5,7 @@
 import { entryRoots, topological, type Graph, type Value } from '../ir/graph.ts';
 import { shapeOf } from '../ir/type.ts';
 import { reshape } from '../ops/reshape.ts';
+import { isQuotient } from './quotient.ts';
 import { rules } from './rules.ts';
 
 /** The simplified graph, and how often each rule was applied, by name. */
@@ -12,6 +13,7 @@ export function simplify(graph: Graph): { readonly graph: Graph; readonly applie
   const readers = countReaders(graph);
   const settled = new Map<Value, Value>();
   const known = new Map<string, Value>();
+  const quotients = new Map<Value, Value[]>();
   const numbers = new Map<Value, number>();
   const applied = new Map<string, number>();
 
@@ -21,6 +23,7 @@ export function simplify(graph: Graph): { readonly graph: Graph; readonly applie
     const earlier = known.get(key);
     if (earlier) return earlier;
     known.set(key, value);
+    if (isQuotient(value)) quotients.set(value.operands[0]!, [...(quotients.get(value.operands[0]!) ?? []), value]);
     return value;
   };
   const number = (value: Value): number => {
@@ -31,7 +34,7 @@ export function simplify(graph: Graph): { readonly graph: Graph; readonly applie
     // Known of the graph as it came: what rules make may come to be read by more.
     const uses = (operand: Value): number => (readers.has(original) ? readers.get(original.operands[value.operands.indexOf(operand)]!)! : Infinity);
     for (const rule of rules) {
-      const better = rule.apply(value, uses);
+      const better = rule.apply(value, { uses, quotients: numerator => quotients.get(numerator) ?? [] });
       if (better === null) continue;
       if (shapeOf(better.type).join() !== shapeOf(value.type).join() || better.type.dtype !== value.type.dtype)
         throw new Error(`rule ${rule.name} changed a type`);
