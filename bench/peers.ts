@@ -3,7 +3,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { lastLine, start, type Finished } from './processes.ts';
-import type { Peer, ReferenceModel } from './reference.ts';
+import type { Peer, ReferenceModel, TorchPeer } from './reference.ts';
 import type { Spread } from './statistics.ts';
 
 /** What a peer prints after training, as one line of JSON. */
@@ -30,7 +30,7 @@ export function missing(peer: Peer): string | null {
   return status === 0 ? null : `${python} has no \`torch\`: install it, on Debian with \`apt-get install python3-torch libopenblas0-openmp\``;
 }
 
-export const isTorch = (peer: Peer): peer is 'torch' | 'torch-avx2' => peer === 'torch' || peer === 'torch-avx2';
+export const isTorch = (peer: Peer): peer is TorchPeer => peer === 'torch' || peer === 'torch-avx2';
 
 /** jax-js starts no threads in Node, TensorFlow.js neither. */
 export const usesThreads = isTorch;
@@ -52,7 +52,7 @@ export function trainPeer(peer: Peer, model: ReferenceModel, folder: string, thr
  * In its fastest setting: the OpenMP build of OpenBLAS where there is one, memory that stays with the allocator, one number of
  * threads everywhere. It finds out itself which instructions the processor has, unless it is held to AVX2.
  */
-export function startTorch(peer: 'torch' | 'torch-avx2', args: readonly string[], threads: number): Finished {
+export function startTorch(peer: TorchPeer, args: readonly string[], threads: number): Finished {
   const { OPENBLAS_CORETYPE: _core, OPENBLAS_L2_SIZE: _cache, ...environment } = process.env;
   const openMp = openMpLibraries();
   return start(python, [join(here, 'pytorch.py'), ...args], threads, {

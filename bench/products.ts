@@ -6,6 +6,7 @@ import { writeFirstWeights, weightsFile } from './batch.ts';
 import { build, predictionTime, writeProgram } from './nabla.ts';
 import { startTorch } from './peers.ts';
 import { lastLine } from './processes.ts';
+import type { TorchPeer } from './reference.ts';
 import type { ProductResult } from './results.ts';
 import { spreadOfRuns, type Spread } from './statistics.ts';
 
@@ -17,18 +18,18 @@ export interface ProductMeasurements {
 
 const sizes = [256, 512, 1024];
 
-export function productMeasurements(folder: string, threadCounts: readonly number[], withTorch: boolean): ProductMeasurements {
+export function productMeasurements(folder: string, threadCounts: readonly number[], torchPeers: readonly TorchPeer[]): ProductMeasurements {
   const all = sizes.flatMap(size => {
     const nabla = nablaProduct(join(folder, `product-${size}`), size);
-    return threadCounts.map(threads => ({ size, threads, run: () => nabla(threads), nabla: [] as Spread[], torch: [] as Spread[] }));
+    return threadCounts.map(threads => ({ size, threads, run: () => nabla(threads), nabla: [] as Spread[], torch: torchPeers.map(peer => ({ peer, times: [] as Spread[] })) }));
   });
   return {
     round: () => all.forEach(({ size, threads, run, nabla, torch }) => {
       nabla.push(run());
-      if (withTorch) torch.push(lastLine<{ readonly ms: Spread }>(startTorch('torch', ['product', String(size)], threads).stdout).ms);
+      for (const { peer, times } of torch) times.push(lastLine<{ readonly ms: Spread }>(startTorch(peer, ['product', String(size)], threads).stdout).ms);
     }),
     results: () => all.map(({ size, threads, nabla, torch }) =>
-      ({ size, threads, nabla: spreadOfRuns(nabla), torch: torch.length === 0 ? null : spreadOfRuns(torch) })),
+      ({ size, threads, nabla: spreadOfRuns(nabla), peers: torch.map(({ peer, times }) => ({ peer, time: spreadOfRuns(times) })) })),
   };
 }
 

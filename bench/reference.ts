@@ -20,6 +20,8 @@ export type System = 'nabla' | Peer;
 
 export type Peer = (typeof peers)[number];
 
+export type TorchPeer = 'torch' | 'torch-avx2';
+
 /** `torch-avx2` is PyTorch held to the instructions that WebAssembly can reach, on a processor that has wider ones. */
 export const peers = ['torch', 'torch-avx2', 'jax', 'tfjs'] as const;
 

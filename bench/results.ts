@@ -1,6 +1,6 @@
 /** What a run of all measurements found, as results.json holds it. Times are ms. */
 import type { PassesReport } from './passes.ts';
-import type { System } from './reference.ts';
+import type { System, TorchPeer } from './reference.ts';
 import type { Spread } from './statistics.ts';
 
 /** Training steps of one model: forward, backward, update. */
@@ -25,7 +25,8 @@ export interface ProductResult {
   readonly size: number;
   readonly threads: number;
   readonly nabla: Spread;
-  readonly torch: Spread | null;
+  /** OpenBLAS, through PyTorch. */
+  readonly peers: readonly { readonly peer: TorchPeer; readonly time: Spread }[];
 }
 
 /** From the start of a process to the end of its first training step of `mlp`. */

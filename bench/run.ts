@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { compileMeasurements, programSizes } from './compiling.ts';
 import { productMeasurements } from './products.ts';
-import { missing } from './peers.ts';
+import { isTorch, missing } from './peers.ts';
 import { peers, referenceModels, systemNames, type Peer, type ReferenceModel } from './reference.ts';
 import type { Results } from './results.ts';
 import { stepMeasurements } from './steps.ts';
@@ -73,7 +73,7 @@ function measureAll({ models, peers, threads, rounds }: Flags, folder: string): 
     return why === null;
   });
   const steps = stepMeasurements(models, present, threads, folder);
-  const products = productMeasurements(folder, threads, present.includes('torch'));
+  const products = productMeasurements(folder, threads, present.filter(isTorch));
   const compiling = compileMeasurements(folder, availableParallelism());
   for (let round = 1; round <= rounds; round++) {
     const tell = (what: string): void => void process.stderr.write(`round ${round} of ${rounds}: ${what}\n`);

@@ -1,6 +1,6 @@
 /** The results of a run as text in Markdown: steps against the peers, products, starts, the compiler's passes, sizes of programs. */
 import { peers, systemNames, type Peer, type System } from './reference.ts';
-import type { CompileResult, ModelResult, Results, Timing } from './results.ts';
+import type { CompileResult, ModelResult, ProductResult, Results, Timing } from './results.ts';
 import type { Spread } from './statistics.ts';
 
 /** The page, without a headline. */
@@ -14,9 +14,8 @@ export function tableOf(results: Results): string {
     ...failureLines(models),
     '### Memory\n\nThe most that a process held, in MB.',
     memoryTable(models),
-    '### Matrix products\n\nGFLOP/s, by the minimum – by the median.',
-    markdown(['size', 'threads', 'nabla', 'OpenBLAS, through PyTorch', 'nabla / OpenBLAS, time'], products.map(({ size, threads, nabla, torch }) =>
-      [String(size), String(threads), speed(size, nabla), torch === null ? '' : speed(size, torch), torch === null ? '' : ratio(nabla, torch)])),
+    '### Matrix products\n\nGFLOP/s, by the least time – by the median; PyTorch multiplies with OpenBLAS.',
+    productsTable(products),
     '### Start, and what is not kernels\n\nFrom the start of the process to the end of the first training step of mlp; and the share of a step of mlp in which no kernel runs.',
     markdown(['system', 'threads', 'first step done', 'outside of kernels'], starts.map(({ system, threads, time }) => {
       const share = system === 'nabla' ? outside.find(one => one.threads === threads)?.share : undefined;
@@ -49,6 +48,13 @@ function stepsTable(models: readonly ModelResult[], threads: number): string {
   });
   const head = ['model', 'parameters', 'nabla', ...others.map(peer => systemNames[peer]), ...others.map(peer => `nabla / ${systemNames[peer]}`)];
   return markdown(head, [...rows, ['geometric mean', '', '', ...others.map(() => ''), ...means]]);
+}
+
+/** PyTorch's products are those of OpenBLAS. */
+function productsTable(products: readonly ProductResult[]): string {
+  const others = products[0]!.peers.map(({ peer }) => systemNames[peer]);
+  return markdown(['size', 'threads', 'nabla', ...others, ...others.map(name => `time, nabla / ${name}`)], products.map(({ size, threads, nabla, peers }) =>
+    [String(size), String(threads), speed(size, nabla), ...peers.map(({ time }) => speed(size, time)), ...peers.map(({ time }) => ratio(nabla, time))]));
 }
 
 function memoryTable(models: readonly ModelResult[]): string {
