@@ -13,7 +13,7 @@ export function start(command: string, args: readonly string[], cores: number, e
   const [file, ...all] = process.platform === 'linux' ? ['taskset', '-c', `0-${cores - 1}`, command, ...args] : [command, ...args];
   const started = performance.timeOrigin + performance.now();
   const { status, signal, error, stdout, stderr } = spawnSync(file!, all, { encoding: 'utf8', env: environment, maxBuffer: 2 ** 28 });
-  if (status !== 0) throw new Error(`\`${[command, ...args].join(' ')}\` failed: ${error?.message ?? (stderr || signal)}`);
+  if (status !== 0) throw new Error(`\`${[command, ...args].join(' ')}\` failed: ${error?.message ?? (stderr.trim() || `error: ended by ${signal}`)}`);
   return { stdout, stderr, started };
 }
 

@@ -69,10 +69,14 @@ function takeSample(measurement: Measurement): void {
     measurement.samples.push(measurement.run());
   } catch (error) {
     if (error instanceof NotAlike) throw error;
-    measurement.failure = (error as Error).message.trim();
-    process.stderr.write(`${measurement.failure}\n`);
+    const { message } = error as Error;
+    process.stderr.write(`${message}\n`);
+    measurement.failure = reasonIn(message);
   }
 }
+
+/** The line of a process's last words that says what was wrong, without the trace around it. */
+const reasonIn = (message: string): string => message.split('\n').findLast(line => /^\s*\w*error\b/i.test(line))?.trim() ?? 'it ended without a reason';
 
 function trained(model: ReferenceModel, peers: readonly Peer[], threadCounts: readonly number[], folder: string, versions: Record<string, string>): Trained {
   const built = build(`bench/models/${model.file}.model`, model.settings);

@@ -70,7 +70,7 @@ function memoryTable(models: readonly ModelResult[]): string {
 }
 
 const failureLines = (models: readonly ModelResult[]): readonly string[] => models.flatMap(({ model, failures }) => failures
-  .map(({ system, threads, reason }) => `${model} in ${systemNames[system]} with ${threads} ${threads === 1 ? 'thread' : 'threads'} failed: ${reason.split('\n').at(-1)}`));
+  .map(({ system, threads, reason }) => `${model} in ${systemNames[system]} with ${threads} ${threads === 1 ? 'thread' : 'threads'} failed: ${reason}`));
 
 function compileCells({ name, time, processor, target }: CompileResult): readonly string[] {
   const part = time.median / target;
