@@ -1,19 +1,54 @@
-/** What a run of all measurements found, as results.json holds it. */
+/** What a run of all measurements found, as results.json holds it. Times are ms. */
 import type { PassesReport } from './passes.ts';
+import type { System, TorchPeer } from './reference.ts';
 import type { Spread } from './statistics.ts';
 
-/** What one line of the table says. Times are ms. */
-export interface Result {
-  readonly name: string;
+/** Training steps of one model: forward, backward, update. */
+export interface ModelResult {
+  readonly model: string;
+  readonly parameters: number;
+  readonly timings: readonly Timing[];
+  /** Systems that could not be measured, and why. */
+  readonly failures: readonly { readonly system: System; readonly threads: number; readonly reason: string }[];
+}
+
+export interface Timing {
+  readonly system: System;
+  readonly threads: number;
+  readonly step: Spread;
+  /** The most memory that the process held. */
+  readonly peakBytes: number;
+}
+
+/** Products of two square matrices. */
+export interface ProductResult {
+  readonly size: number;
+  readonly threads: number;
   readonly nabla: Spread;
-  /** Of nabla's main thread: about what the time would be on a machine that nobody else uses. Null where it is not measured. */
-  readonly processor: Spread | null;
-  readonly rival: { readonly name: string; readonly time: Spread } | null;
-  /** Of the medians, nabla's over the rival's. */
-  readonly ratio: number | null;
-  /** What the ratio, or else nabla's median, is to stay below. */
+  /** OpenBLAS, through PyTorch. */
+  readonly peers: readonly { readonly peer: TorchPeer; readonly time: Spread }[];
+}
+
+/** From the start of a process to the end of its first training step of `mlp`. */
+export interface StartResult {
+  readonly system: System;
+  readonly threads: number;
+  readonly time: Spread;
+}
+
+/** The share of a training step of `mlp` in which none of nabla's kernels runs. */
+export interface OutsideResult {
+  readonly threads: number;
+  readonly share: Spread;
+}
+
+export interface CompileResult {
+  readonly name: string;
+  readonly time: Spread;
+  /** Of the main thread: about what the time would be on a machine that nobody else uses. */
+  readonly processor: Spread;
+  /** What the median of the time is to stay below. */
   readonly target: number;
-  readonly met: boolean;
 }
 
 export interface ProgramSize {
@@ -29,7 +64,11 @@ export interface Results {
   readonly loadBefore: number;
   readonly versions: Readonly<Record<string, string>>;
   readonly rounds: number;
-  readonly results: readonly Result[];
+  readonly models: readonly ModelResult[];
+  readonly products: readonly ProductResult[];
+  readonly starts: readonly StartResult[];
+  readonly outside: readonly OutsideResult[];
+  readonly compiling: readonly CompileResult[];
   /** Processor time of the compiler's passes in the first compilation of a process, and in later ones. */
   readonly passes: Pick<PassesReport, 'first' | 'warm'>;
   readonly sizes: readonly ProgramSize[];

@@ -1,24 +1,13 @@
 /**
- * Trains a reference model in TensorFlow.js on its plain JavaScript backend: `node tfjs.ts MODEL FOLDER WARM_UP STEPS`, with the batch
- * and the first weights that lie in the folder. Prints one line of JSON: the loss of every step, and ms per step after the warm-up.
+ * Trains a reference model in TensorFlow.js: `node tfjs.ts MODEL FOLDER WARM_UP STEPS`, with the batch and the first weights that lie
+ * in the folder. Prints one line of JSON. On WebAssembly where that can train the model, in plain JavaScript where it lacks gradients.
  */
-import { join } from 'node:path';
+import { join, sep } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
-import { openBytes, wholeFileLimit } from '../runtime/files.ts';
-import { readNpy } from '../runtime/npy.ts';
-import { readSafetensors } from '../runtime/safetensors.ts';
-import { readTensor } from '../runtime/stored-tensor.ts';
-import { elementCount } from '../runtime/tensor.ts';
-import { weightsFile } from './batch.ts';
-import { spread, type Spread } from './statistics.ts';
+import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
+import { measureSteps, readInput, readWeights } from './read-batch.ts';
 
-export interface TfjsReport {
-  readonly version: string;
-  readonly losses: readonly number[];
-  readonly ms_per_step: Spread;
-}
-
-interface Rival {
+interface Peer {
   /** Logits of a batch of images. */
   readonly forward: (image: tf.Tensor) => tf.Tensor2D;
   readonly optimizer: tf.Optimizer;
@@ -27,39 +16,30 @@ interface Rival {
 type Read = (name: string) => tf.Tensor;
 
 const [, , model, folder, warmUp, steps] = process.argv;
-await tf.setBackend('cpu');
-process.stdout.write(`${JSON.stringify(measure(model!, folder!, Number(warmUp), Number(steps)))}\n`);
+setWasmPaths(join(import.meta.dirname, 'node_modules/@tensorflow/tfjs-backend-wasm/dist') + sep);
+// The WebAssembly backend has no gradient of convolutions.
+await tf.setBackend(model === 'mlp' ? 'wasm' : 'cpu');
+process.stdout.write(`${JSON.stringify(await measure(model!, folder!, Number(warmUp), Number(steps)))}\n`);
 
-function measure(model: string, folder: string, warmUp: number, steps: number): TfjsReport {
-  const weights = readSafetensors(openBytes(join(folder, weightsFile), weightsFile, wholeFileLimit)).tensors;
-  const { forward, optimizer } = rival(model, name => {
-    const stored = weights.get(name);
-    if (stored === undefined) throw new Error(`there are no weights \`${name}\``);
-    const values = new Float32Array(elementCount(stored.shape));
-    readTensor(stored, values, 'f32');
-    return tf.tensor(values, [...stored.shape]);
+function measure(model: string, folder: string, warmUp: number, steps: number): ReturnType<typeof measureSteps> {
+  const stored = readWeights(folder);
+  const weights = new Map(stored.map(({ name, shape, values }) => [name, tf.tensor(values, [...shape])]));
+  const { forward, optimizer } = peer(model, name => {
+    const weight = weights.get(name);
+    if (weight === undefined) throw new Error(`there are no weights \`${name}\``);
+    return weight;
   });
-  const image = readInput(folder, 'image');
-  const digit = readInput(folder, 'digit') as tf.Tensor1D;
+  const [image, digit] = ['image', 'digit'].map(name => {
+    const { shape, values } = readInput(folder, name);
+    return tf.tensor(values, [...shape], 'int32');
+  }) as [tf.Tensor, tf.Tensor1D];
   const loss = (): tf.Scalar => tf.losses.softmaxCrossEntropy(tf.oneHot(digit, 10), forward(image.div(255)));
-  const losses: number[] = [];
-  const times: number[] = [];
-  for (let i = 0; i < warmUp + steps; i++) {
-    const started = performance.now();
-    losses.push(tf.tidy(() => optimizer.minimize(loss, true)!.dataSync()[0]!));
-    if (i >= warmUp) times.push(performance.now() - started);
-  }
-  return { version: tf.version.tfjs, losses, ms_per_step: spread(times) };
+  const step = (): number => tf.tidy(() => optimizer.minimize(loss, true)!.dataSync()[0]!);
+  const parameters = stored.reduce((sum, { values }) => sum + values.length, 0);
+  return measureSteps({ version: `${tf.version.tfjs}`, parameters }, step, warmUp, steps);
 }
 
-function readInput(folder: string, name: string): tf.Tensor {
-  const stored = readNpy(openBytes(join(folder, `${name}.npy`), name, wholeFileLimit));
-  const values = new Int32Array(elementCount(stored.shape));
-  readTensor(stored, values, 'i32');
-  return tf.tensor(values, [...stored.shape], 'int32');
-}
-
-function rival(model: string, read: Read): Rival {
+function peer(model: string, read: Read): Peer {
   switch (model) {
     case 'mlp': return mlp(read);
     case 'lenet': return lenet(read);
@@ -67,14 +47,14 @@ function rival(model: string, read: Read): Rival {
   }
 }
 
-/** bench/models/mlp.model. */
-function mlp(read: Read): Rival {
+/** models/mlp.model. */
+function mlp(read: Read): Peer {
   const [first, second, third] = [0, 1, 2].map(i => dense(read, `linear.${i}`));
   return { forward: image => third!(second!(first!(image).relu()).relu()), optimizer: tf.train.adam(1e-3, 0.9, 0.999, 1e-8) };
 }
 
-/** bench/models/lenet.model, with the channels last, as TensorFlow.js has them. */
-function lenet(read: Read): Rival {
+/** models/lenet.model, with the channels last, as TensorFlow.js has them. */
+function lenet(read: Read): Peer {
   const convolutions = [0, 1].map(i => ({
     weight: tf.variable(read(`conv2d.${i}.weight`).transpose([2, 3, 1, 0])) as unknown as tf.Tensor4D,
     bias: tf.variable(read(`conv2d.${i}.bias`)),

@@ -1,0 +1,83 @@
+/** nabla as a process: programs of the models of this folder, their training steps, and what a watched run tells of its calls. */
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { emit } from '../compiler/6-emit/emit.ts';
+import { compile } from '../compiler/index.ts';
+import type { Model } from '../compiler/ir/model.ts';
+import type { Program } from '../compiler/ir/program.ts';
+import { size } from '../compiler/ir/type.ts';
+import type { BenchReport } from '../runtime/bench.ts';
+import { weightsFile } from './batch.ts';
+import { lastLine, start } from './processes.ts';
+import { spread, type Spread } from './statistics.ts';
+import type { WatchedCalls } from './watch-calls.ts';
+
+export interface Built {
+  readonly model: Model;
+  readonly program: Program;
+  readonly text: string;
+  readonly parameters: number;
+}
+
+const here = import.meta.dirname;
+
+/** Compiles a file, which lies at a path relative to the top of the repository. */
+export function build(path: string, settings: ReadonlyMap<string, string> = new Map()): Built {
+  const { levels, diagnostics } = compile({ path, text: readFileSync(join(here, '..', path), 'utf8'), library: false }, 'schedule', { settings });
+  if (diagnostics.length > 0) throw new Error(`${path}: ${diagnostics[0]!.message}`);
+  const { model, program } = levels;
+  const parameters = program!.parameters.reduce((sum, { shape }) => sum + size(shape), 0);
+  return { model: model!, program: program!, text: emit(levels, { target: 'wasm', deterministic: false, javascript: false, debugNan: false }), parameters };
+}
+
+/** Writes the program into a folder, which is made; gives its path. */
+export function writeProgram({ text }: Built, folder: string): string {
+  if (!existsSync(folder)) mkdirSync(folder);
+  const path = join(folder, 'program.ts');
+  writeFileSync(path, text);
+  return path;
+}
+
+/** The program's own measurement. */
+export const bench = (path: string, steps: number, threads: number): BenchReport =>
+  lastLine(start(process.execPath, [path, 'bench', `--steps=${steps}`, `--threads=${threads}`], threads).stdout);
+
+/** The losses of the first steps on the batch and from the weights that lie beside the program. */
+export function firstLosses(path: string, folder: string, steps: number): readonly number[] {
+  const log = join(folder, 'log.jsonl');
+  const flags = { steps, data: folder, init: join(folder, weightsFile), save: join(folder, 'trained.safetensors'), log };
+  execFileSync(process.execPath, [path, 'train', ...Object.entries(flags).map(([name, value]) => `--${name}=${value}`)], { stdio: 'pipe', cwd: folder });
+  return readFileSync(log, 'utf8').trim().split('\n').map(line => (JSON.parse(line) as { readonly loss: number }).loss);
+}
+
+export interface StepAnatomy {
+  /** Milliseconds from the start of the process to the end of its first training step. */
+  readonly firstStep: number;
+  /** The share of a step in which no kernel runs: median time between two calls of the module over median time of a step. */
+  readonly outside: number;
+}
+
+/** From a run of the program's measurement whose calls are watched. */
+export function anatomy(path: string, steps: number, threads: number): StepAnatomy {
+  const { calls, started } = watched([path, 'bench', `--steps=${steps}`, `--threads=${threads}`], threads);
+  const step = calls.entries.at(-1)!;
+  const firstStep = calls.ends[calls.entries.indexOf(step)]! - started;
+  const last = calls.entries.length - steps;
+  const medianFrom = (times: (call: number) => number): number => spread(Array.from({ length: steps - 1 }, (_, i) => times(last + i))).median;
+  const outside = medianFrom(i => calls.starts[i + 1]! - calls.ends[i]!) / medianFrom(i => calls.starts[i + 1]! - calls.starts[i]!);
+  return { firstStep, outside };
+}
+
+/** Milliseconds of a call that predicts one batch, without the first two. */
+export function predictionTime(path: string, inputs: Readonly<Record<string, string>>, weights: string, output: string, threads: number): Spread {
+  const files = Object.entries(inputs).map(([name, file]) => `--input=${name}=${file}`);
+  const { calls } = watched([path, 'predict', ...files, `--weights=${weights}`, `--output=${output}`, `--threads=${threads}`], threads);
+  const times = calls.ends.map((end, i) => end - calls.starts[i]!).filter((_, i) => calls.entries[i] === calls.entries.at(-1));
+  return spread(times.slice(2));
+}
+
+function watched(args: readonly string[], threads: number): { readonly calls: WatchedCalls; readonly started: number } {
+  const { stderr, started } = start(process.execPath, ['--import', join(here, 'watch-calls.ts'), ...args], threads);
+  return { calls: lastLine(stderr), started };
+}

@@ -1,0 +1,21 @@
+/** Starts what is measured: one process at a time, on as many cores as it may have threads. */
+import { spawnSync } from 'node:child_process';
+
+export interface Finished {
+  readonly stdout: string;
+  readonly stderr: string;
+  /** When it was started, milliseconds since 1970. */
+  readonly started: number;
+}
+
+/** Fails with what the process says on its error stream. Where there is no `taskset`, processes are not bound to cores. */
+export function start(command: string, args: readonly string[], cores: number, environment: NodeJS.ProcessEnv = process.env): Finished {
+  const [file, ...all] = process.platform === 'linux' ? ['taskset', '-c', `0-${cores - 1}`, command, ...args] : [command, ...args];
+  const started = performance.timeOrigin + performance.now();
+  const { status, signal, error, stdout, stderr } = spawnSync(file!, all, { encoding: 'utf8', env: environment, maxBuffer: 2 ** 28 });
+  if (status !== 0) throw new Error(`\`${[command, ...args].join(' ')}\` failed: ${error?.message ?? (stderr.trim() || `error: ended by ${signal}`)}`);
+  return { stdout, stderr, started };
+}
+
+/** The last line of a text, which is JSON. */
+export const lastLine = <Report>(text: string): Report => JSON.parse(text.trimEnd().split('\n').at(-1)!) as Report;
