@@ -7,7 +7,7 @@
 import { affine, type Affine } from '../../ir/affine.ts';
 import { size, type Shape } from '../../ir/type.ts';
 import { at, build, call, get, i32, laneAt, op, set, shuffle32, type Expression, type Func, type Local } from './code.ts';
-import { bind, emit, evaluate, keep, loop, newFrame, scalarIndex, store, type Frame } from './lanes.ts';
+import { bind, emit, evaluate, keep, loop, newFrame, scalarIndex, sideBySide, store, type Frame } from './lanes.ts';
 import { mapIndices, timesOf, valuesIn, type LinearKernel, type Reduce, type Store, type Value } from './linear.ts';
 import { stored, unitOf } from './loops.ts';
 import { tileBytes, tileColumns, tileRows } from './micro-kernel.ts';
@@ -57,8 +57,8 @@ const fewestProducts = 8192;
 const most = { k: 320, rows: 192, columns: 512 };
 /** Elements of a side that may be packed once and kept. */
 const keptElements = 1 << 19;
-/** Blocks to share among threads. */
-const enoughBlocks = 8;
+/** Ways to cut a side that are looked at. */
+const mostCuts = 8;
 
 /** What a kernel is as a contraction, or null where it is none or too small to be treated as one. */
 export function contraction(kernel: LinearKernel): Contraction | null {
@@ -166,23 +166,24 @@ function kBlock(axes: Shape, rank: number): KBlock {
 }
 
 /**
- * Blocks in panels, no larger than a thread's caches allow, and enough of them that all threads have work: of all ways to cut, the
- * one that packs the fewest elements. Every block of columns packs the rows again, every block of rows the columns.
+ * Blocks in panels, no larger than a thread's caches allow: of all ways to cut, the one that is fastest in the mean over one, two and
+ * eight threads. Every block of columns packs the rows again, every block of rows the columns; packing an element takes about as long as
+ * sixteen products with it.
  */
 function blocks(rows: number, columns: number, loops: number): { readonly rows: number; readonly columns: number } {
   const cuts = (panels: number, largest: number): readonly number[] => {
     const fewest = Math.ceil(panels / largest);
-    return Array.from({ length: Math.min(enoughBlocks, panels) }, (_, i) => fewest + i);
+    return Array.from({ length: Math.min(mostCuts, panels) }, (_, i) => fewest + i);
   };
+  const [height, width] = [rows * tileRows, columns * tileColumns];
   let best = { rows, columns };
   let least = Infinity;
   for (const byRows of cuts(rows, most.rows / tileRows)) {
     for (const byColumns of cuts(columns, most.columns / tileColumns)) {
       const [blockRows, blockColumns] = [Math.ceil(rows / byRows), Math.ceil(columns / byColumns)];
       const count = loops * Math.ceil(rows / blockRows) * Math.ceil(columns / blockColumns);
-      const packed = rows * tileRows * byColumns + columns * tileColumns * byRows;
-      // Too few blocks are as bad as packing everything once more for each that is missing.
-      const cost = packed * Math.max(1, enoughBlocks / count);
+      const work = (height * width) / 16 + height * byColumns + width * byRows;
+      const cost = work * [1, 2, 8].reduce((sum, threads) => sum + threads / Math.min(threads, count), 0);
       if (cost >= least) continue;
       best = { rows: blockRows, columns: blockColumns };
       least = cost;
@@ -358,20 +359,27 @@ function finish(frame: Frame, what: Contraction, tile: Expression, firstRow: Loc
     const line = keep(frame, 'i32', op('i32.sub',
       op('i32.add', tile, op('i32.mul', op('i32.sub', get(here), get(firstRow)), i32(4 * tileColumns))),
       op('i32.shl', get(firstColumn), i32(2))));
-    const one = (lanes: boolean, shift: number): void => {
+    const evaluated = (lanes: boolean, shift: number): readonly Local[] => {
       const position = frame.axes.get(column)!.local;
       const from = op('i32.add', get(line), op('i32.shl', get(position), i32(2)));
       const sum = keep(frame, 'v128', at(lanes ? 'v128.load' : 'v128.load32_splat', 4 * shift, from));
       frame.locals.set(reduce.local, { local: sum, level: frame.levels.length - 1 });
-      const values = stores.map(step => keep(frame, 'v128', stored(frame, step)));
-      stores.forEach((step, i) => store(frame, step.access, step.address, get(values[i]!), false));
+      return stores.map(step => keep(frame, 'v128', stored(frame, step)));
+    };
+    const write = (values: readonly Local[], number: number): void => {
+      const step = stores[number]!;
+      store(frame, step.access, step.address, get(values[number]!), false);
     };
     const whole = nestedStatements(frame, () =>
-      loop(frame, column, { from: get(firstColumn), to: get(lastColumn), step: 4, lanes: true, certain: true, unroll: 4 }, copy => one(true, 4 * copy)));
+      sideBySide(frame, column, { from: get(firstColumn), to: get(lastColumn), certain: true }, tileColumns / 4, stores.length, copy => evaluated(true, 4 * copy), write));
     const edge = nestedStatements(frame, () => {
       const vectors = keep(frame, 'i32', op('i32.add', get(firstColumn), op('i32.and', op('i32.sub', get(lastColumn), get(firstColumn)), i32(-4))));
-      loop(frame, column, { from: get(firstColumn), to: get(vectors), step: 4, lanes: true, certain: false }, () => one(true, 0));
-      loop(frame, column, { from: get(vectors), to: get(lastColumn), step: 1, lanes: false, certain: false }, () => one(false, 0));
+      const one = (lanes: boolean): void => {
+        const values = evaluated(lanes, 0);
+        stores.forEach((_, number) => write(values, number));
+      };
+      loop(frame, column, { from: get(firstColumn), to: get(vectors), step: 4, lanes: true, certain: false }, () => one(true));
+      loop(frame, column, { from: get(vectors), to: get(lastColumn), step: 1, lanes: false, certain: false }, () => one(false));
     });
     emit(frame, { kind: 'if', condition: op('i32.eq', op('i32.sub', get(lastColumn), get(firstColumn)), i32(tileColumns)), then: whole, otherwise: edge });
   });
@@ -391,22 +399,45 @@ function pack(frame: Frame, what: Contraction, each: Side, target: Expression, p
   });
 }
 
-/** Loops over the axes of k in a block; the innermost is left to `inner`. */
-function overK(frame: Frame, what: Contraction, kFrom: Local, kTo: Local, inner: (axis: number, from: Expression, to: Expression) => void): void {
+/** An axis of k as one factor sees it: axes that are one for it are one loop. */
+interface KAxis {
+  readonly number: number;
+  readonly extent: number;
+  readonly times: number;
+  /** Positions of this axis for one of the axis along which k is cut, where it begins there. */
+  readonly scale: number | null;
+}
+
+/** The axes of k within a block, merged where the factor's address allows. */
+function kAxesOf(what: Contraction, flat: Affine): readonly KAxis[] {
   const rank = what.kernel.space.length;
-  const { axis } = what.block.k;
-  const last = rank + what.reduce.axes.length - 1;
-  const around = (current: number): void => {
-    const [from, to] = current === axis ? [get(kFrom), get(kTo)] : [i32(0), i32(what.reduce.axes[current - rank]!)];
-    if (current === last) inner(current, from, to);
-    else loop(frame, current, { from, to, step: 1, lanes: false, certain: true }, () => around(current + 1));
-  };
-  around(axis);
+  const axes: KAxis[] = [];
+  for (let axis = what.block.k.axis; axis < rank + what.reduce.axes.length; axis++) {
+    const extent = what.reduce.axes[axis - rank]!;
+    const times = timesOf(flat, axis);
+    const before = axes.at(-1);
+    const cut = axis === what.block.k.axis;
+    if (before && before.times === extent * times) axes[axes.length - 1] = { number: axis, extent: before.extent * extent, times, scale: before.scale === null ? null : before.scale * extent };
+    else axes.push({ number: axis, extent, times, scale: cut ? 1 : null });
+  }
+  return axes;
+}
+
+/** Loops over axes of k in a block; the innermost is left to `inner`. */
+function overK(frame: Frame, axes: readonly KAxis[], kFrom: Local, kTo: Local, inner: (axis: KAxis, from: Expression, to: Expression) => void): void {
+  const [first, ...rest] = axes as readonly [KAxis, ...KAxis[]];
+  const bound = (position: Local): Expression =>
+    first.scale === null || first.scale === 1 ? get(position) : get(keep(frame, 'i32', op('i32.mul', get(position), i32(first.scale))));
+  const [from, to] = first.scale === null ? [i32(0), i32(first.extent)] : [bound(kFrom), bound(kTo)];
+  if (rest.length === 0) inner(first, from, to);
+  else loop(frame, first.number, { from, to, step: 1, lanes: false, certain: true }, () => overK(frame, rest, kFrom, kTo, inner));
 }
 
 function packValues(frame: Frame, what: Contraction, each: Side, first: Local, target: Local, kFrom: Local, kTo: Local): void {
   const [axis] = each.tiled as readonly [number];
-  overK(frame, what, kFrom, kTo, (k, from, to) =>
+  const rank = what.kernel.space.length;
+  const axes = what.reduce.axes.slice(what.block.k.axis - rank).map((extent, i): KAxis => ({ number: what.block.k.axis + i, extent, times: 0, scale: i === 0 ? 1 : null }));
+  overK(frame, axes, kFrom, kTo, ({ number: k }, from, to) =>
     loop(frame, k, { from, to, step: 1, lanes: false, certain: true }, () => {
       for (let group = 0; group < each.width; group += 4) {
         frame.levels.push({ statements: frame.levels.at(-1)!.statements, known: new Map() });
@@ -420,18 +451,23 @@ function packValues(frame: Frame, what: Contraction, each: Side, first: Local, t
 }
 
 function packLoads(frame: Frame, what: Contraction, each: Side, factor: Value & { kind: 'load' }, first: Local, target: Local, kFrom: Local, kTo: Local): void {
-  const { kernel, reduce } = what;
+  const { kernel } = what;
   const rank = kernel.space.length;
   const { flat } = factor.address;
   const level = frame.levels.length - 1;
   const constant = affine(flat.terms.filter(term => term.axis < rank && !each.tiled.includes(term.axis)), flat.offset);
-  const alongK = affine(flat.terms.filter(term => term.axis >= rank));
+  const axes = kAxesOf(what, flat);
+  // The axes of k outside of the block, and those within it.
+  const alongK = affine([
+    ...flat.terms.filter(term => term.axis >= rank && term.axis < what.block.k.axis),
+    ...axes.map(axis => ({ axis: axis.number, times: axis.times })),
+  ]);
   const start = keep(frame, 'i32', scalarIndex(frame, constant, 4, get(frame.bases[factor.access]!), level));
   const times = each.tiled.map(axis => timesOf(flat, axis));
   const regular = each.tiled.every((_, i) => i === each.tiled.length - 1 || times[i] === kernel.space[each.tiled[i + 1]!]! * times[i + 1]!);
   const stride = times.at(-1)!;
-  const lastK = rank + reduce.axes.length - 1;
-  const alongRows = timesOf(flat, lastK) === 1 && stride !== 1 && reduce.axes.at(-1)! >= 4;
+  const last = axes.at(-1)!;
+  const alongRows = last.times === 1 && stride !== 1 && last.extent >= 4;
   // Where each column of the panel begins.
   const places: Local[] = [];
   if (regular) {
@@ -459,7 +495,7 @@ function packLoads(frame: Frame, what: Contraction, each: Side, factor: Value & 
     emit(frame, set(target, op('i32.add', get(target), i32(4 * each.width))));
   };
   const kOffset = (): Local => keep(frame, 'i32', scalarIndex(frame, alongK, 4, null, frame.levels.length - 1));
-  overK(frame, what, kFrom, kTo, (axis, from, to) => {
+  overK(frame, axes, kFrom, kTo, ({ number: axis }, from, to) => {
     if (!alongRows) {
       loop(frame, axis, { from, to, step: 1, lanes: false, certain: true }, () => single(kOffset()));
       return;

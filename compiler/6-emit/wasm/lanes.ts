@@ -104,6 +104,46 @@ export function loop(frame: Frame, axis: number, options: LoopOptions, body: (co
   else emit(frame, { kind: 'if', condition: op('i32.lt_s', get(variable), end), then: [whole], otherwise: [] });
 }
 
+/**
+ * A loop over an axis in which `copies` vectors are evaluated first and then written, store by store: neighbouring vectors that end in
+ * neighbouring stores, with nothing between them, are what V8 turns into operations of twice the width.
+ */
+export function sideBySide(
+  frame: Frame, axis: number, range: Pick<LoopOptions, 'from' | 'to' | 'certain'>, copies: number, stores: number,
+  evaluated: (copy: number) => readonly Local[], write: (values: readonly Local[], store: number) => void,
+): void {
+  const { builder } = frame;
+  const variable = builder.local('i32');
+  const end = range.to.kind === 'const' ? range.to : get(keep(frame, 'i32', range.to));
+  emit(frame, set(variable, range.from));
+  const level = frame.levels.length;
+  const statements: Expression[] = [];
+  const levels = Array.from({ length: copies }, (): Level => ({ statements, known: new Map() }));
+  const within = <T>(copy: number, make: () => T): T => {
+    frame.levels.push(levels[copy]!);
+    frame.axes.set(axis, { level, local: variable, shift: copy * 4, lanes: true });
+    const made = make();
+    frame.levels.pop();
+    return made;
+  };
+  const values = levels.map((_, copy) => within(copy, () => evaluated(copy)));
+  for (let number = 0; number < stores; number++) {
+    // Addresses first, so that the stores follow one another.
+    const writes = values.map((own, copy) => within(copy, () => {
+      const before = statements.length;
+      write(own, number);
+      return statements.splice(before);
+    }));
+    const isStore = (statement: Expression): boolean => statement.kind === 'op' && statement.name.includes('store');
+    statements.push(...writes.flat().filter(statement => !isStore(statement)), ...writes.flat().filter(isStore));
+  }
+  frame.axes.delete(axis);
+  const again = { name: `axis_${axis}` };
+  statements.push(set(variable, op('i32.add', get(variable), i32(4 * copies))), { kind: 'br', label: again, condition: op('i32.lt_s', get(variable), end) });
+  const whole: Expression = { kind: 'loop', label: again, body: statements };
+  emit(frame, range.certain ? whole : { kind: 'if', condition: op('i32.lt_s', get(variable), end), then: [whole], otherwise: [] });
+}
+
 /** Binds an axis to a local of the innermost loop. */
 export const bind = (frame: Frame, axis: number, local: Local, lanes = false): void =>
   void frame.axes.set(axis, { level: frame.levels.length - 1, local, shift: 0, lanes });
@@ -479,7 +519,7 @@ export function store(frame: Frame, access: number, address: Address, value: Exp
   if (layout !== 'dense' || (accumulate && size !== 4)) return [0, 1, 2, 3].forEach(one);
   const to = place(0);
   if (size === 4) {
-    const target = keep(frame, 'i32', to.address);
+    const target = to.address.kind === 'get' ? to.address.local : keep(frame, 'i32', to.address);
     const sum = kindOf(dtype) === 'float' ? 'f32x4.add' : 'i32x4.add';
     emit(frame, at('v128.store', to.offset, get(target), accumulate ? op(sum, at('v128.load', to.offset, get(target)), get(kept)) : get(kept)));
   } else {

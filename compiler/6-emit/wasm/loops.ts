@@ -5,7 +5,7 @@
 import type { Combine } from '../../ir/nest.ts';
 import { elementBytes, size } from '../../ir/type.ts';
 import { build, f32x4, get, i32, i32x4, op, set, shuffle32, type Expression, type Func, type Local } from './code.ts';
-import { bind, emit, evaluate, keep, loop, newFrame, store, type Frame } from './lanes.ts';
+import { bind, emit, evaluate, keep, loop, newFrame, sideBySide as pairs, store, type Frame } from './lanes.ts';
 import { dtypeOf, timesOf, valuesIn, rootsOf, type Address, type LinearKernel, type Reduce, type Store, type Value } from './linear.ts';
 import { kindOf, vector, type Kind } from './vector.ts';
 
@@ -146,6 +146,25 @@ function emitSpace(frame: Frame, outer: readonly number[], lanes: number | null,
   }
   if (lanes === null) return emitSteps(frame, true);
   const extent = frame.kernel.space[lanes]!;
+  const { steps } = frame.kernel;
+  const stores = steps.filter((step): step is Store => step.kind === 'store');
+  // Elementwise throughout: pairs of vectors.
+  if (stores.length === steps.length && stores.every(step => step.axes.length === 0 && !step.accumulate) && stores.slice(1).every(step => step.joined)) {
+    const evaluated = (): readonly Local[] => stores.map(step => keep(frame, 'v128', stored(frame, step)));
+    const write = (values: readonly Local[], number: number): void => store(frame, stores[number]!.access, stores[number]!.address, get(values[number]!), false);
+    const paired = (from: Expression, to: Expression, certain: boolean): void => pairs(frame, lanes, { from, to, certain }, 2, stores.length, evaluated, write);
+    if (range === null) {
+      const whole = extent - (extent % 8);
+      if (whole > 0) paired(i32(0), i32(whole), true);
+      vectors(frame, lanes, extent, null, 1, () => emitSteps(frame, false), whole);
+    } else {
+      // Shares begin at multiples of sixteen.
+      const whole = keep(frame, 'i32', op('i32.and', get(range.end), i32(-8)));
+      paired(get(range.begin), get(whole), false);
+      if (extent % 8 !== 0) vectors(frame, lanes, extent, { begin: whole, end: range.end }, 1, () => emitSteps(frame, false));
+    }
+    return;
+  }
   vectors(frame, lanes, extent, range, 1, () => emitSteps(frame, false));
 }
 
@@ -157,6 +176,7 @@ function vectors(
   range: { readonly begin: Local; readonly end: Local } | null,
   unroll: number,
   body: (single: boolean, copy: number) => void,
+  first = 0,
 ): void {
   if (range !== null) {
     // Shares begin at multiples of four.
@@ -166,9 +186,9 @@ function vectors(
     return;
   }
   const block = 4 * unroll;
-  const blocks = unroll > 1 ? extent - (extent % block) : 0;
+  const blocks = unroll > 1 ? extent - (extent % block) : first;
   const whole = extent - (extent % 4);
-  if (blocks > 0) loop(frame, axis, { from: i32(0), to: i32(blocks), step: 4, lanes: true, certain: true, unroll }, copy => body(false, copy));
+  if (unroll > 1 && blocks > 0) loop(frame, axis, { from: i32(0), to: i32(blocks), step: 4, lanes: true, certain: true, unroll }, copy => body(false, copy));
   if (whole > blocks) loop(frame, axis, { from: i32(blocks), to: i32(whole), step: 4, lanes: true, certain: true }, () => body(false, 0));
   if (extent > whole) loop(frame, axis, { from: i32(whole), to: i32(extent), step: 1, lanes: false, certain: true }, () => body(true, 0));
 }
