@@ -389,15 +389,29 @@ function finish(frame: Frame, what: Contraction, tile: Expression, firstRow: Loc
 function pack(frame: Frame, what: Contraction, each: Side, target: Expression, panels: Panels, kFrom: Local, kTo: Local): void {
   const bytes = keep(frame, 'i32', op('i32.mul', kCount(what, kFrom, kTo), i32(4 * each.width)));
   const axis = each.width === tileRows ? rowPanel : columnPanel;
-  loop(frame, axis, { from: i32(0), to: get(panels.count), step: 1, lanes: false, certain: true }, () => {
+  const { factor } = each;
+  const one = (together: number): void => {
     const panel = get(frame.axes.get(axis)!.local);
     const first = enterPanel(frame, what, each, op('i32.add', get(panels.from), panel));
     const to = keep(frame, 'i32', op('i32.add', target, op('i32.mul', panel, get(bytes))));
-    if (isPlain(each.factor)) packLoads(frame, what, each, each.factor, first, to, kFrom, kTo);
+    const targets = Array.from({ length: together }, (_, i) => (i === 0 ? to : keep(frame, 'i32', op('i32.add', get(to), op('i32.mul', get(bytes), i32(i))))));
+    if (isPlain(factor)) packLoads(frame, what, each, factor, first, targets, kFrom, kTo);
     else packValues(frame, what, each, first, to, kFrom, kTo);
     leavePanel(frame, each);
-  });
+  };
+  // Narrow panels that lie side by side are packed together, a cache line at a time.
+  const together = isPlain(factor) && each.apart.length === 0 && isRegular(each, factor, what.kernel) && timesOf(factor.address.flat, each.tiled.at(-1)!) === 1 ? tileColumns / each.width : 1;
+  const rest = together === 1 ? i32(0) : get(keep(frame, 'i32', op('i32.and', get(panels.count), i32(-together))));
+  if (together > 1) loop(frame, axis, { from: i32(0), to: rest, step: together, lanes: false, certain: false }, () => one(together));
+  loop(frame, axis, { from: rest, to: get(panels.count), step: 1, lanes: false, certain: together === 1 }, () => one(1));
 }
+
+/** Whether a side's tiled axes are one for its factor, too. */
+const isRegular = (each: Side, { address }: Value & { kind: 'load' }, kernel: LinearKernel): boolean =>
+  each.tiled.every((axis, i) => {
+    const next = each.tiled[i + 1];
+    return next === undefined || timesOf(address.flat, axis) === kernel.space[next]! * timesOf(address.flat, next);
+  });
 
 /** An axis of k as one factor sees it: axes that are one for it are one loop. */
 interface KAxis {
@@ -450,7 +464,7 @@ function packValues(frame: Frame, what: Contraction, each: Side, first: Local, t
     }));
 }
 
-function packLoads(frame: Frame, what: Contraction, each: Side, factor: Value & { kind: 'load' }, first: Local, target: Local, kFrom: Local, kTo: Local): void {
+function packLoads(frame: Frame, what: Contraction, each: Side, factor: Value & { kind: 'load' }, first: Local, targets: readonly Local[], kFrom: Local, kTo: Local): void {
   const { kernel } = what;
   const rank = kernel.space.length;
   const { flat } = factor.address;
@@ -464,7 +478,8 @@ function packLoads(frame: Frame, what: Contraction, each: Side, factor: Value & 
   ]);
   const start = keep(frame, 'i32', scalarIndex(frame, constant, 4, get(frame.bases[factor.access]!), level));
   const times = each.tiled.map(axis => timesOf(flat, axis));
-  const regular = each.tiled.every((_, i) => i === each.tiled.length - 1 || times[i] === kernel.space[each.tiled[i + 1]!]! * times[i + 1]!);
+  const regular = isRegular(each, factor, kernel);
+  const [target] = targets as readonly [Local];
   const stride = times.at(-1)!;
   const last = axes.at(-1)!;
   const alongRows = last.times === 1 && stride !== 1 && last.extent >= 4;
@@ -480,19 +495,24 @@ function packLoads(frame: Frame, what: Contraction, each: Side, factor: Value & 
     : [];
   const byLanes = (group: number, k: Expression, result: Local): Expression[] =>
     [0, 1, 2, 3].map(j => set(result, j === 0 ? at('v128.load32_zero', 0, address(4 * group, k)) : laneAt('v128.load32_lane', j, 0, address(4 * group + j, k), get(result))));
+  const advance = (bytes: number): void => targets.forEach(panel => emit(frame, set(panel, op('i32.add', get(panel), i32(bytes)))));
   const single = (k: Local): void => {
+    if (stride === 1 && regular) {
+      targets.forEach((panel, number) => {
+        for (let group = 0; group < each.width / 4; group++)
+          emit(frame, at('v128.store', 16 * group, get(panel), at('v128.load', 4 * number * each.width + 16 * group, address(0, get(k)))));
+      });
+      advance(4 * each.width);
+      return;
+    }
     for (let group = 0; group < each.width / 4; group++) {
-      const whole = at('v128.load', regular ? 16 * group : 0, address(regular ? 0 : 4 * group, get(k)));
-      if (stride === 1 && regular) {
-        emit(frame, at('v128.store', 16 * group, get(target), whole));
-        continue;
-      }
+      const whole = at('v128.load', 0, address(4 * group, get(k)));
       const result = frame.builder.local('v128');
       if (stride === 1) emit(frame, { kind: 'if', condition: get(dense[group]!), then: [set(result, whole)], otherwise: byLanes(group, get(k), result) });
       else byLanes(group, get(k), result).forEach(statement => emit(frame, statement));
       emit(frame, at('v128.store', 16 * group, get(target), get(result)));
     }
-    emit(frame, set(target, op('i32.add', get(target), i32(4 * each.width))));
+    advance(4 * each.width);
   };
   const kOffset = (): Local => keep(frame, 'i32', scalarIndex(frame, alongK, 4, null, frame.levels.length - 1));
   overK(frame, axes, kFrom, kTo, ({ number: axis }, from, to) => {
@@ -505,7 +525,7 @@ function packLoads(frame: Frame, what: Contraction, each: Side, factor: Value & 
     loop(frame, axis, { from, to: get(whole), step: 4, lanes: false, certain: false }, () => {
       const k = kOffset();
       for (let group = 0; group < each.width / 4; group++) transpose(frame, [0, 1, 2, 3].map(j => at('v128.load', 0, address(4 * group + j, get(k)))), target, 16 * group, 4 * each.width);
-      emit(frame, set(target, op('i32.add', get(target), i32(16 * each.width))));
+      advance(16 * each.width);
     });
     loop(frame, axis, { from: get(whole), to, step: 1, lanes: false, certain: false }, () => single(kOffset()));
   });
