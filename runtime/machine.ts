@@ -176,10 +176,11 @@ export function askForSpeed(): void {
  */
 export function fasterMicroKernel(exports: Readonly<Record<string, (...args: readonly number[]) => number>>, words: Int32Array, scratchAt: number): number {
   const k = 64;
-  const [left, right, tile] = [scratchAt, scratchAt + 16 * k, scratchAt + 80 * k];
-  const values = new Float32Array(words.buffer, scratchAt, 20 * k);
+  // For each k, 8 numbers of the left side and 16 of the right; a tile has 6 rows of 16 sums.
+  const [left, right, tile] = [scratchAt, scratchAt + 32 * k, scratchAt + 96 * k];
+  const values = new Float32Array(words.buffer, scratchAt, 24 * k);
   for (let i = 0; i < values.length; i++) values[i] = ((i * 37) % 101) / 101;
-  const sums = new Int32Array(words.buffer, tile, 64);
+  const sums = new Int32Array(words.buffer, tile, 96);
   const timed = (name: string): { readonly time: number; readonly sums: Int32Array } => {
     const kernel = exports[name]!;
     let time = Infinity;

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { contraction } from '../compiler/6-emit/wasm/contraction.ts';
 import { encode } from '../compiler/6-emit/wasm/encode.ts';
 import { linearKernel } from '../compiler/6-emit/wasm/linear.ts';
-import { microKernel, tileColumns, tileRows } from '../compiler/6-emit/wasm/micro-kernel.ts';
+import { microKernel, packedRows, tileColumns, tileRows } from '../compiler/6-emit/wasm/micro-kernel.ts';
 import { affine, axisAt, type Affine } from '../compiler/ir/affine.ts';
 import { evaluateNest } from '../compiler/ir/evaluate.ts';
 import { apply, load, type Nest } from '../compiler/ir/nest.ts';
@@ -69,9 +69,9 @@ test('both micro-kernels give the same bits, fused or not', () => {
   for (const count of [1, 2, 3, 64, 255]) {
     const sums = (name: string, fresh: number): number[] => {
       for (let i = 0; i < tile / 4; i++) values[i] = Math.sin(i * 7.7);
-      values.fill(0.5, tile / 4, tile / 4 + 64);
+      values.fill(0.5, tile / 4, tile / 4 + tileRows * tileColumns);
       exports[name]!(left, right, tile, count, fresh);
-      return [...values.subarray(tile / 4, tile / 4 + 64)];
+      return [...values.subarray(tile / 4, tile / 4 + tileRows * tileColumns)];
     };
     for (const fresh of [0, 1]) {
       expect(sums('fused.16', fresh)).toEqual(sums('fused.8', fresh));
@@ -79,7 +79,7 @@ test('both micro-kernels give the same bits, fused or not', () => {
       const expected = Array.from({ length: tileRows * tileColumns }, (_, i) => {
         const [row, column] = [Math.floor(i / tileColumns), i % tileColumns];
         let sum = fresh === 1 ? 0 : 0.5;
-        for (let k = 0; k < count; k++) sum += Math.fround(Math.sin((k * tileRows + row) * 7.7)) * Math.fround(Math.sin((right / 4 + k * tileColumns + column) * 7.7));
+        for (let k = 0; k < count; k++) sum += Math.fround(Math.sin((k * packedRows + row) * 7.7)) * Math.fround(Math.sin((right / 4 + k * tileColumns + column) * 7.7));
         return sum;
       });
       sums('fused.16', fresh).forEach((value, i) => expect(value).toBeCloseTo(expected[i]!, 4));

@@ -10,7 +10,7 @@ import { at, build, call, get, i32, laneAt, op, set, shuffle32, type Expression,
 import { bind, emit, evaluate, keep, loop, newFrame, scalarIndex, sideBySide, store, type Frame } from './lanes.ts';
 import { mapIndices, timesOf, valuesIn, type LinearKernel, type Reduce, type Store, type Value } from './linear.ts';
 import { stored, unitOf } from './loops.ts';
-import { tileBytes, tileColumns, tileRows } from './micro-kernel.ts';
+import { packedRows, tileBytes, tileColumns, tileRows } from './micro-kernel.ts';
 
 /** One factor's own axes. */
 interface Side {
@@ -22,6 +22,8 @@ interface Side {
   readonly apart: readonly number[];
   /** Elements that a panel is wide. */
   readonly width: number;
+  /** Elements that are packed for each k: the width in whole vectors. */
+  readonly packed: number;
   /** Panels for one position of the axes apart. */
   readonly panels: number;
 }
@@ -54,7 +56,7 @@ interface KBlock {
 
 /** Products smaller than this do not repay packing. */
 const fewestProducts = 8192;
-const most = { k: 320, rows: 192, columns: 512 };
+const most = { k: 256, rows: 192, columns: 512 };
 /** Elements of a side that may be packed once and kept. */
 const keptElements = 1 << 19;
 /** Ways to cut a side that are looked at. */
@@ -78,8 +80,8 @@ export function contraction(kernel: LinearKernel): Contraction | null {
   const [a, b] = sides as [Unsized, Unsized];
   const dense = (each: Unsized): boolean => timesOf(stores[0]!.address.flat, each.tiled.at(-1)!) === 1;
   const columnsFirst = dense(a) ? true : dense(b) ? false : a.extent > b.extent;
-  const columns = withWidth(columnsFirst ? a : b, tileColumns);
-  const rows = withWidth(columnsFirst ? b : a, tileRows);
+  const columns = withWidth(columnsFirst ? a : b, tileColumns, tileColumns);
+  const rows = withWidth(columnsFirst ? b : a, tileRows, packedRows);
   const count = size(reduce.axes);
   if (size(kernel.space) * count < fewestProducts || columns.extent < 4 || rows.extent < 2 || count < 4) return null;
   for (const each of [rows, columns]) if (!packable(each)) return null;
@@ -93,13 +95,13 @@ export function contraction(kernel: LinearKernel): Contraction | null {
   const rowsOnce = block.rows >= rowPanels && !outer.some(axis => rowsUsed.has(axis)) && single && rowPanels * tileRows * count <= keptElements;
   const kSize = k.chunk * k.inner;
   const tiles = single ? 1 : block.rows * block.columns;
-  const scratch = 4 * kSize * (block.rows * tileRows + block.columns * tileColumns) + tiles * tileBytes;
+  const scratch = 4 * kSize * (block.rows * packedRows + block.columns * tileColumns) + tiles * tileBytes;
   const overreach = Math.max(...[rows, columns].map(each => reachOf(each, kernel)));
   return { kernel, reduce, stores, rows, columns, outer, block: { ...block, k }, rowsOnce, scratch, overreach };
 }
 
-type Unsized = Omit<Side, 'width' | 'panels'>;
-const withWidth = (each: Unsized, width: number): Side => ({ ...each, width, panels: Math.ceil(each.extent / width) });
+type Unsized = Omit<Side, 'width' | 'packed' | 'panels'>;
+const withWidth = (each: Unsized, width: number, packed: number): Side => ({ ...each, width, packed, panels: Math.ceil(each.extent / width) });
 /** Of a side in all. */
 const panelsOf = (each: Side, kernel: LinearKernel): number => each.panels * size(each.apart.map(axis => kernel.space[axis]!));
 
@@ -151,7 +153,7 @@ function reachOf(each: Side, kernel: LinearKernel): number {
   return Math.max(0, ...loads.map(part => {
     const times = each.tiled.map(axis => timesOf(part.address.flat, axis));
     const [first] = each.tiled;
-    return 4 * (each.width * Math.max(...times) + (each.tiled.length > 1 ? times[0]! * Math.ceil((each.width * kernel.space[first!]!) / each.extent) : 0));
+    return 4 * ((each.packed + tileColumns) * Math.max(...times) + (each.tiled.length > 1 ? times[0]! * (1 + Math.ceil((each.packed * kernel.space[first!]!) / each.extent)) : 0));
   }));
 }
 
@@ -206,7 +208,7 @@ export function contractionFunction(what: Contraction): Func {
   const frame = newFrame(builder, kernel, bases);
   const kSize = block.k.chunk * block.k.inner;
   const left = get(memory);
-  const right = get(keep(frame, 'i32', op('i32.add', get(memory), i32(4 * kSize * block.rows * tileRows))));
+  const right = get(keep(frame, 'i32', op('i32.add', get(memory), i32(4 * kSize * block.rows * packedRows))));
   const tiles = get(keep(frame, 'i32', op('i32.add', right, i32(4 * kSize * block.columns * tileColumns))));
   const [rowPanels, columnPanels] = [panelsOf(rows, kernel), panelsOf(columns, kernel)];
   const rowBlocks = Math.ceil(rowPanels / block.rows);
@@ -247,7 +249,7 @@ export function contractionFunction(what: Contraction): Func {
         op('i32.add', base, op('i32.mul', number, op('i32.mul', get(count), i32(4 * width))));
       eachTile(frame, what, rowsHere, columnsHere, single, (row, column, tileNumber, positions) => {
         const tile = single ? tiles : get(keep(frame, 'i32', op('i32.add', tiles, op('i32.mul', tileNumber, i32(tileBytes)))));
-        emit(frame, call('micro', panel(left, row, tileRows), panel(right, column, tileColumns), tile, get(count), get(fresh)));
+        emit(frame, call('micro', panel(left, row, packedRows), panel(right, column, tileColumns), tile, get(count), get(fresh)));
         if (positions) finish(frame, what, tile, positions.row, positions.column);
       });
       emit(frame, set(fresh, i32(0)));
@@ -387,7 +389,7 @@ function finish(frame: Frame, what: Contraction, tile: Expression, firstRow: Loc
 
 /** Packs some panels of a side over the block of k: for each k, the panel's width of neighbours. */
 function pack(frame: Frame, what: Contraction, each: Side, target: Expression, panels: Panels, kFrom: Local, kTo: Local): void {
-  const bytes = keep(frame, 'i32', op('i32.mul', kCount(what, kFrom, kTo), i32(4 * each.width)));
+  const bytes = keep(frame, 'i32', op('i32.mul', kCount(what, kFrom, kTo), i32(4 * each.packed)));
   const axis = each.width === tileRows ? rowPanel : columnPanel;
   const { factor } = each;
   const one = (together: number): void => {
@@ -399,8 +401,9 @@ function pack(frame: Frame, what: Contraction, each: Side, target: Expression, p
     else packValues(frame, what, each, first, to, kFrom, kTo);
     leavePanel(frame, each);
   };
-  // Narrow panels that lie side by side are packed together, a cache line at a time.
-  const together = isPlain(factor) && each.apart.length === 0 && isRegular(each, factor, what.kernel) && timesOf(factor.address.flat, each.tiled.at(-1)!) === 1 ? tileColumns / each.width : 1;
+  // Narrow panels that lie side by side are packed together: one is less than a cache line.
+  const beside = isPlain(factor) && each.apart.length === 0 && isRegular(each, factor, what.kernel) && timesOf(factor.address.flat, each.tiled.at(-1)!) === 1;
+  const together = beside && each.width === tileRows ? 4 : 1;
   const rest = together === 1 ? i32(0) : get(keep(frame, 'i32', op('i32.and', get(panels.count), i32(-together))));
   if (together > 1) loop(frame, axis, { from: i32(0), to: rest, step: together, lanes: false, certain: false }, () => one(together));
   loop(frame, axis, { from: rest, to: get(panels.count), step: 1, lanes: false, certain: together === 1 }, () => one(1));
@@ -453,14 +456,14 @@ function packValues(frame: Frame, what: Contraction, each: Side, first: Local, t
   const axes = what.reduce.axes.slice(what.block.k.axis - rank).map((extent, i): KAxis => ({ number: what.block.k.axis + i, extent, times: 0, scale: i === 0 ? 1 : null }));
   overK(frame, axes, kFrom, kTo, ({ number: k }, from, to) =>
     loop(frame, k, { from, to, step: 1, lanes: false, certain: true }, () => {
-      for (let group = 0; group < each.width; group += 4) {
+      for (let group = 0; group < each.packed; group += 4) {
         frame.levels.push({ statements: frame.levels.at(-1)!.statements, known: new Map() });
         frame.axes.set(axis, { level: frame.levels.length - 1, local: first, shift: group, lanes: true });
         emit(frame, at('v128.store', group * 4, get(target), evaluate(frame, each.factor)));
         frame.axes.delete(axis);
         frame.levels.pop();
       }
-      emit(frame, set(target, op('i32.add', get(target), i32(4 * each.width))));
+      emit(frame, set(target, op('i32.add', get(target), i32(4 * each.packed))));
     }));
 }
 
@@ -487,11 +490,11 @@ function packLoads(frame: Frame, what: Contraction, each: Side, factor: Value & 
   const places: Local[] = [];
   if (regular) {
     const begin = keep(frame, 'i32', op('i32.add', get(start), op('i32.mul', get(first), i32(4 * stride))));
-    for (let j = 0; j < each.width; j++) places.push(j === 0 || stride === 1 ? begin : keep(frame, 'i32', op('i32.add', get(begin), i32(4 * stride * j))));
+    for (let j = 0; j < each.packed; j++) places.push(j === 0 || stride === 1 ? begin : keep(frame, 'i32', op('i32.add', get(begin), i32(4 * stride * j))));
   } else placesApart(frame, kernel, each, times, start, first, places);
   const address = (j: number, k: Expression): Expression => op('i32.add', get(places[j]!), k);
   const dense = stride === 1 && !regular
-    ? Array.from({ length: each.width / 4 }, (_, group) => keep(frame, 'i32', op('i32.eq', op('i32.sub', get(places[4 * group + 3]!), get(places[4 * group]!)), i32(12))))
+    ? Array.from({ length: each.packed / 4 }, (_, group) => keep(frame, 'i32', op('i32.eq', op('i32.sub', get(places[4 * group + 3]!), get(places[4 * group]!)), i32(12))))
     : [];
   const byLanes = (group: number, k: Expression, result: Local): Expression[] =>
     [0, 1, 2, 3].map(j => set(result, j === 0 ? at('v128.load32_zero', 0, address(4 * group, k)) : laneAt('v128.load32_lane', j, 0, address(4 * group + j, k), get(result))));
@@ -499,20 +502,20 @@ function packLoads(frame: Frame, what: Contraction, each: Side, factor: Value & 
   const single = (k: Local): void => {
     if (stride === 1 && regular) {
       targets.forEach((panel, number) => {
-        for (let group = 0; group < each.width / 4; group++)
+        for (let group = 0; group < each.packed / 4; group++)
           emit(frame, at('v128.store', 16 * group, get(panel), at('v128.load', 4 * number * each.width + 16 * group, address(0, get(k)))));
       });
-      advance(4 * each.width);
+      advance(4 * each.packed);
       return;
     }
-    for (let group = 0; group < each.width / 4; group++) {
+    for (let group = 0; group < each.packed / 4; group++) {
       const whole = at('v128.load', 0, address(4 * group, get(k)));
       const result = frame.builder.local('v128');
       if (stride === 1) emit(frame, { kind: 'if', condition: get(dense[group]!), then: [set(result, whole)], otherwise: byLanes(group, get(k), result) });
       else byLanes(group, get(k), result).forEach(statement => emit(frame, statement));
       emit(frame, at('v128.store', 16 * group, get(target), get(result)));
     }
-    advance(4 * each.width);
+    advance(4 * each.packed);
   };
   const kOffset = (): Local => keep(frame, 'i32', scalarIndex(frame, alongK, 4, null, frame.levels.length - 1));
   overK(frame, axes, kFrom, kTo, ({ number: axis }, from, to) => {
@@ -524,8 +527,8 @@ function packLoads(frame: Frame, what: Contraction, each: Side, factor: Value & 
     const whole = keep(frame, 'i32', op('i32.add', from, op('i32.and', get(length), i32(-4))));
     loop(frame, axis, { from, to: get(whole), step: 4, lanes: false, certain: false }, () => {
       const k = kOffset();
-      for (let group = 0; group < each.width / 4; group++) transpose(frame, [0, 1, 2, 3].map(j => at('v128.load', 0, address(4 * group + j, get(k)))), target, 16 * group, 4 * each.width);
-      advance(16 * each.width);
+      for (let group = 0; group < each.packed / 4; group++) transpose(frame, [0, 1, 2, 3].map(j => at('v128.load', 0, address(4 * group + j, get(k)))), target, 16 * group, 4 * each.packed);
+      advance(16 * each.packed);
     });
     loop(frame, axis, { from: get(whole), to, step: 1, lanes: false, certain: false }, () => single(kOffset()));
   });
@@ -554,9 +557,9 @@ function placesApart(frame: Frame, kernel: LinearKernel, each: Side, times: read
   const place = keep(frame, 'i32', coordinates.reduce((sum, coordinate, i) => op('i32.add', sum, op('i32.mul', get(coordinate), i32(4 * times[i]!))), get(start) as Expression));
   const current = frame.builder.local('i32');
   emit(frame, set(current, get(place)));
-  for (let j = 0; j < each.width; j++) {
+  for (let j = 0; j < each.packed; j++) {
     places.push(keep(frame, 'i32', op('i32.add', get(current), i32(0))));
-    if (j === each.width - 1) break;
+    if (j === each.packed - 1) break;
     const carry = (i: number): Expression[] => {
       const statements: Expression[] = [
         set(coordinates[i]!, op('i32.add', get(coordinates[i]!), i32(1))),

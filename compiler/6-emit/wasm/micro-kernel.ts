@@ -1,13 +1,16 @@
 /**
- * The innermost loop of every product: a tile of 4 rows and 16 columns of sums stays in registers while k runs. All operands are
- * packed: 4 numbers of the left side and 16 of the right for each k.
+ * The innermost loop of every product: a tile of 6 rows and 16 columns of sums stays in registers while k runs. All operands are
+ * packed: for each k, 8 numbers of the left side, of which 6 are read, and 16 of the right. As 256-bit registers the tile takes 12, two
+ * columns and a row fill the rest of those that V8 gives out: 6 rows measured a tenth faster than 4, where sums wait for one another.
  *
  * V8 turns pairs of neighbouring 128-bit operations into 256-bit ones if asked to, beginning from adjacent stores; it gives up
  * where a load stands between them, and where the loop over k is unrolled. Hence the shape below.
  */
 import { at, build, f32x4, get, i32, op, set, type Func } from './code.ts';
 
-export const tileRows = 4;
+export const tileRows = 6;
+/** Numbers of the left side that are packed for each k: whole vectors. */
+export const packedRows = 8;
 export const tileColumns = 16;
 export const tileBytes = tileRows * tileColumns * 4;
 
@@ -47,7 +50,7 @@ export function microKernel(name: string, columns: 8 | 16, fused: boolean): Func
             : op('f32x4.add', get(sum), op('f32x4.mul', get(factor), get(local)))));
         });
       }
-      builder.emit(set(a, op('i32.add', get(a), i32(tileRows * 4))));
+      builder.emit(set(a, op('i32.add', get(a), i32(packedRows * 4))));
       builder.emit(set(b, op('i32.add', get(b), i32(tileColumns * 4))));
       builder.emit(set(k, op('i32.sub', get(k), i32(1))));
       builder.branch(again, get(k));

@@ -5,7 +5,7 @@
  */
 import { at, build, call, f32x4, get, i32, op, set, type Func, type Module } from './code.ts';
 import { unitOf } from './loops.ts';
-import { microKernel, tileBytes, tileColumns, tileRows } from './micro-kernel.ts';
+import { microKernel, packedRows, tileBytes, tileColumns, tileRows } from './micro-kernel.ts';
 import { barrierFunction, control, dispatchFunction, runFunction, workFunction } from './threads.ts';
 
 export interface Roofline {
@@ -38,7 +38,7 @@ export function roofline(arrayBytes: number): Roofline {
   const passes = Math.ceil(leastMoved / (3 * each));
   const controlAt = 3 * each;
   const scratchAt = controlAt + control.bytes;
-  const scratchBytes = aligned(4 * depth * (tileRows + tileColumns) + tileBytes);
+  const scratchBytes = aligned(4 * depth * (packedRows + tileColumns) + tileBytes);
   const entries = ['wide', 'narrow', 'triad'] as const;
   const functions = [
     microKernel('micro.wide', 16, true),
@@ -68,7 +68,7 @@ export function roofline(arrayBytes: number): Roofline {
 function productsFunction(name: 'wide' | 'narrow', scratchAt: number, scratchBytes: number): Func {
   const builder = build(name, ['i32', 'i32']);
   const left = builder.keep('i32', op('i32.add', i32(scratchAt), op('i32.mul', get(builder.parameters[0]!), i32(scratchBytes))));
-  const right = builder.keep('i32', op('i32.add', get(left), i32(4 * depth * tileRows)));
+  const right = builder.keep('i32', op('i32.add', get(left), i32(4 * depth * packedRows)));
   const tile = builder.keep('i32', op('i32.add', get(right), i32(4 * depth * tileColumns)));
   const rest = builder.keep('i32', i32(products));
   builder.loop(again => {
