@@ -1,6 +1,6 @@
 /**
  * Measures what nabla claims, all in one run: training steps against its peers, matrix products, the start of a program, the time to
- * compile, the size of programs. Prints the tables, writes results.json and the last part of README.md. Every measurement is a
+ * compile, the size of programs. Writes results.json and the last part of README.md after every round, and prints that at the end. Every measurement is a
  * process of its own; the rounds interleave them, so that what slows the machine for a while slows all of them.
  */
 import { execFileSync } from 'node:child_process';
@@ -28,10 +28,13 @@ process.chdir(join(here, '..'));
 const flags = readFlags();
 const folder = mkdtempSync(join(tmpdir(), 'nabla-bench-'));
 try {
-  const results = measureAll(flags, folder);
-  const tables = tableOf(results);
-  writeFileSync(join(here, 'results.json'), `${JSON.stringify(results, null, 2)}\n`);
-  writePage(tables);
+  let tables = '';
+  // After every round, so that a run that is cut off leaves what it has found.
+  for (const results of measureAll(flags, folder)) {
+    tables = tableOf(results);
+    writeFileSync(join(here, 'results.json'), `${JSON.stringify(results, null, 2)}\n`);
+    writePage(tables);
+  }
   process.stdout.write(tables);
 } finally {
   rmSync(folder, { recursive: true });
@@ -65,7 +68,8 @@ function readFlags(): Flags {
   };
 }
 
-function measureAll({ models, peers, threads, rounds }: Flags, folder: string): Results {
+/** What is known after every round. */
+function* measureAll({ models, peers, threads, rounds }: Flags, folder: string): Generator<Results> {
   const loadBefore = loadavg()[0]!;
   const present = peers.filter(peer => {
     const why = missing(peer);
@@ -75,6 +79,8 @@ function measureAll({ models, peers, threads, rounds }: Flags, folder: string): 
   const steps = stepMeasurements(models, present, threads, folder);
   const products = productMeasurements(folder, threads, present.filter(isTorch));
   const compiling = compileMeasurements(folder, availableParallelism());
+  const nabla = nablaVersion();
+  const sizes = programSizes();
   for (let round = 1; round <= rounds; round++) {
     const tell = (what: string): void => void process.stderr.write(`round ${round} of ${rounds}: ${what}\n`);
     steps.round(tell);
@@ -82,19 +88,19 @@ function measureAll({ models, peers, threads, rounds }: Flags, folder: string): 
     products.round();
     tell('compiling');
     compiling.round();
+    const { versions, ...stepResults } = steps.results();
+    yield {
+      date: new Date().toISOString().slice(0, 10),
+      machine: `${cpus()[0]!.model.trim()}, ${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GiB, ${process.platform}`,
+      loadBefore,
+      versions: { nabla, Node: process.versions.node, ...versions },
+      rounds: round,
+      ...stepResults,
+      products: products.results(),
+      ...compiling.results(),
+      sizes,
+    };
   }
-  const { versions, ...stepResults } = steps.results();
-  return {
-    date: new Date().toISOString().slice(0, 10),
-    machine: `${cpus()[0]!.model.trim()}, ${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GiB, ${process.platform}`,
-    loadBefore,
-    versions: { nabla: nablaVersion(), Node: process.versions.node, ...versions },
-    rounds,
-    ...stepResults,
-    products: products.results(),
-    ...compiling.results(),
-    sizes: programSizes(),
-  };
 }
 
 /** Everything of the page after the headline of the last run. */
