@@ -8,8 +8,10 @@ import type { DType, Shape } from '../ir/type.ts';
 /** See `runtime/machine.ts`. */
 export interface MachinePlan {
   readonly module: string;
+  readonly shared: readonly number[];
   readonly threadsAt: number;
   readonly failedAt: number;
+  readonly patienceAt: number;
   readonly microAt: number | null;
   readonly scratchAt: number;
   readonly scratchBytes: number;

@@ -58,7 +58,7 @@ export async function measure(model: Model, program: Program, parts: readonly St
   const apart = calls.map((call, i): ProgramEntry => ({ name: `call.${i}`, calls: [call], results: [] }));
   const entries = [...program.entries, ...apart, { name: 'nothing', calls: [], results: [] }];
   const assembly = assemble({ ...program, entries }, { deterministic: false, inspected: false });
-  const machine = runtime.openMachine({ ...assembly, module: base64(assembly.module) });
+  const machine = runtime.openMachine({ ...assembly, shared: assembly.entries.map((_, entry) => entry), module: base64(assembly.module) });
   const host = newHost(program, machine.memory);
   machine.threads.start(options.threads);
   try {
@@ -187,7 +187,7 @@ const mostArrays = 1 << 28;
 /** The best of several rounds: others may use the machine at the same time. */
 function measureLimits({ openMachine }: LoadedRuntime, arenaBytes: number, threads: number): Limits {
   const plan = roofline(Math.min(mostArrays, Math.max(leastArrays, arenaBytes)));
-  const machine = openMachine({ ...plan, module: base64(plan.module), microAt: null });
+  const machine = openMachine({ ...plan, shared: plan.entries.map((_, entry) => entry), module: base64(plan.module), microAt: null });
   new Float32Array(machine.memory, 0, plan.arrayBytes / 4).fill(1);
   machine.threads.start(threads);
   const best = (name: (typeof plan.entries)[number]): number => {

@@ -153,7 +153,7 @@ function reachOf(each: Side, kernel: LinearKernel): number {
   return Math.max(0, ...loads.map(part => {
     const times = each.tiled.map(axis => timesOf(part.address.flat, axis));
     const [first] = each.tiled;
-    return 4 * ((each.packed + tileColumns) * Math.max(...times) + (each.tiled.length > 1 ? times[0]! * (1 + Math.ceil((each.packed * kernel.space[first!]!) / each.extent)) : 0));
+    return 4 * ((each.packed + tileColumns) * times.at(-1)! + (each.tiled.length > 1 ? times[0]! * (1 + Math.ceil((each.packed * kernel.space[first!]!) / each.extent)) : 0));
   }));
 }
 

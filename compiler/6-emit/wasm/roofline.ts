@@ -20,6 +20,7 @@ export interface Roofline {
   readonly arrayBytes: number;
   readonly threadsAt: number;
   readonly failedAt: number;
+  readonly patienceAt: number;
   readonly scratchAt: number;
   readonly scratchBytes: number;
 }
@@ -59,6 +60,7 @@ export function roofline(arrayBytes: number): Roofline {
     arrayBytes: 3 * each,
     threadsAt: controlAt + control.threads,
     failedAt: controlAt + control.failed,
+    patienceAt: controlAt + control.patience,
     scratchAt,
     scratchBytes,
   };
