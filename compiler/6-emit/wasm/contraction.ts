@@ -128,7 +128,21 @@ function side(factor: Value, own: readonly number[], kernel: LinearKernel, store
     if (!indices.every(index => index.divisor === 1 && timesOf(index, axis) === kernel.space[inner]! * timesOf(index, inner))) break;
     tiled.unshift(axis);
   }
-  return { factor, tiled, apart: own.filter(axis => !tiled.includes(axis)), extent: size(tiled.map(axis => kernel.space[axis]!)) };
+  const cut = betterByRows(factor, tiled, kernel) ? tiled.slice(-1) : tiled;
+  return { factor, tiled: cut, apart: own.filter(axis => !cut.includes(axis)), extent: size(cut.map(axis => kernel.space[axis]!)) };
+}
+
+/**
+ * Whether panels should end with the rows of an image: where rows are no whole vectors, every other vector would run over the end of one
+ * and be loaded lane by lane. Not where that would leave much of each panel empty.
+ */
+function betterByRows(factor: Value, tiled: readonly number[], kernel: LinearKernel): boolean {
+  if (tiled.length === 1 || !isPlain(factor) || isRegular(tiled, factor, kernel)) return false;
+  const last = tiled.at(-1)!;
+  const row = kernel.space[last]!;
+  const all = size(tiled.map(axis => kernel.space[axis]!));
+  const padded = (extent: number): number => Math.ceil(extent / tileColumns) * tileColumns;
+  return timesOf(factor.address.flat, last) === 1 && row % 4 !== 0 && padded(row) * (all / row) <= 1.15 * padded(all);
 }
 
 const affinesIn = (value: Value): readonly Affine[] =>
@@ -402,17 +416,17 @@ function pack(frame: Frame, what: Contraction, each: Side, target: Expression, p
     leavePanel(frame, each);
   };
   // Narrow panels that lie side by side are packed together: one is less than a cache line.
-  const beside = isPlain(factor) && each.apart.length === 0 && isRegular(each, factor, what.kernel) && timesOf(factor.address.flat, each.tiled.at(-1)!) === 1;
+  const beside = isPlain(factor) && each.apart.length === 0 && isRegular(each.tiled, factor, what.kernel) && timesOf(factor.address.flat, each.tiled.at(-1)!) === 1;
   const together = beside && each.width === tileRows ? 4 : 1;
   const rest = together === 1 ? i32(0) : get(keep(frame, 'i32', op('i32.and', get(panels.count), i32(-together))));
   if (together > 1) loop(frame, axis, { from: i32(0), to: rest, step: together, lanes: false, certain: false }, () => one(together));
   loop(frame, axis, { from: rest, to: get(panels.count), step: 1, lanes: false, certain: together === 1 }, () => one(1));
 }
 
-/** Whether a side's tiled axes are one for its factor, too. */
-const isRegular = (each: Side, { address }: Value & { kind: 'load' }, kernel: LinearKernel): boolean =>
-  each.tiled.every((axis, i) => {
-    const next = each.tiled[i + 1];
+/** Whether the tiled axes of a side are one for its factor, too. */
+const isRegular = (tiled: readonly number[], { address }: Value & { kind: 'load' }, kernel: LinearKernel): boolean =>
+  tiled.every((axis, i) => {
+    const next = tiled[i + 1];
     return next === undefined || timesOf(address.flat, axis) === kernel.space[next]! * timesOf(address.flat, next);
   });
 
@@ -481,7 +495,7 @@ function packLoads(frame: Frame, what: Contraction, each: Side, factor: Value & 
   ]);
   const start = keep(frame, 'i32', scalarIndex(frame, constant, 4, get(frame.bases[factor.access]!), level));
   const times = each.tiled.map(axis => timesOf(flat, axis));
-  const regular = isRegular(each, factor, kernel);
+  const regular = isRegular(each.tiled, factor, kernel);
   const [target] = targets as readonly [Local];
   const stride = times.at(-1)!;
   const last = axes.at(-1)!;
