@@ -92,7 +92,8 @@ export function contraction(kernel: LinearKernel): Contraction | null {
   const block = blocks(rowPanels, panelsOf(columns, kernel), loops);
   const single = k.count === 1;
   const rowsUsed = axesOf(rows.factor);
-  const rowsOnce = block.rows >= rowPanels && !outer.some(axis => rowsUsed.has(axis)) && single && rowPanels * tileRows * count <= keptElements;
+  const rowsOnce =
+    block.rows >= rowPanels && !outer.some(axis => rowsUsed.has(axis)) && single && rowPanels * tileRows * count <= keptElements;
   const kSize = k.chunk * k.inner;
   const tiles = single ? 1 : block.rows * block.columns;
   const scratch = 4 * kSize * (block.rows * packedRows + block.columns * tileColumns) + tiles * tileBytes;
@@ -101,7 +102,12 @@ export function contraction(kernel: LinearKernel): Contraction | null {
 }
 
 type Unsized = Omit<Side, 'width' | 'packed' | 'panels'>;
-const withWidth = (each: Unsized, width: number, packed: number): Side => ({ ...each, width, packed, panels: Math.ceil(each.extent / width) });
+const withWidth = (each: Unsized, width: number, packed: number): Side => ({
+  ...each,
+  width,
+  packed,
+  panels: Math.ceil(each.extent / width),
+});
 /** Of a side in all. */
 const panelsOf = (each: Side, kernel: LinearKernel): number => each.panels * size(each.apart.map(axis => kernel.space[axis]!));
 
@@ -147,9 +153,14 @@ function betterByRows(factor: Value, tiled: readonly number[], kernel: LinearKer
 
 const affinesIn = (value: Value): readonly Affine[] =>
   valuesIn([value]).flatMap(part =>
-    part.kind === 'index' ? [part.index]
-    : part.kind === 'guard' ? part.at.map(check => check.index)
-    : part.kind === 'load' ? [part.address.flat, ...part.address.divided.map(each => each.index)] : []);
+    part.kind === 'index'
+      ? [part.index]
+      : part.kind === 'guard'
+        ? part.at.map(check => check.index)
+        : part.kind === 'load'
+          ? [part.address.flat, ...part.address.divided.map(each => each.index)]
+          : [],
+  );
 
 const isPlain = (value: Value): value is Value & { kind: 'load' } =>
   value.kind === 'load' && value.dtype === 'f32' && value.address.gathered.length === 0 && value.address.divided.length === 0;
@@ -157,18 +168,34 @@ const isPlain = (value: Value): value is Value & { kind: 'load' } =>
 /** Plain loads at any address; other expressions where the tiled axes are one for them too. */
 function packable(each: Side): boolean {
   if (isPlain(each.factor)) return each.tiled.every(axis => timesOf((each.factor as Value & { kind: 'load' }).address.flat, axis) >= 0);
-  return each.tiled.length === 1 && valuesIn([each.factor]).every(part =>
-    part.kind !== 'guard' && (part.kind !== 'load' || (part.address.gathered.length === 0 && part.address.divided.length === 0 && each.tiled.every(axis => timesOf(part.address.flat, axis) >= 0))));
+  return (
+    each.tiled.length === 1 &&
+    valuesIn([each.factor]).every(
+      part =>
+        part.kind !== 'guard' &&
+        (part.kind !== 'load' ||
+          (part.address.gathered.length === 0 &&
+            part.address.divided.length === 0 &&
+            each.tiled.every(axis => timesOf(part.address.flat, axis) >= 0))),
+    )
+  );
 }
 
 /** How far beyond its end a load can reach when a panel runs over the edge. */
 function reachOf(each: Side, kernel: LinearKernel): number {
   const loads = valuesIn([each.factor]).filter(part => part.kind === 'load');
-  return Math.max(0, ...loads.map(part => {
-    const times = each.tiled.map(axis => timesOf(part.address.flat, axis));
-    const [first] = each.tiled;
-    return 4 * ((each.packed + tileColumns) * times.at(-1)! + (each.tiled.length > 1 ? times[0]! * (1 + Math.ceil((each.packed * kernel.space[first!]!) / each.extent)) : 0));
-  }));
+  return Math.max(
+    0,
+    ...loads.map(part => {
+      const times = each.tiled.map(axis => timesOf(part.address.flat, axis));
+      const [first] = each.tiled;
+      return (
+        4 *
+        ((each.packed + tileColumns) * times.at(-1)! +
+          (each.tiled.length > 1 ? times[0]! * (1 + Math.ceil((each.packed * kernel.space[first!]!) / each.extent)) : 0))
+      );
+    }),
+  );
 }
 
 function kBlock(axes: Shape, rank: number): KBlock {
@@ -255,7 +282,12 @@ export function contractionFunction(what: Contraction): Func {
       const packColumns = (): void => pack(frame, what, columns, right, columnsHere, from, to);
       // Units run along the rows first: with all of k in one block the columns are there already.
       if (single && rowBlocks > 1)
-        emit(frame, { kind: 'if', condition: op('i32.or', op('i32.eqz', get(rowNumber)), op('i32.eq', get(unit), get(begin))), then: nestedStatements(frame, packColumns), otherwise: [] });
+        emit(frame, {
+          kind: 'if',
+          condition: op('i32.or', op('i32.eqz', get(rowNumber)), op('i32.eq', get(unit), get(begin))),
+          then: nestedStatements(frame, packColumns),
+          otherwise: [],
+        });
       else packColumns();
       if (!what.rowsOnce) pack(frame, what, rows, left, rowsHere, from, to);
       const count = keep(frame, 'i32', kCount(what, from, to));
@@ -326,7 +358,9 @@ function withK(frame: Frame, what: Contraction, body: (from: Local, to: Local) =
   const extent = what.reduce.axes[axis - rank]!;
   const around = (number: number): void => {
     if (rank + number < axis) {
-      loop(frame, rank + number, { from: i32(0), to: i32(what.reduce.axes[number]!), step: 1, lanes: false, certain: true }, () => around(number + 1));
+      loop(frame, rank + number, { from: i32(0), to: i32(what.reduce.axes[number]!), step: 1, lanes: false, certain: true }, () =>
+        around(number + 1),
+      );
       return;
     }
     if (chunk >= extent) {
@@ -341,11 +375,16 @@ function withK(frame: Frame, what: Contraction, body: (from: Local, to: Local) =
   around(0);
 }
 
-const kCount = (what: Contraction, from: Local, to: Local): Expression => op('i32.mul', op('i32.sub', get(to), get(from)), i32(what.block.k.inner));
+const kCount = (what: Contraction, from: Local, to: Local): Expression =>
+  op('i32.mul', op('i32.sub', get(to), get(from)), i32(what.block.k.inner));
 
 /** Loops over the tiles of some panels, columns outside; `entered` binds the axes of the sides, too. */
 function eachTile(
-  frame: Frame, what: Contraction, rows: Panels, columns: Panels, entered: boolean,
+  frame: Frame,
+  what: Contraction,
+  rows: Panels,
+  columns: Panels,
+  entered: boolean,
   body: (row: Expression, column: Expression, tile: Expression, positions: { readonly row: Local; readonly column: Local } | null) => void,
 ): void {
   loop(frame, columnPanel, { from: i32(0), to: get(columns.count), step: 1, lanes: false, certain: true }, () => {
@@ -354,7 +393,12 @@ function eachTile(
     loop(frame, rowPanel, { from: i32(0), to: get(rows.count), step: 1, lanes: false, certain: true }, () => {
       const row = get(frame.axes.get(rowPanel)!.local);
       const firstRow = entered ? enterPanel(frame, what, what.rows, op('i32.add', get(rows.from), row)) : null;
-      body(row, column, op('i32.add', op('i32.mul', column, get(rows.count)), row), firstRow && firstColumn && { row: firstRow, column: firstColumn });
+      body(
+        row,
+        column,
+        op('i32.add', op('i32.mul', column, get(rows.count)), row),
+        firstRow && firstColumn && { row: firstRow, column: firstColumn },
+      );
       leavePanel(frame, what.rows);
     });
     leavePanel(frame, what.columns);
@@ -367,14 +411,28 @@ function finish(frame: Frame, what: Contraction, tile: Expression, firstRow: Loc
   const row = rows.tiled.at(-1)!;
   const column = columns.tiled.at(-1)!;
   const merged = new Set([...rows.tiled.slice(0, -1), ...columns.tiled.slice(0, -1)]);
-  const stores = what.stores.map(step => mapIndices(step, index => affine(index.terms.filter(term => !merged.has(term.axis)), index.offset, index.divisor)));
+  const stores = what.stores.map(step =>
+    mapIndices(step, index =>
+      affine(
+        index.terms.filter(term => !merged.has(term.axis)),
+        index.offset,
+        index.divisor,
+      ),
+    ),
+  );
   const lastRow = limited(frame, op('i32.add', get(firstRow), i32(tileRows)), rows.extent);
   const lastColumn = limited(frame, op('i32.add', get(firstColumn), i32(tileColumns)), columns.extent);
   loop(frame, row, { from: get(firstRow), to: get(lastRow), step: 1, lanes: false, certain: true }, () => {
     const here = frame.axes.get(row)!.local;
-    const line = keep(frame, 'i32', op('i32.sub',
-      op('i32.add', tile, op('i32.mul', op('i32.sub', get(here), get(firstRow)), i32(4 * tileColumns))),
-      op('i32.shl', get(firstColumn), i32(2))));
+    const line = keep(
+      frame,
+      'i32',
+      op(
+        'i32.sub',
+        op('i32.add', tile, op('i32.mul', op('i32.sub', get(here), get(firstRow)), i32(4 * tileColumns))),
+        op('i32.shl', get(firstColumn), i32(2)),
+      ),
+    );
     const evaluated = (lanes: boolean, shift: number): readonly Local[] => {
       const position = frame.axes.get(column)!.local;
       const from = op('i32.add', get(line), op('i32.shl', get(position), i32(2)));
@@ -387,9 +445,22 @@ function finish(frame: Frame, what: Contraction, tile: Expression, firstRow: Loc
       store(frame, step.access, step.address, get(values[number]!), false);
     };
     const whole = nestedStatements(frame, () =>
-      sideBySide(frame, column, { from: get(firstColumn), to: get(lastColumn), certain: true }, tileColumns / 4, stores.length, copy => evaluated(true, 4 * copy), write));
+      sideBySide(
+        frame,
+        column,
+        { from: get(firstColumn), to: get(lastColumn), certain: true },
+        tileColumns / 4,
+        stores.length,
+        copy => evaluated(true, 4 * copy),
+        write,
+      ),
+    );
     const edge = nestedStatements(frame, () => {
-      const vectors = keep(frame, 'i32', op('i32.add', get(firstColumn), op('i32.and', op('i32.sub', get(lastColumn), get(firstColumn)), i32(-4))));
+      const vectors = keep(
+        frame,
+        'i32',
+        op('i32.add', get(firstColumn), op('i32.and', op('i32.sub', get(lastColumn), get(firstColumn)), i32(-4))),
+      );
       const one = (lanes: boolean): void => {
         const values = evaluated(lanes, 0);
         stores.forEach((_, number) => write(values, number));
@@ -397,7 +468,12 @@ function finish(frame: Frame, what: Contraction, tile: Expression, firstRow: Loc
       loop(frame, column, { from: get(firstColumn), to: get(vectors), step: 4, lanes: true, certain: false }, () => one(true));
       loop(frame, column, { from: get(vectors), to: get(lastColumn), step: 1, lanes: false, certain: false }, () => one(false));
     });
-    emit(frame, { kind: 'if', condition: op('i32.eq', op('i32.sub', get(lastColumn), get(firstColumn)), i32(tileColumns)), then: whole, otherwise: edge });
+    emit(frame, {
+      kind: 'if',
+      condition: op('i32.eq', op('i32.sub', get(lastColumn), get(firstColumn)), i32(tileColumns)),
+      then: whole,
+      otherwise: edge,
+    });
   });
 }
 
@@ -410,13 +486,19 @@ function pack(frame: Frame, what: Contraction, each: Side, target: Expression, p
     const panel = get(frame.axes.get(axis)!.local);
     const first = enterPanel(frame, what, each, op('i32.add', get(panels.from), panel));
     const to = keep(frame, 'i32', op('i32.add', target, op('i32.mul', panel, get(bytes))));
-    const targets = Array.from({ length: together }, (_, i) => (i === 0 ? to : keep(frame, 'i32', op('i32.add', get(to), op('i32.mul', get(bytes), i32(i))))));
+    const targets = Array.from({ length: together }, (_, i) =>
+      i === 0 ? to : keep(frame, 'i32', op('i32.add', get(to), op('i32.mul', get(bytes), i32(i)))),
+    );
     if (isPlain(factor)) packLoads(frame, what, each, factor, first, targets, kFrom, kTo);
     else packValues(frame, what, each, first, to, kFrom, kTo);
     leavePanel(frame, each);
   };
   // Narrow panels that lie side by side are packed together: one is less than a cache line.
-  const beside = isPlain(factor) && each.apart.length === 0 && isRegular(each.tiled, factor, what.kernel) && timesOf(factor.address.flat, each.tiled.at(-1)!) === 1;
+  const beside =
+    isPlain(factor) &&
+    each.apart.length === 0 &&
+    isRegular(each.tiled, factor, what.kernel) &&
+    timesOf(factor.address.flat, each.tiled.at(-1)!) === 1;
   const together = beside && each.width === tileRows ? 4 : 1;
   const rest = together === 1 ? i32(0) : get(keep(frame, 'i32', op('i32.and', get(panels.count), i32(-together))));
   if (together > 1) loop(frame, axis, { from: i32(0), to: rest, step: together, lanes: false, certain: false }, () => one(together));
@@ -448,14 +530,26 @@ function kAxesOf(what: Contraction, flat: Affine): readonly KAxis[] {
     const times = timesOf(flat, axis);
     const before = axes.at(-1);
     const cut = axis === what.block.k.axis;
-    if (before && before.times === extent * times) axes[axes.length - 1] = { number: axis, extent: before.extent * extent, times, scale: before.scale === null ? null : before.scale * extent };
+    if (before && before.times === extent * times)
+      axes[axes.length - 1] = {
+        number: axis,
+        extent: before.extent * extent,
+        times,
+        scale: before.scale === null ? null : before.scale * extent,
+      };
     else axes.push({ number: axis, extent, times, scale: cut ? 1 : null });
   }
   return axes;
 }
 
 /** Loops over axes of k in a block; the innermost is left to `inner`. */
-function overK(frame: Frame, axes: readonly KAxis[], kFrom: Local, kTo: Local, inner: (axis: KAxis, from: Expression, to: Expression) => void): void {
+function overK(
+  frame: Frame,
+  axes: readonly KAxis[],
+  kFrom: Local,
+  kTo: Local,
+  inner: (axis: KAxis, from: Expression, to: Expression) => void,
+): void {
   const [first, ...rest] = axes as readonly [KAxis, ...KAxis[]];
   const bound = (position: Local): Expression =>
     first.scale === null || first.scale === 1 ? get(position) : get(keep(frame, 'i32', op('i32.mul', get(position), i32(first.scale))));
@@ -467,7 +561,9 @@ function overK(frame: Frame, axes: readonly KAxis[], kFrom: Local, kTo: Local, i
 function packValues(frame: Frame, what: Contraction, each: Side, first: Local, target: Local, kFrom: Local, kTo: Local): void {
   const [axis] = each.tiled as readonly [number];
   const rank = what.kernel.space.length;
-  const axes = what.reduce.axes.slice(what.block.k.axis - rank).map((extent, i): KAxis => ({ number: what.block.k.axis + i, extent, times: 0, scale: i === 0 ? 1 : null }));
+  const axes = what.reduce.axes
+    .slice(what.block.k.axis - rank)
+    .map((extent, i): KAxis => ({ number: what.block.k.axis + i, extent, times: 0, scale: i === 0 ? 1 : null }));
   overK(frame, axes, kFrom, kTo, ({ number: k }, from, to) =>
     loop(frame, k, { from, to, step: 1, lanes: false, certain: true }, () => {
       for (let group = 0; group < each.packed; group += 4) {
@@ -478,15 +574,28 @@ function packValues(frame: Frame, what: Contraction, each: Side, first: Local, t
         frame.levels.pop();
       }
       emit(frame, set(target, op('i32.add', get(target), i32(4 * each.packed))));
-    }));
+    }),
+  );
 }
 
-function packLoads(frame: Frame, what: Contraction, each: Side, factor: Value & { kind: 'load' }, first: Local, targets: readonly Local[], kFrom: Local, kTo: Local): void {
+function packLoads(
+  frame: Frame,
+  what: Contraction,
+  each: Side,
+  factor: Value & { kind: 'load' },
+  first: Local,
+  targets: readonly Local[],
+  kFrom: Local,
+  kTo: Local,
+): void {
   const { kernel } = what;
   const rank = kernel.space.length;
   const { flat } = factor.address;
   const level = frame.levels.length - 1;
-  const constant = affine(flat.terms.filter(term => term.axis < rank && !each.tiled.includes(term.axis)), flat.offset);
+  const constant = affine(
+    flat.terms.filter(term => term.axis < rank && !each.tiled.includes(term.axis)),
+    flat.offset,
+  );
   const axes = kAxesOf(what, flat);
   // The axes of k outside of the block, and those within it.
   const alongK = affine([
@@ -504,14 +613,25 @@ function packLoads(frame: Frame, what: Contraction, each: Side, factor: Value & 
   const places: Local[] = [];
   if (regular) {
     const begin = keep(frame, 'i32', op('i32.add', get(start), op('i32.mul', get(first), i32(4 * stride))));
-    for (let j = 0; j < each.packed; j++) places.push(j === 0 || stride === 1 ? begin : keep(frame, 'i32', op('i32.add', get(begin), i32(4 * stride * j))));
+    for (let j = 0; j < each.packed; j++)
+      places.push(j === 0 || stride === 1 ? begin : keep(frame, 'i32', op('i32.add', get(begin), i32(4 * stride * j))));
   } else placesApart(frame, kernel, each, times, start, first, places);
   const address = (j: number, k: Expression): Expression => op('i32.add', get(places[j]!), k);
-  const dense = stride === 1 && !regular
-    ? Array.from({ length: each.packed / 4 }, (_, group) => keep(frame, 'i32', op('i32.eq', op('i32.sub', get(places[4 * group + 3]!), get(places[4 * group]!)), i32(12))))
-    : [];
+  const dense =
+    stride === 1 && !regular
+      ? Array.from({ length: each.packed / 4 }, (_, group) =>
+          keep(frame, 'i32', op('i32.eq', op('i32.sub', get(places[4 * group + 3]!), get(places[4 * group]!)), i32(12))),
+        )
+      : [];
   const byLanes = (group: number, k: Expression, result: Local): Expression[] =>
-    [0, 1, 2, 3].map(j => set(result, j === 0 ? at('v128.load32_zero', 0, address(4 * group, k)) : laneAt('v128.load32_lane', j, 0, address(4 * group + j, k), get(result))));
+    [0, 1, 2, 3].map(j =>
+      set(
+        result,
+        j === 0
+          ? at('v128.load32_zero', 0, address(4 * group, k))
+          : laneAt('v128.load32_lane', j, 0, address(4 * group + j, k), get(result)),
+      ),
+    );
   const advance = (bytes: number): void => targets.forEach(panel => emit(frame, set(panel, op('i32.add', get(panel), i32(bytes)))));
   const single = (k: Local): void => {
     if (stride === 1 && regular) {
@@ -525,7 +645,8 @@ function packLoads(frame: Frame, what: Contraction, each: Side, factor: Value & 
     for (let group = 0; group < each.packed / 4; group++) {
       const whole = at('v128.load', 0, address(4 * group, get(k)));
       const result = frame.builder.local('v128');
-      if (stride === 1) emit(frame, { kind: 'if', condition: get(dense[group]!), then: [set(result, whole)], otherwise: byLanes(group, get(k), result) });
+      if (stride === 1)
+        emit(frame, { kind: 'if', condition: get(dense[group]!), then: [set(result, whole)], otherwise: byLanes(group, get(k), result) });
       else byLanes(group, get(k), result).forEach(statement => emit(frame, statement));
       emit(frame, at('v128.store', 16 * group, get(target), get(result)));
     }
@@ -541,7 +662,14 @@ function packLoads(frame: Frame, what: Contraction, each: Side, factor: Value & 
     const whole = keep(frame, 'i32', op('i32.add', from, op('i32.and', get(length), i32(-4))));
     loop(frame, axis, { from, to: get(whole), step: 4, lanes: false, certain: false }, () => {
       const k = kOffset();
-      for (let group = 0; group < each.packed / 4; group++) transpose(frame, [0, 1, 2, 3].map(j => at('v128.load', 0, address(4 * group + j, get(k)))), target, 16 * group, 4 * each.packed);
+      for (let group = 0; group < each.packed / 4; group++)
+        transpose(
+          frame,
+          [0, 1, 2, 3].map(j => at('v128.load', 0, address(4 * group + j, get(k)))),
+          target,
+          16 * group,
+          4 * each.packed,
+        );
       advance(16 * each.packed);
     });
     loop(frame, axis, { from: get(whole), to, step: 1, lanes: false, certain: false }, () => single(kOffset()));
@@ -551,14 +679,28 @@ function packLoads(frame: Frame, what: Contraction, each: Side, factor: Value & 
 /** Four vectors along k become four vectors along the panel. */
 function transpose(frame: Frame, loads: readonly Expression[], target: Local, offset: number, step: number): void {
   const [a, b, c, d] = loads.map(load => get(keep(frame, 'v128', load))) as [Expression, Expression, Expression, Expression];
-  const pair = (x: Expression, y: Expression, high: boolean): Expression => get(keep(frame, 'v128', shuffle32(x, y, high ? [2, 6, 3, 7] : [0, 4, 1, 5])));
+  const pair = (x: Expression, y: Expression, high: boolean): Expression =>
+    get(keep(frame, 'v128', shuffle32(x, y, high ? [2, 6, 3, 7] : [0, 4, 1, 5])));
   const [low, lowOther, high, highOther] = [pair(a, b, false), pair(c, d, false), pair(a, b, true), pair(c, d, true)];
-  const results = [shuffle32(low, lowOther, [0, 1, 4, 5]), shuffle32(low, lowOther, [2, 3, 6, 7]), shuffle32(high, highOther, [0, 1, 4, 5]), shuffle32(high, highOther, [2, 3, 6, 7])];
+  const results = [
+    shuffle32(low, lowOther, [0, 1, 4, 5]),
+    shuffle32(low, lowOther, [2, 3, 6, 7]),
+    shuffle32(high, highOther, [0, 1, 4, 5]),
+    shuffle32(high, highOther, [2, 3, 6, 7]),
+  ];
   results.forEach((result, k) => emit(frame, at('v128.store', offset + k * step, get(target), result)));
 }
 
 /** The columns' addresses where the tiled axes are several for this factor: counted up, with carries. */
-function placesApart(frame: Frame, kernel: LinearKernel, each: Side, times: readonly number[], start: Local, first: Local, places: Local[]): void {
+function placesApart(
+  frame: Frame,
+  kernel: LinearKernel,
+  each: Side,
+  times: readonly number[],
+  start: Local,
+  first: Local,
+  places: Local[],
+): void {
   const extents = each.tiled.map(axis => kernel.space[axis]!);
   const coordinates: Local[] = [];
   let rest: Expression = get(first);
@@ -568,7 +710,14 @@ function placesApart(frame: Frame, kernel: LinearKernel, each: Side, times: read
     coordinates.push(keep(frame, 'i32', stride === 1 ? op('i32.add', rest, i32(0)) : op('i32.div_u', rest, i32(stride))));
     if (stride > 1) rest = get(keep(frame, 'i32', op('i32.rem_u', rest, i32(stride))));
   }
-  const place = keep(frame, 'i32', coordinates.reduce((sum, coordinate, i) => op('i32.add', sum, op('i32.mul', get(coordinate), i32(4 * times[i]!))), get(start) as Expression));
+  const place = keep(
+    frame,
+    'i32',
+    coordinates.reduce(
+      (sum, coordinate, i) => op('i32.add', sum, op('i32.mul', get(coordinate), i32(4 * times[i]!))),
+      get(start) as Expression,
+    ),
+  );
   const current = frame.builder.local('i32');
   emit(frame, set(current, get(place)));
   for (let j = 0; j < each.packed; j++) {
@@ -583,7 +732,11 @@ function placesApart(frame: Frame, kernel: LinearKernel, each: Side, times: read
         statements.push({
           kind: 'if',
           condition: op('i32.eq', get(coordinates[i]!), i32(extents[i]!)),
-          then: [set(coordinates[i]!, i32(0)), set(current, op('i32.sub', get(current), i32(4 * times[i]! * extents[i]!))), ...carry(i - 1)],
+          then: [
+            set(coordinates[i]!, i32(0)),
+            set(current, op('i32.sub', get(current), i32(4 * times[i]! * extents[i]!))),
+            ...carry(i - 1),
+          ],
           otherwise: [],
         });
       return statements;

@@ -5,7 +5,22 @@
  */
 import { affine, type Affine } from '../../ir/affine.ts';
 import { elementBytes, type DType } from '../../ir/type.ts';
-import { at, f32x4, get, i32, i32x4, lane, laneAt, op, set, shuffle32, type Builder, type Expression, type Local, type Type } from './code.ts';
+import {
+  at,
+  f32x4,
+  get,
+  i32,
+  i32x4,
+  lane,
+  laneAt,
+  op,
+  set,
+  shuffle32,
+  type Builder,
+  type Expression,
+  type Local,
+  type Type,
+} from './code.ts';
 import { dtypeOf, timesOf, type Address, type Check, type Floored, type LinearKernel, type Value } from './linear.ts';
 import { kindOf, vector } from './vector.ts';
 
@@ -109,8 +124,13 @@ export function loop(frame: Frame, axis: number, options: LoopOptions, body: (co
  * neighbouring stores, with nothing between them, are what V8 turns into operations of twice the width.
  */
 export function sideBySide(
-  frame: Frame, axis: number, range: Pick<LoopOptions, 'from' | 'to' | 'certain'>, copies: number, stores: number,
-  evaluated: (copy: number) => readonly Local[], write: (values: readonly Local[], store: number) => void,
+  frame: Frame,
+  axis: number,
+  range: Pick<LoopOptions, 'from' | 'to' | 'certain'>,
+  copies: number,
+  stores: number,
+  evaluated: (copy: number) => readonly Local[],
+  write: (values: readonly Local[], store: number) => void,
 ): void {
   const { builder } = frame;
   const variable = builder.local('i32');
@@ -129,17 +149,23 @@ export function sideBySide(
   const values = levels.map((_, copy) => within(copy, () => evaluated(copy)));
   for (let number = 0; number < stores; number++) {
     // Addresses first, so that the stores follow one another.
-    const writes = values.map((own, copy) => within(copy, () => {
-      const before = statements.length;
-      write(own, number);
-      return statements.splice(before);
-    }));
+    const writes = values.map((own, copy) =>
+      within(copy, () => {
+        const before = statements.length;
+        write(own, number);
+        return statements.splice(before);
+      }),
+    );
     const isStore = (statement: Expression): boolean => statement.kind === 'op' && statement.name.includes('store');
     statements.push(...writes.flat().filter(statement => !isStore(statement)), ...writes.flat().filter(isStore));
   }
   frame.axes.delete(axis);
   const again = { name: `axis_${axis}` };
-  statements.push(set(variable, op('i32.add', get(variable), i32(4 * copies))), { kind: 'br', label: again, condition: op('i32.lt_s', get(variable), end) });
+  statements.push(set(variable, op('i32.add', get(variable), i32(4 * copies))), {
+    kind: 'br',
+    label: again,
+    condition: op('i32.lt_s', get(variable), end),
+  });
   const whole: Expression = { kind: 'loop', label: again, body: statements };
   emit(frame, range.certain ? whole : { kind: 'if', condition: op('i32.lt_s', get(variable), end), then: [whole], otherwise: [] });
 }
@@ -226,7 +252,10 @@ const addressKey = (frame: Frame, address: Address): string =>
 export function evaluate(frame: Frame, value: Value, guards: readonly Check[] = []): Expression {
   if (value.kind === 'constant') return constantVector(value.value, value.dtype);
   if (value.kind === 'local') return get(frame.locals.get(value.local)!.local);
-  const level = Math.max(levelOf(frame, value), guards.length === 0 ? 0 : guards.reduce((most, check) => Math.max(most, axisLevel(frame, check.index)), 0));
+  const level = Math.max(
+    levelOf(frame, value),
+    guards.length === 0 ? 0 : guards.reduce((most, check) => Math.max(most, axisLevel(frame, check.index)), 0),
+  );
   const key = `${numberOf(frame, value)} ${guards.length === 0 ? '' : JSON.stringify(guards)}`;
   const known = frame.levels[level]!.known.get(key);
   if (known) return get(known);
@@ -275,7 +304,10 @@ export function scalarIndex(frame: Frame, index: Affine, scale: number, base: Ex
   let key = base === null ? '' : JSON.stringify(base);
   for (const [own, terms] of [...byLevel].sort(([a], [b]) => a - b)) {
     for (const { axis, times } of terms) {
-      const scaled = times === 1 ? get(frame.axes.get(axis)!.local) : known(frame, own, `${times}*${axis}`, () => multiplied(get(frame.axes.get(axis)!.local), times));
+      const scaled =
+        times === 1
+          ? get(frame.axes.get(axis)!.local)
+          : known(frame, own, `${times}*${axis}`, () => multiplied(get(frame.axes.get(axis)!.local), times));
       const before = sum;
       key += `+${times}*${axis}`;
       sum = before === null ? scaled : known(frame, own, `address ${key}`, () => op('i32.add', before, scaled));
@@ -305,7 +337,10 @@ function indexVector(frame: Frame, index: Affine, floored: readonly Floored[], l
   const first = op('i32x4.splat', sum(0));
   if (offsets !== null) return offsets.every(offset => offset === 0) ? first : op('i32x4.add', first, i32x4(...offsets));
   const step = laneStep(frame, index);
-  return [1, 2, 3].reduce((vector, number) => lane('i32x4.replace_lane', number, vector, op('i32.add', sum(number), i32(number * step))), first);
+  return [1, 2, 3].reduce(
+    (vector, number) => lane('i32x4.replace_lane', number, vector, op('i32.add', sum(number), i32(number * step))),
+    first,
+  );
 }
 
 /** How far each lane is from the first, where that is the same for every vector: vectors begin at multiples of four. */
@@ -313,7 +348,8 @@ function laneOffsets(frame: Frame, index: Affine, floored: readonly Floored[]): 
   const axis = vectorAxis(frame);
   const own = floored.filter(part => part.axis === axis);
   if (own.some(part => 4 % part.by !== 0 && part.by % 4 !== 0)) return null;
-  const offset = (number: number): number => number * laneStep(frame, index) + own.reduce((sum, part) => sum + part.times * Math.floor(number / part.by), 0);
+  const offset = (number: number): number =>
+    number * laneStep(frame, index) + own.reduce((sum, part) => sum + part.times * Math.floor(number / part.by), 0);
   return [0, offset(1), offset(2), offset(3)];
 }
 
@@ -346,13 +382,23 @@ function placeOf(frame: Frame, access: number, address: Address, number: number,
   const shift = flat.terms.reduce((sum, term) => sum + term.times * frame.axes.get(term.axis)!.shift, flat.offset);
   const ahead = (shift + ofLane) * size;
   // A constant in a memory instruction must not bring a negative sum back above zero.
-  const apart = flat.terms.every(term => term.times > 0) && floored.every(part => part.times > 0) && gathered.length === 0 && divided.length === 0 && ahead >= 0 && ahead < 2 ** 28;
+  const apart =
+    flat.terms.every(term => term.times > 0) &&
+    floored.every(part => part.times > 0) &&
+    gathered.length === 0 &&
+    divided.length === 0 &&
+    ahead >= 0 &&
+    ahead < 2 ** 28;
   const constant = apart ? flat.offset - shift : flat.offset + ofLane;
   let sum = scalarIndex(frame, affine(flat.terms, constant), size, get(frame.bases[access]!), level);
   // Where the lanes' offsets are known, they count from the first lane's floors.
   sum = withFloors(frame, sum, floored, offsets ? 0 : number, size);
   for (const { value, stride } of gathered)
-    sum = op('i32.add', sum, multiplied(lane('i32x4.extract_lane', varies(frame, value) ? number : 0, evaluate(frame, value, guards)), stride * size));
+    sum = op(
+      'i32.add',
+      sum,
+      multiplied(lane('i32x4.extract_lane', varies(frame, value) ? number : 0, evaluate(frame, value, guards)), stride * size),
+    );
   for (const { index, stride } of divided) {
     const numerator = scalarIndex(frame, affine(index.terms, index.offset + number * laneStep(frame, index)), 1, null, level);
     sum = op('i32.add', sum, multiplied(op('i32.div_s', numerator, i32(index.divisor)), stride * size));
@@ -384,7 +430,11 @@ function dependsOn(frame: Frame, value: Value, axis: number): boolean {
     case 'apply':
       return value.arguments.some(part => dependsOn(frame, part, axis));
     case 'guard':
-      return value.at.some(check => timesOf(check.index, axis) !== 0) || dependsOn(frame, value.then, axis) || dependsOn(frame, value.otherwise, axis);
+      return (
+        value.at.some(check => timesOf(check.index, axis) !== 0) ||
+        dependsOn(frame, value.then, axis) ||
+        dependsOn(frame, value.otherwise, axis)
+      );
     default:
       return value satisfies never;
   }
@@ -403,7 +453,9 @@ function layoutOf(frame: Frame, address: Address): 'same' | 'dense' | 'pair' | '
 
 /** One element in all lanes. */
 function splatLoad(dtype: DType, place: Place): Expression {
-  return elementBytes(dtype) === 4 ? at('v128.load32_splat', place.offset, place.address) : truth(dtype, op('i32x4.splat', at('i32.load8_u', place.offset, place.address)));
+  return elementBytes(dtype) === 4
+    ? at('v128.load32_splat', place.offset, place.address)
+    : truth(dtype, op('i32x4.splat', at('i32.load8_u', place.offset, place.address)));
 }
 
 /** Four neighbouring elements. */
@@ -455,7 +507,8 @@ function guardedLoad(frame: Frame, value: Value & { kind: 'load' }, guards: read
     }));
   };
   if (uniform || vectorAxis(frame) === null) {
-    const whole = layout === 'same' ? splatLoad(dtype, place(0)) : layout === 'dense' ? denseLoad(dtype, place(0)) : load(frame, value, level);
+    const whole =
+      layout === 'same' ? splatLoad(dtype, place(0)) : layout === 'dense' ? denseLoad(dtype, place(0)) : load(frame, value, level);
     emit(frame, { kind: 'if', condition: lane('i32x4.extract_lane', 0, get(mask)), then: [set(result, whole)], otherwise: [] }, level);
     return get(result);
   }
@@ -507,13 +560,23 @@ export function store(frame: Frame, access: number, address: Address, value: Exp
     const to = place(number);
     const target = keep(frame, 'i32', to.address);
     if (!accumulate) {
-      emit(frame, size === 4 ? laneAt('v128.store32_lane', number, to.offset, get(target), get(kept)) : at('i32.store8', to.offset, get(target), lane('i32x4.extract_lane', number, get(kept))));
+      emit(
+        frame,
+        size === 4
+          ? laneAt('v128.store32_lane', number, to.offset, get(target), get(kept))
+          : at('i32.store8', to.offset, get(target), lane('i32x4.extract_lane', number, get(kept))),
+      );
       return;
     }
     const sum = kindOf(dtype) === 'float' ? 'f32x4.add' : 'i32x4.add';
     const before = splatLoad(size === 4 ? dtype : 'u8', { address: get(target), offset: to.offset });
     const after = keep(frame, 'v128', op(sum, before, get(kept)));
-    emit(frame, size === 4 ? laneAt('v128.store32_lane', number, to.offset, get(target), get(after)) : at('i32.store8', to.offset, get(target), lane('i32x4.extract_lane', number, get(after))));
+    emit(
+      frame,
+      size === 4
+        ? laneAt('v128.store32_lane', number, to.offset, get(target), get(after))
+        : at('i32.store8', to.offset, get(target), lane('i32x4.extract_lane', number, get(after))),
+    );
   };
   if (vectorAxis(frame) === null) return one(0);
   if (layout !== 'dense' || (accumulate && size !== 4)) return [0, 1, 2, 3].forEach(one);
@@ -521,10 +584,12 @@ export function store(frame: Frame, access: number, address: Address, value: Exp
   if (size === 4) {
     const target = to.address.kind === 'get' ? to.address.local : keep(frame, 'i32', to.address);
     const sum = kindOf(dtype) === 'float' ? 'f32x4.add' : 'i32x4.add';
-    emit(frame, at('v128.store', to.offset, get(target), accumulate ? op(sum, at('v128.load', to.offset, get(target)), get(kept)) : get(kept)));
+    emit(
+      frame,
+      at('v128.store', to.offset, get(target), accumulate ? op(sum, at('v128.load', to.offset, get(target)), get(kept)) : get(kept)),
+    );
   } else {
     const words = keep(frame, 'v128', op('i16x8.narrow_i32x4_u', op('v128.and', get(kept), i32x4(255)), i32x4(0)));
     emit(frame, laneAt('v128.store32_lane', 0, to.offset, to.address, op('i8x16.narrow_i16x8_u', get(words), i32x4(0))));
   }
 }
-

@@ -196,11 +196,17 @@ function indicesOf(step: Reduce | Store | Clear): readonly Affine[] {
 
 const flooredIn = (step: Reduce | Store | Clear): readonly Floored[] => [
   ...(step.kind === 'store' ? step.address.floored : []),
-  ...valuesIn(rootsOf(step)).flatMap(value => (value.kind === 'index' ? value.floored : value.kind === 'load' ? value.address.floored : [])),
+  ...valuesIn(rootsOf(step)).flatMap(value =>
+    value.kind === 'index' ? value.floored : value.kind === 'load' ? value.address.floored : [],
+  ),
 ];
 
 /** A step with every affine index replaced by `change` of it. */
-export function mapIndices<S extends Reduce | Store | Clear>(step: S, change: (index: Affine) => Affine, renumber: (axis: number) => number = axis => axis): S {
+export function mapIndices<S extends Reduce | Store | Clear>(
+  step: S,
+  change: (index: Affine) => Affine,
+  renumber: (axis: number) => number = axis => axis,
+): S {
   if (step.kind === 'clear') return step;
   const done = new Map<Value, Value>();
   const address = (at: Address): Address => ({
@@ -224,7 +230,12 @@ export function mapIndices<S extends Reduce | Store | Clear>(step: S, change: (i
         case 'apply':
           return { ...old, arguments: old.arguments.map(value) };
         case 'guard':
-          return { ...old, at: old.at.map(check => ({ ...check, index: change(check.index) })), then: value(old.then), otherwise: value(old.otherwise) };
+          return {
+            ...old,
+            at: old.at.map(check => ({ ...check, index: change(check.index) })),
+            then: value(old.then),
+            otherwise: value(old.otherwise),
+          };
         default:
           return old satisfies never;
       }
@@ -262,19 +273,26 @@ function mergeRun<S extends Reduce | Store | Clear>(
   for (let i = axes.length - 2; i >= 0; i--) {
     const inner = axes[i + 1]!;
     const [a, b] = [first + i, first + i + 1];
-    const together = current.every(step => indicesOf(step).every(index => index.divisor === 1 && timesOf(index, a) === inner * timesOf(index, b)));
-    const guarded = current.some(step => valuesIn(rootsOf(step)).some(value =>
-      value.kind === 'guard' && value.at.some(check => timesOf(check.index, a) !== 0 || timesOf(check.index, b) !== 0)));
+    const together = current.every(step =>
+      indicesOf(step).every(index => index.divisor === 1 && timesOf(index, a) === inner * timesOf(index, b)),
+    );
+    const guarded = current.some(step =>
+      valuesIn(rootsOf(step)).some(
+        value => value.kind === 'guard' && value.at.some(check => timesOf(check.index, a) !== 0 || timesOf(check.index, b) !== 0),
+      ),
+    );
     const floored = current.some(step => flooredIn(step).some(each => each.axis === a || each.axis === b));
     if (!together || guarded || floored) continue;
     axes = axes.toSpliced(i, 2, axes[i]! * inner);
     current = current.map(step =>
-      mapIndices(step, index =>
-        affine(
-          index.terms.filter(term => term.axis !== a).map(term => ({ ...term, axis: term.axis > a ? term.axis - 1 : term.axis })),
-          index.offset,
-          index.divisor,
-        ),
+      mapIndices(
+        step,
+        index =>
+          affine(
+            index.terms.filter(term => term.axis !== a).map(term => ({ ...term, axis: term.axis > a ? term.axis - 1 : term.axis })),
+            index.offset,
+            index.divisor,
+          ),
         axis => (axis > a ? axis - 1 : axis),
       ),
     );
@@ -288,7 +306,10 @@ function mergeRun<S extends Reduce | Store | Clear>(
  */
 export function withoutWindows(kernel: LinearKernel): LinearKernel {
   const rank = kernel.space.length;
-  return { ...kernel, steps: kernel.steps.map(step => (step.kind === 'reduce' && step.combine === 'add' ? withoutWindow(step, kernel.space, rank) : step)) };
+  return {
+    ...kernel,
+    steps: kernel.steps.map(step => (step.kind === 'reduce' && step.combine === 'add' ? withoutWindow(step, kernel.space, rank) : step)),
+  };
 }
 
 function withoutWindow(step: Reduce, space: Shape, rank: number): Reduce {
@@ -300,14 +321,37 @@ function withoutWindow(step: Reduce, space: Shape, rank: number): Reduce {
     const axis = first?.index.terms.find(term => term.axis < rank)?.axis;
     if (first === undefined || axis === undefined) continue;
     const isWindow = ({ index, extent: limit }: Check): boolean =>
-      index.divisor === extent && index.offset === 0 && index.terms.length === 2 && timesOf(index, axis) === 1 && timesOf(index, u) === -1 &&
+      index.divisor === extent &&
+      index.offset === 0 &&
+      index.terms.length === 2 &&
+      timesOf(index, axis) === 1 &&
+      timesOf(index, u) === -1 &&
       space[axis]! <= extent * limit;
-    const divisions = values.flatMap(value => (value.kind === 'load' ? value.address.divided.map(part => part.index) : [])).filter(index => timesOf(index, u) !== 0);
-    if (!checks.every(isWindow) || !divisions.every(index => index.divisor === extent && index.offset === 0 && index.terms.length === 2 && timesOf(index, axis) === 1 && timesOf(index, u) === -1))
+    const divisions = values
+      .flatMap(value => (value.kind === 'load' ? value.address.divided.map(part => part.index) : []))
+      .filter(index => timesOf(index, u) !== 0);
+    if (
+      !checks.every(isWindow) ||
+      !divisions.every(
+        index =>
+          index.divisor === extent &&
+          index.offset === 0 &&
+          index.terms.length === 2 &&
+          timesOf(index, axis) === 1 &&
+          timesOf(index, u) === -1,
+      )
+    )
       continue;
     // Outside the guard the value must not count: the guard's other branch is 0.
     const guards = values.filter(value => value.kind === 'guard' && value.at.some(check => timesOf(check.index, u) !== 0));
-    if (step.body.kind !== 'guard' || guards.length !== 1 || guards[0] !== step.body || step.body.otherwise.kind !== 'constant' || step.body.otherwise.value !== 0) continue;
+    if (
+      step.body.kind !== 'guard' ||
+      guards.length !== 1 ||
+      guards[0] !== step.body ||
+      step.body.otherwise.kind !== 'constant' ||
+      step.body.otherwise.value !== 0
+    )
+      continue;
     const floor = (times: number): Floored => ({ axis: renumbered(axis), by: extent, times });
     const renumbered = (old: number): number => (old > u ? old - 1 : old);
     const without = (index: Affine): Affine =>

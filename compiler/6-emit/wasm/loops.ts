@@ -5,7 +5,7 @@
 import type { Combine } from '../../ir/nest.ts';
 import { elementBytes, size } from '../../ir/type.ts';
 import { build, f32x4, get, i32, i32x4, op, set, shuffle32, type Expression, type Func, type Local } from './code.ts';
-import { bind, emit, evaluate, keep, loop, newFrame, sideBySide as pairs, store, type Frame } from './lanes.ts';
+import { bind, emit, evaluate, keep, loop, newFrame, sideBySide, store, type Frame } from './lanes.ts';
 import { dtypeOf, timesOf, valuesIn, rootsOf, type Address, type LinearKernel, type Reduce, type Store, type Value } from './linear.ts';
 import { kindOf, vector, type Kind } from './vector.ts';
 
@@ -41,7 +41,9 @@ export function kernelFunction(kernel: LinearKernel): Func {
     const end = keep(frame, 'i32', unitOf(units, op('i32.add', get(thread), i32(1)), threads));
     const [first, ...others] = shared;
     if (others.length === 0)
-      loop(frame, first!, { from: get(begin), to: get(end), step: 1, lanes: false, certain: false }, () => emitSpace(frame, outer.slice(1), lanes, null));
+      loop(frame, first!, { from: get(begin), to: get(end), step: 1, lanes: false, certain: false }, () =>
+        emitSpace(frame, outer.slice(1), lanes, null),
+      );
     else {
       // A number of its own, from which the axes are taken apart.
       loop(frame, flatAxis, { from: get(begin), to: get(end), step: 1, lanes: false, certain: false }, () => {
@@ -66,7 +68,14 @@ const flatAxis = -1;
 
 /** `units·number / threads`, rounded down: where a thread's share begins. */
 export const unitOf = (units: number, number: Expression, threads: Local): Expression =>
-  op('i32.wrap_i64', op('i64.div_u', op('i64.mul', { kind: 'const64', value: BigInt(units) }, op('i64.extend_i32_u', number)), op('i64.extend_i32_u', get(threads))));
+  op(
+    'i32.wrap_i64',
+    op(
+      'i64.div_u',
+      op('i64.mul', { kind: 'const64', value: BigInt(units) }, op('i64.extend_i32_u', number)),
+      op('i64.extend_i32_u', get(threads)),
+    ),
+  );
 
 function minimum(frame: Frame, value: Expression, limit: number): Expression {
   const kept = keep(frame, 'i32', value);
@@ -95,10 +104,10 @@ function vectorisedAxis(kernel: LinearKernel): number | null {
   let least = costOfRows(kernel);
   kernel.space.forEach((extent, axis) => {
     const vectors = Math.floor(extent / 4) + (extent % 4);
-    const cost = kernel.steps.reduce(
-      (sum, step) => sum + (step.kind === 'clear' ? 0 : size(step.axes) * costOf(step, axis)),
-      0,
-    ) * vectors * (size(kernel.space) / extent);
+    const cost =
+      kernel.steps.reduce((sum, step) => sum + (step.kind === 'clear' ? 0 : size(step.axes) * costOf(step, axis)), 0) *
+      vectors *
+      (size(kernel.space) / extent);
     if (cost < least || (cost === least && best !== null)) {
       best = axis;
       least = cost;
@@ -127,9 +136,15 @@ function costOf(step: Reduce | Store, axis: number): number {
     const floors = address.floored.filter(part => part.axis === axis);
     if (floors.length > 0) return floors.every(part => 4 % part.by === 0 || part.by % 4 === 0) ? 2 : 12;
     const times = timesOf(address.flat, axis);
-    return address.gathered.some(part => valuesIn([part.value]).some(value => value.kind === 'load' && timesOf(value.address.flat, axis) !== 0)) || address.divided.length > 0
+    return address.gathered.some(part =>
+      valuesIn([part.value]).some(value => value.kind === 'load' && timesOf(value.address.flat, axis) !== 0),
+    ) || address.divided.length > 0
       ? 12
-      : times === 0 ? 1 : times === 1 ? 1 : 5;
+      : times === 0
+        ? 1
+        : times === 1
+          ? 1
+          : 5;
   };
   return valuesIn(rootsOf(step)).reduce(
     (sum, value) => sum + (value.kind === 'load' ? access(value.address) : value.kind === 'apply' ? 1 : value.kind === 'guard' ? 3 : 0),
@@ -138,10 +153,17 @@ function costOf(step: Reduce | Store, axis: number): number {
 }
 
 /** Loops over the outer axes, then over the vectorised one, then the steps. */
-function emitSpace(frame: Frame, outer: readonly number[], lanes: number | null, range: { readonly begin: Local; readonly end: Local } | null): void {
+function emitSpace(
+  frame: Frame,
+  outer: readonly number[],
+  lanes: number | null,
+  range: { readonly begin: Local; readonly end: Local } | null,
+): void {
   const [axis, ...rest] = outer;
   if (axis !== undefined) {
-    loop(frame, axis, { from: i32(0), to: i32(frame.kernel.space[axis]!), step: 1, lanes: false, certain: true }, () => emitSpace(frame, rest, lanes, range));
+    loop(frame, axis, { from: i32(0), to: i32(frame.kernel.space[axis]!), step: 1, lanes: false, certain: true }, () =>
+      emitSpace(frame, rest, lanes, range),
+    );
     return;
   }
   if (lanes === null) return emitSteps(frame, true);
@@ -149,10 +171,16 @@ function emitSpace(frame: Frame, outer: readonly number[], lanes: number | null,
   const { steps } = frame.kernel;
   const stores = steps.filter((step): step is Store => step.kind === 'store');
   // Elementwise throughout: pairs of vectors.
-  if (stores.length === steps.length && stores.every(step => step.axes.length === 0 && !step.accumulate) && stores.slice(1).every(step => step.joined)) {
+  if (
+    stores.length === steps.length &&
+    stores.every(step => step.axes.length === 0 && !step.accumulate) &&
+    stores.slice(1).every(step => step.joined)
+  ) {
     const evaluated = (): readonly Local[] => stores.map(step => keep(frame, 'v128', stored(frame, step)));
-    const write = (values: readonly Local[], number: number): void => store(frame, stores[number]!.access, stores[number]!.address, get(values[number]!), false);
-    const paired = (from: Expression, to: Expression, certain: boolean): void => pairs(frame, lanes, { from, to, certain }, 2, stores.length, evaluated, write);
+    const write = (values: readonly Local[], number: number): void =>
+      store(frame, stores[number]!.access, stores[number]!.address, get(values[number]!), false);
+    const paired = (from: Expression, to: Expression, certain: boolean): void =>
+      sideBySide(frame, lanes, { from, to, certain }, 2, stores.length, evaluated, write);
     if (range === null) {
       const whole = extent - (extent % 8);
       if (whole > 0) paired(i32(0), i32(whole), true);
@@ -182,13 +210,15 @@ function vectors(
     // Shares begin at multiples of four.
     const whole = keep(frame, 'i32', op('i32.and', get(range.end), i32(-4)));
     loop(frame, axis, { from: get(range.begin), to: get(whole), step: 4, lanes: true, certain: false }, () => body(false, 0));
-    if (extent % 4 !== 0) loop(frame, axis, { from: get(whole), to: get(range.end), step: 1, lanes: false, certain: false }, () => body(true, 0));
+    if (extent % 4 !== 0)
+      loop(frame, axis, { from: get(whole), to: get(range.end), step: 1, lanes: false, certain: false }, () => body(true, 0));
     return;
   }
   const block = 4 * unroll;
   const blocks = unroll > 1 ? extent - (extent % block) : first;
   const whole = extent - (extent % 4);
-  if (unroll > 1 && blocks > 0) loop(frame, axis, { from: i32(0), to: i32(blocks), step: 4, lanes: true, certain: true, unroll }, copy => body(false, copy));
+  if (unroll > 1 && blocks > 0)
+    loop(frame, axis, { from: i32(0), to: i32(blocks), step: 4, lanes: true, certain: true, unroll }, copy => body(false, copy));
   if (whole > blocks) loop(frame, axis, { from: i32(blocks), to: i32(whole), step: 4, lanes: true, certain: true }, () => body(false, 0));
   if (extent > whole) loop(frame, axis, { from: i32(whole), to: i32(extent), step: 1, lanes: false, certain: true }, () => body(true, 0));
 }
@@ -207,17 +237,29 @@ function emitSteps(frame: Frame, rows: boolean): void {
     }
     next += group.length;
     if (first.kind === 'clear')
-      emit(frame, op('memory.fill', get(frame.bases[first.access]!), i32(0), i32(first.elements * elementBytes(frame.kernel.dtypes[first.access]!))));
+      emit(
+        frame,
+        op('memory.fill', get(frame.bases[first.access]!), i32(0), i32(first.elements * elementBytes(frame.kernel.dtypes[first.access]!))),
+      );
     else if (first.kind === 'store') withAxes(frame, first.axes, rank, rows, 1, () => emitStores(frame, group as Store[]));
     else emitReduce(frame, first, rank, rows);
   }
 }
 
-function withAxes(frame: Frame, axes: readonly number[], first: number, rows: boolean, unroll: number, body: (single: boolean, copy: number) => void): void {
+function withAxes(
+  frame: Frame,
+  axes: readonly number[],
+  first: number,
+  rows: boolean,
+  unroll: number,
+  body: (single: boolean, copy: number) => void,
+): void {
   const [extent, ...rest] = axes;
   if (extent === undefined) return body(true, 0);
   if (rest.length === 0 && rows) return vectors(frame, first, extent, null, unroll, body);
-  loop(frame, first, { from: i32(0), to: i32(extent), step: 1, lanes: false, certain: true }, () => withAxes(frame, rest, first + 1, rows, unroll, body));
+  loop(frame, first, { from: i32(0), to: i32(extent), step: 1, lanes: false, certain: true }, () =>
+    withAxes(frame, rest, first + 1, rows, unroll, body),
+  );
 }
 
 function emitStores(frame: Frame, group: readonly Store[]): void {
@@ -237,7 +279,7 @@ export function stored(frame: Frame, step: { readonly access: number; readonly b
 }
 
 /** Vectors of a long sum are added up side by side, so that none waits for the one before. */
-const sideBySide = 4;
+const partialSums = 4;
 
 function emitReduce(frame: Frame, step: Reduce, rank: number, rows: boolean): void {
   const level = frame.levels.length - 1;
@@ -245,7 +287,7 @@ function emitReduce(frame: Frame, step: Reduce, rank: number, rows: boolean): vo
   const kind = kindOf(dtypeOf(step.body));
   const last = step.axes.at(-1) ?? 1;
   const simple = valuesIn([step.body]).length <= 16;
-  const copies = rows && simple && last >= 8 * sideBySide ? sideBySide : 1;
+  const copies = rows && simple && last >= 8 * partialSums ? partialSums : 1;
   const identity = identityOf(step.combine, kind);
   const sums = Array.from({ length: copies }, () => frame.builder.local('v128'));
   for (const sum of sums) emit(frame, set(sum, identity));
@@ -258,7 +300,10 @@ function emitReduce(frame: Frame, step: Reduce, rank: number, rows: boolean): vo
   const [first, ...others] = sums;
   for (const other of others) emit(frame, set(first!, combine(step.combine, kind, get(first!), get(other))));
   if (rows) {
-    for (const lanes of [[2, 3, 0, 1], [1, 0, 3, 2]] as const)
+    for (const lanes of [
+      [2, 3, 0, 1],
+      [1, 0, 3, 2],
+    ] as const)
       emit(frame, set(first!, combine(step.combine, kind, get(first!), shuffle32(get(first!), get(first!), lanes))));
   }
   frame.locals.set(step.local, { local: first!, level });
@@ -294,4 +339,3 @@ function emitArg(frame: Frame, step: Reduce, rank: number): void {
   });
   frame.locals.set(step.local, { local: position, level });
 }
-

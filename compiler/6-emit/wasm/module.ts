@@ -62,11 +62,14 @@ export function assemble(program: Program, { deterministic, inspected }: Assembl
     ...kernels.filter(kernel => kernel !== null),
     ...program.entries.map(entry => entryFunction(program, entry.name, entry.calls, kernels, scratched, scratchAt, scratchBytes)),
   ];
-  const products = contractions.length === 0 ? [] : [
-    microKernel('micro.wide', 16, !deterministic),
-    microKernel('micro.narrow', 8, !deterministic),
-    chosenMicroKernel(controlAt + control.micro),
-  ];
+  const products =
+    contractions.length === 0
+      ? []
+      : [
+          microKernel('micro.wide', 16, !deterministic),
+          microKernel('micro.narrow', 8, !deterministic),
+          chosenMicroKernel(controlAt + control.micro),
+        ];
   const functions = [
     ...own,
     ...products,
@@ -91,7 +94,8 @@ export function assemble(program: Program, { deterministic, inspected }: Assembl
 }
 
 const workOf = (program: Program, calls: readonly Call[]): number =>
-  calls.map(each => program.kernels[each.kernel]!)
+  calls
+    .map(each => program.kernels[each.kernel]!)
     .reduce((sum, kernel) => sum + kernel.flops + kernel.outputs.reduce((elements, output) => elements + size(output.shape), 0), 0);
 
 function shape(kernel: Kernel): { readonly func: Func; readonly product: Contraction | null } {
@@ -104,7 +108,11 @@ function shape(kernel: Kernel): { readonly func: Func; readonly product: Contrac
 function chosenMicroKernel(word: number): Func {
   const builder = build('micro', ['i32', 'i32', 'i32', 'i32', 'i32']);
   const given = builder.parameters.map(get);
-  builder.when(at('i32.load', 0, i32(word)), () => builder.emit(call('micro.narrow', ...given)), () => builder.emit(call('micro.wide', ...given)));
+  builder.when(
+    at('i32.load', 0, i32(word)),
+    () => builder.emit(call('micro.narrow', ...given)),
+    () => builder.emit(call('micro.wide', ...given)),
+  );
   return builder.finish();
 }
 
@@ -117,9 +125,16 @@ function stepFunction(program: Program, kernels: readonly (Func | null)[], scrat
       each.calls.forEach((one, c) => {
         const func = kernels[one.kernel];
         if (!func) return;
-        const operands = [...rangesOf(program, one).map(range => i32(range.from)), ...(scratched.has(one.kernel) ? [i32(scratchAt)] : []), i32(0), i32(1)];
+        const operands = [
+          ...rangesOf(program, one).map(range => i32(range.from)),
+          ...(scratched.has(one.kernel) ? [i32(scratchAt)] : []),
+          i32(0),
+          i32(1),
+        ];
         builder.when(op('i32.eq', get(number!), i32(c)), () => builder.emit(call(func.name, ...operands)));
-      })));
+      }),
+    ),
+  );
   return builder.finish(true);
 }
 
@@ -139,7 +154,15 @@ interface Range {
 }
 
 /** The calls of an entry; host kernels are not among them. */
-function entryFunction(program: Program, name: string, calls: readonly Call[], kernels: readonly (Func | null)[], scratched: ReadonlySet<number>, scratchAt: number, scratchBytes: number): Func {
+function entryFunction(
+  program: Program,
+  name: string,
+  calls: readonly Call[],
+  kernels: readonly (Func | null)[],
+  scratched: ReadonlySet<number>,
+  scratchAt: number,
+  scratchBytes: number,
+): Func {
   const builder = build(`entry.${name}`, ['i32', 'i32']);
   const [thread, threads] = builder.parameters;
   const scratch = builder.keep('i32', op('i32.add', i32(scratchAt), op('i32.mul', get(thread!), i32(scratchBytes))));
@@ -161,7 +184,15 @@ function entryFunction(program: Program, name: string, calls: readonly Call[], k
     }
     written.push(...writes);
     read.push(...reads);
-    builder.emit(call(func.name, ...bytes.map(range => i32(range.from)), ...(scratched.has(each.kernel) ? [get(scratch)] : []), get(thread!), get(threads!)));
+    builder.emit(
+      call(
+        func.name,
+        ...bytes.map(range => i32(range.from)),
+        ...(scratched.has(each.kernel) ? [get(scratch)] : []),
+        get(thread!),
+        get(threads!),
+      ),
+    );
   }
   return builder.finish();
 }

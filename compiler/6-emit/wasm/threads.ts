@@ -5,7 +5,17 @@
 import { at, build, call, get, i32, i64, op, set, type Func } from './code.ts';
 
 /** Words of the control area, in bytes from its start; each that changes while threads run has a cache line of its own. */
-export const control = { arrived: 0, generation: 64, sleeping: 128, command: 192, failed: 256, threads: 320, micro: 324, patience: 328, bytes: 384 } as const;
+export const control = {
+  arrived: 0,
+  generation: 64,
+  sleeping: 128,
+  command: 192,
+  failed: 256,
+  threads: 320,
+  micro: 324,
+  patience: 328,
+  bytes: 384,
+} as const;
 
 /** How long a sleep lasts before it looks for failures, in nanoseconds, and after how many the first thread gives the others up. */
 const sleep = 100_000_000n;
@@ -35,7 +45,8 @@ export function barrierFunction(base: number): Func {
       builder.emit(op('i32.atomic.store', word('arrived'), i32(0)));
       builder.emit(op('i32.atomic.store', word('generation'), op('i32.add', get(generation), i32(1))));
       builder.when(op('i32.atomic.load', word('sleeping')), () =>
-        builder.emit(op('drop', op('memory.atomic.notify', word('generation'), i32(-1)))));
+        builder.emit(op('drop', op('memory.atomic.notify', word('generation'), i32(-1)))),
+      );
     },
     () =>
       builder.block(end =>
@@ -95,7 +106,7 @@ export function dispatchFunction(entries: readonly string[]): Func {
   const builder = build('dispatch', ['i32', 'i32', 'i32']);
   const [entry, thread, threads] = builder.parameters;
   entries.forEach((name, number) =>
-    builder.when(op('i32.eq', get(entry!), i32(number)), () => builder.emit(call(name, get(thread!), get(threads!)))));
+    builder.when(op('i32.eq', get(entry!), i32(number)), () => builder.emit(call(name, get(thread!), get(threads!)))),
+  );
   return builder.finish(true);
 }
-
