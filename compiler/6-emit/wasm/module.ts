@@ -5,11 +5,12 @@
 import type { Call, Kernel, Program } from '../../ir/program.ts';
 import { elementBytes, size } from '../../ir/type.ts';
 import { at, build, call, get, i32, op, type Func, type Module } from './code.ts';
-import { contraction, contractionFunction, type Contraction } from './contraction.ts';
+import { contraction, type Contraction } from './contraction.ts';
 import { linearKernel, mergeAxes, withoutWindows } from './linear.ts';
 import { kernelFunction } from './loops.ts';
 import { microKernel } from './micro-kernel.ts';
 import { calledIn, reachedMath } from './math.ts';
+import { contractionFunction } from './tiles.ts';
 import { barrierFunction, control, dispatchFunction, runFunction, workFunction } from './threads.ts';
 
 export interface Assembly {
