@@ -14,75 +14,134 @@ export function encode(module: Module): Uint8Array {
   };
   const types = [...module.imports, ...module.functions].map(each => signature(each.parameters, each.result));
   const numbers = new Map([...module.imports, ...module.functions].map((each, number) => [each.name, number]));
-  const sections: number[][] = [];
-  sections.push(section(1, list([...signatures.keys()].map(key => {
-    const [parameters, result] = key.split(':');
-    const codes = (names: string): number[][] => (names === '' ? [] : names.split(',').map(name => [typeCodes[name as Type]]));
-    return [0x60, ...list(codes(parameters!)), ...list(codes(result!))];
-  }))));
-  sections.push(section(2, list([
-    [...name('env'), ...name('memory'), 0x02, 0x03, ...unsigned(module.minimumPages), ...unsigned(module.maximumPages)],
-    ...module.imports.map((each, i) => [...name('env'), ...name(each.name), 0x00, ...unsigned(types[i]!)]),
-  ])));
-  sections.push(section(3, list(module.functions.map((_, i) => unsigned(types[module.imports.length + i]!)))));
-  sections.push(section(7, list(module.functions.flatMap(each => (each.exported ? [[...name(each.name), 0x00, ...unsigned(numbers.get(each.name)!)]] : [])))));
-  sections.push(section(10, list(module.functions.map(each => functionBody(each, numbers)))));
-  return Uint8Array.from([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, ...sections.flat()]);
-}
-
-const section = (id: number, contents: readonly number[]): number[] => [id, ...unsigned(contents.length), ...contents];
-
-function list(items: readonly (readonly number[])[]): number[] {
-  const bytes = unsigned(items.length);
-  for (const item of items) for (const byte of item) bytes.push(byte);
-  return bytes;
-}
-
-const name = (text: string): number[] => {
-  const bytes = new TextEncoder().encode(text);
-  return [...unsigned(bytes.length), ...bytes];
-};
-
-function unsigned(value: number): number[] {
-  const bytes: number[] = [];
-  let rest = value;
-  do {
-    const low = rest % 128;
-    rest = Math.floor(rest / 128);
-    bytes.push(rest > 0 ? low | 0x80 : low);
-  } while (rest > 0);
-  return bytes;
-}
-
-function signed(value: bigint): number[] {
-  const bytes: number[] = [];
-  let rest = value;
-  for (;;) {
-    const low = Number(rest & 0x7fn);
-    rest >>= 7n;
-    if ((rest === 0n && (low & 0x40) === 0) || (rest === -1n && (low & 0x40) !== 0)) {
-      bytes.push(low);
-      return bytes;
+  const exported = module.functions.filter(each => each.exported);
+  const out = newWriter();
+  out.bytes([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]);
+  const section = (id: number, count: number, write: (to: Writer) => void): void => {
+    out.byte(id);
+    out.sized(to => {
+      to.unsigned(count);
+      write(to);
+    });
+  };
+  section(1, signatures.size, to => {
+    for (const key of signatures.keys()) {
+      to.byte(0x60);
+      for (const names of key.split(':')) {
+        const codes = names === '' ? [] : names.split(',').map(name => typeCodes[name as Type]);
+        to.unsigned(codes.length);
+        to.bytes(codes);
+      }
     }
-    bytes.push(low | 0x80);
-  }
+  });
+  section(2, 1 + module.imports.length, to => {
+    to.text('env');
+    to.text('memory');
+    to.bytes([0x02, 0x03]);
+    to.unsigned(module.minimumPages);
+    to.unsigned(module.maximumPages);
+    module.imports.forEach((each, i) => {
+      to.text('env');
+      to.text(each.name);
+      to.byte(0x00);
+      to.unsigned(types[i]!);
+    });
+  });
+  section(3, module.functions.length, to => module.functions.forEach((_, i) => to.unsigned(types[module.imports.length + i]!)));
+  section(7, exported.length, to => {
+    for (const each of exported) {
+      to.text(each.name);
+      to.byte(0x00);
+      to.unsigned(numbers.get(each.name)!);
+    }
+  });
+  section(10, module.functions.length, to => {
+    for (const each of module.functions) to.sized(body => writeFunction(body, each, numbers));
+  });
+  return out.result();
 }
 
-const numberBytes = (type: 'f32' | 'f64', value: number): number[] =>
-  [...new Uint8Array((type === 'f32' ? new Float32Array([value]) : new Float64Array([value])).buffer)];
+/** Bytes that are appended. */
+interface Writer {
+  readonly byte: (value: number) => void;
+  readonly bytes: (values: ArrayLike<number>) => void;
+  readonly unsigned: (value: number) => void;
+  readonly signed: (value: bigint) => void;
+  readonly text: (value: string) => void;
+  /** What `write` appends, with its length before it. */
+  readonly sized: (write: (to: Writer) => void) => void;
+  readonly result: () => Uint8Array;
+}
 
-function functionBody(func: Func, numbers: ReadonlyMap<string, number>): number[] {
+function newWriter(): Writer {
+  let buffer = new Uint8Array(256);
+  let length = 0;
+  const reserve = (count: number): void => {
+    if (length + count <= buffer.length) return;
+    const larger = new Uint8Array(Math.max(2 * buffer.length, length + count));
+    larger.set(buffer.subarray(0, length));
+    buffer = larger;
+  };
+  const byte = (value: number): void => {
+    reserve(1);
+    buffer[length++] = value;
+  };
+  const bytes = (values: ArrayLike<number>): void => {
+    reserve(values.length);
+    buffer.set(values, length);
+    length += values.length;
+  };
+  const unsigned = (value: number): void => {
+    let rest = value;
+    for (; rest >= 0x80; rest = Math.floor(rest / 0x80)) byte((rest % 0x80) | 0x80);
+    byte(rest);
+  };
+  const signed = (value: bigint): void => {
+    let rest = value;
+    for (;;) {
+      const low = Number(rest & 0x7fn);
+      rest >>= 7n;
+      if ((rest === 0n && (low & 0x40) === 0) || (rest === -1n && (low & 0x40) !== 0)) return byte(low);
+      byte(low | 0x80);
+    }
+  };
+  return {
+    byte,
+    bytes,
+    unsigned,
+    signed,
+    text: value => {
+      const encoded = new TextEncoder().encode(value);
+      unsigned(encoded.length);
+      bytes(encoded);
+    },
+    sized: write => {
+      const inner = newWriter();
+      write(inner);
+      const contents = inner.result();
+      unsigned(contents.length);
+      bytes(contents);
+    },
+    result: () => buffer.subarray(0, length),
+  };
+}
+
+const numberBytes = (type: 'f32' | 'f64', value: number): Uint8Array =>
+  new Uint8Array((type === 'f32' ? new Float32Array([value]) : new Float64Array([value])).buffer);
+
+function writeFunction(to: Writer, func: Func, numbers: ReadonlyMap<string, number>): void {
   const runs: { type: Type; count: number }[] = [];
   for (const type of func.locals) {
     const last = runs.at(-1);
     if (last?.type === type) last.count++;
     else runs.push({ type, count: 1 });
   }
-  const body = list(runs.map(run => [...unsigned(run.count), typeCodes[run.type]]));
+  to.unsigned(runs.length);
+  for (const run of runs) {
+    to.unsigned(run.count);
+    to.byte(typeCodes[run.type]);
+  }
   const open: Label[] = [];
-  const put = (...bytes: readonly number[]): void => {
-    for (const byte of bytes) body.push(byte);
-  };
   const depth = (label: Label): number => {
     const found = open.lastIndexOf(label);
     if (found < 0) throw new Error(`branch out of \`${func.name}\``);
@@ -94,66 +153,82 @@ function functionBody(func: Func, numbers: ReadonlyMap<string, number>): number[
       case 'op': {
         const { code, memory, lane, zeros } = instruction(expression.name);
         many(expression.operands);
-        put(...code);
-        if (memory !== undefined) put(memory, ...unsigned(expression.offset));
-        if (lane) put(expression.lane);
-        for (let i = 0; i < (zeros ?? 0); i++) put(0);
+        to.bytes(code);
+        if (memory !== undefined) {
+          to.byte(memory);
+          to.unsigned(expression.offset);
+        }
+        if (lane) to.byte(expression.lane);
+        for (let i = 0; i < (zeros ?? 0); i++) to.byte(0);
         return;
       }
       case 'const':
-        if (expression.type === 'i32') put(0x41, ...signed(BigInt(expression.value | 0)));
-        else put(expression.type === 'f32' ? 0x43 : 0x44, ...numberBytes(expression.type, expression.value));
+        if (expression.type === 'i32') {
+          to.byte(0x41);
+          to.signed(BigInt(expression.value | 0));
+        } else {
+          to.byte(expression.type === 'f32' ? 0x43 : 0x44);
+          to.bytes(numberBytes(expression.type, expression.value));
+        }
         return;
       case 'const64':
-        return put(0x42, ...signed(expression.value));
+        to.byte(0x42);
+        return to.signed(expression.value);
       case 'lanes':
-        return put(0xfd, 0x0c, ...expression.bytes);
+        to.bytes([0xfd, 0x0c]);
+        return to.bytes(expression.bytes);
       case 'shuffle':
         many(expression.operands);
-        return put(0xfd, 0x0d, ...expression.bytes);
+        to.bytes([0xfd, 0x0d]);
+        return to.bytes(expression.bytes);
       case 'get':
-        return put(0x20, ...unsigned(expression.local.number));
+        to.byte(0x20);
+        return to.unsigned(expression.local.number);
       case 'set':
       case 'tee':
         write(expression.value);
-        return put(expression.kind === 'set' ? 0x21 : 0x22, ...unsigned(expression.local.number));
+        to.byte(expression.kind === 'set' ? 0x21 : 0x22);
+        return to.unsigned(expression.local.number);
       case 'call': {
         const number = numbers.get(expression.to);
         if (number === undefined) throw new Error(`\`${func.name}\` calls \`${expression.to}\`, which is not there`);
         many(expression.operands);
-        return put(0x10, ...unsigned(number));
+        to.byte(0x10);
+        return to.unsigned(number);
       }
       case 'block':
       case 'loop':
-        put(expression.kind === 'block' ? 0x02 : 0x03, 0x40);
+        to.bytes([expression.kind === 'block' ? 0x02 : 0x03, 0x40]);
         open.push(expression.label);
         many(expression.body);
         open.pop();
-        return put(0x0b);
+        return to.byte(0x0b);
       case 'if':
         write(expression.condition);
-        put(0x04, 0x40);
+        to.bytes([0x04, 0x40]);
         open.push({ name: 'if' });
         many(expression.then);
         if (expression.otherwise.length > 0) {
-          put(0x05);
+          to.byte(0x05);
           many(expression.otherwise);
         }
         open.pop();
-        return put(0x0b);
+        return to.byte(0x0b);
       case 'br':
         if (expression.condition) write(expression.condition);
-        return put(expression.condition ? 0x0d : 0x0c, ...unsigned(depth(expression.label)));
+        to.byte(expression.condition ? 0x0d : 0x0c);
+        return to.unsigned(depth(expression.label));
       case 'br_table': {
         write(expression.index);
-        const depths = expression.labels.map(label => unsigned(depth(label)));
-        return put(0x0e, ...unsigned(depths.length - 1), ...depths.flat());
+        const depths = expression.labels.map(depth);
+        to.byte(0x0e);
+        to.unsigned(depths.length - 1);
+        return depths.forEach(to.unsigned);
       }
       default:
         return expression satisfies never;
     }
   };
   many(func.body);
-  put(0x0b);
-  return [...unsigned(body.length), ...body];
+  to.byte(0x0b);
 }
