@@ -86,3 +86,12 @@ test('both micro-kernels give the same bits, fused or not', () => {
     }
   }
 });
+
+test('a sum of millions of floats keeps its digits', () => {
+  const count = 5_000_003;
+  const nest: Nest = { space: [], reduce: [count], combine: 'add', body: load(0, [axisAt(0)]) };
+  const data = Float64Array.from({ length: count }, (_, i) => Math.fround(1 + (i % 7) / 100));
+  const [sum] = runNestOnWasm(nest, [{ dtype: 'f32', shape: [count], data }]).data;
+  const exact = data.reduce((a, b) => a + b, 0);
+  expect(Math.abs(sum! / exact - 1)).toBeLessThan(2e-6);
+});

@@ -280,6 +280,11 @@ export function stored(frame: Frame, step: { readonly access: number; readonly b
 
 /** Vectors of a long sum are added up side by side, so that none waits for the one before. */
 const partialSums = 4;
+/**
+ * Elements, a power of two, after which the partial sums of a very long sum are put aside and begin again: a float that has added up
+ * millions of terms takes no notice of the next.
+ */
+const longSum = 16384;
 
 function emitReduce(frame: Frame, step: Reduce, rank: number, rows: boolean): void {
   const level = frame.levels.length - 1;
@@ -291,12 +296,22 @@ function emitReduce(frame: Frame, step: Reduce, rank: number, rows: boolean): vo
   const identity = identityOf(step.combine, kind);
   const sums = Array.from({ length: copies }, () => frame.builder.local('v128'));
   for (const sum of sums) emit(frame, set(sum, identity));
+  const aside = copies > 1 && step.combine === 'add' && kind === 'float' && last > longSum ? sums.map(() => keep(frame, 'v128', identity)) : [];
   withAxes(frame, step.axes, rank, rows, copies, (single, copy) => {
     const value = evaluate(frame, step.body);
     // A single element is in all lanes: of a row's sums it counts once.
     const counted = rows && single ? op('v128.bitselect', value, identity, i32x4(-1, 0, 0, 0)) : value;
     emit(frame, set(sums[copy]!, combine(step.combine, kind, get(sums[copy]!), counted)));
+    if (aside.length === 0 || single || copy < copies - 1) return;
+    const { local } = frame.axes.get(rank + step.axes.length - 1)!;
+    emit(frame, {
+      kind: 'if',
+      condition: op('i32.eqz', op('i32.and', get(local), i32(longSum - 1))),
+      then: aside.flatMap((total, i) => [set(total, combine('add', kind, get(total), get(sums[i]!))), set(sums[i]!, identity)]),
+      otherwise: [],
+    });
   });
+  aside.forEach((total, i) => emit(frame, set(sums[i]!, combine('add', kind, get(total), get(sums[i]!)))));
   const [first, ...others] = sums;
   for (const other of others) emit(frame, set(first!, combine(step.combine, kind, get(first!), get(other))));
   if (rows) {
