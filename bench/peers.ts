@@ -35,6 +35,13 @@ export const isTorch = (peer: Peer): peer is TorchPeer => peer === 'torch' || pe
 /** jax-js starts no threads in Node, TensorFlow.js neither. */
 export const usesThreads = isTorch;
 
+/** Of npm's peers, with what comes before the model. */
+const programs = {
+  jax: [join(here, 'jax.ts')],
+  tfjs: [join(here, 'tfjs.ts'), 'wasm'],
+  'tfjs-cpu': [join(here, 'tfjs.ts'), 'cpu'],
+} as const satisfies Record<Exclude<Peer, TorchPeer>, readonly string[]>;
+
 /** How many steps a measurement takes; undefined where the peer does not train the model. */
 export const stepsOf = (peer: Peer, { steps }: ReferenceModel): number | undefined => steps[isTorch(peer) ? 'torch' : peer];
 
@@ -44,7 +51,7 @@ export function trainPeer(peer: Peer, model: ReferenceModel, folder: string, thr
   const args = [model.name, folder, String(Math.ceil(steps / 10)), String(steps)];
   const { stdout, started } = isTorch(peer)
     ? startTorch(peer, args, threads)
-    : start(process.execPath, [join(here, `${peer}.ts`), ...args], threads);
+    : start(process.execPath, [...programs[peer], ...args], threads);
   return { ...lastLine<StepReport>(stdout), started };
 }
 

@@ -22,15 +22,15 @@ export type Peer = (typeof peers)[number];
 
 export type TorchPeer = 'torch' | 'torch-avx2';
 
-/** `torch-avx2` is PyTorch held to the instructions that WebAssembly can reach, on a processor that has wider ones. */
-export const peers = ['torch', 'torch-avx2', 'jax', 'tfjs'] as const;
+/** TensorFlow.js has no gradient of convolutions on WebAssembly. `torch-avx2` is PyTorch held to the instructions that WebAssembly can reach, on a processor that has wider ones. */
+export const peers = ['torch', 'torch-avx2', 'jax', 'tfjs', 'tfjs-cpu'] as const;
 
-export const systemNames = { nabla: 'nabla', torch: 'PyTorch', 'torch-avx2': 'PyTorch, AVX2', jax: 'jax-js', tfjs: 'TensorFlow.js' } as const satisfies Record<System, string>;
+export const systemNames = { nabla: 'nabla', torch: 'PyTorch', 'torch-avx2': 'PyTorch, AVX2', jax: 'jax-js', tfjs: 'TensorFlow.js, WebAssembly', 'tfjs-cpu': 'TensorFlow.js, JavaScript' } as const satisfies Record<System, string>;
 
 /** A step of LeNet takes seconds in TensorFlow.js, and most of a second in jax-js. */
 export const referenceModels: readonly ReferenceModel[] = [
-  { name: 'mlp', file: 'mlp', settings: new Map(), compared: 5, steps: { nabla: 300, torch: 300, jax: 100, tfjs: 20 } },
-  { name: 'lenet', file: 'lenet', settings: new Map(), compared: 3, steps: { nabla: 100, torch: 100, jax: 4, tfjs: 2 } },
+  { name: 'mlp', file: 'mlp', settings: new Map(), compared: 5, steps: { nabla: 300, torch: 300, jax: 100, tfjs: 20, 'tfjs-cpu': 5 } },
+  { name: 'lenet', file: 'lenet', settings: new Map(), compared: 3, steps: { nabla: 100, torch: 100, jax: 4, 'tfjs-cpu': 2 } },
   { name: 'alexnet', file: 'alexnet', settings: new Map(), compared: null, steps: { nabla: 6, torch: 6 } },
   { name: 'gpt', file: 'gpt', settings: new Map(), compared: 3, steps: { nabla: 20, torch: 20, jax: 8 } },
   { name: 'gpt2', file: 'gpt2', settings: new Map(), compared: null, steps: { nabla: 2, torch: 3 } },

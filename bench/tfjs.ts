@@ -1,6 +1,6 @@
 /**
- * Trains a reference model in TensorFlow.js: `node tfjs.ts MODEL FOLDER WARM_UP STEPS`, with the batch and the first weights that lie
- * in the folder. Prints one line of JSON. On WebAssembly where that can train the model, in plain JavaScript where it lacks gradients.
+ * Trains a reference model in TensorFlow.js: `node tfjs.ts BACKEND MODEL FOLDER WARM_UP STEPS`, with the batch and the first weights
+ * that lie in the folder. Prints one line of JSON. Backends are `wasm`, which has no gradient of convolutions, and `cpu`, plain JavaScript.
  */
 import { join, sep } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
@@ -15,10 +15,9 @@ interface Peer {
 
 type Read = (name: string) => tf.Tensor;
 
-const [, , model, folder, warmUp, steps] = process.argv;
+const [, , backend, model, folder, warmUp, steps] = process.argv;
 setWasmPaths(join(import.meta.dirname, 'node_modules/@tensorflow/tfjs-backend-wasm/dist') + sep);
-// The WebAssembly backend has no gradient of convolutions.
-await tf.setBackend(model === 'mlp' ? 'wasm' : 'cpu');
+await tf.setBackend(backend!);
 process.stdout.write(`${JSON.stringify(await measure(model!, folder!, Number(warmUp), Number(steps)))}\n`);
 
 function measure(model: string, folder: string, warmUp: number, steps: number): ReturnType<typeof measureSteps> {

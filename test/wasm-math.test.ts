@@ -12,19 +12,9 @@ import type { DType } from '../compiler/ir/type.ts';
 import { erf } from '../runtime/erf.ts';
 import { random } from '../runtime/random.ts';
 import { roundToBfloat16, roundToHalf } from '../runtime/rounding.ts';
+import { webAssembly } from '../runtime/webassembly.ts';
 
 type Lanes = Float32Array | Int32Array;
-
-/** The part of the platform's WebAssembly that is used here; the compiler's library of types has none of it. */
-interface Platform {
-  readonly Memory: new (limits: { readonly initial: number; readonly maximum: number; readonly shared: true }) => Memory;
-  readonly Module: new (bytes: Uint8Array) => object;
-  readonly Instance: new (module: object, imports: object) => { readonly exports: Readonly<Record<string, (end: number) => void>> };
-}
-interface Memory {
-  readonly buffer: SharedArrayBuffer;
-}
-const { WebAssembly } = globalThis as unknown as { readonly WebAssembly: Platform };
 
 /** The most elements of an operand of `compiled`. */
 const capacity = 1 << 18;
@@ -46,9 +36,10 @@ function compiled(
   });
   const run = builder.finish(true);
   const pages = ((arity + 1) * capacity * 4) / 65536;
-  const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+  const { Memory, Module, Instance } = webAssembly();
+  const memory = new Memory({ initial: pages, maximum: pages, shared: true });
   const bytes = encode({ imports: [], functions: [run, ...reachedMath(calledIn(run))], minimumPages: pages, maximumPages: pages });
-  const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), { env: { memory } });
+  const instance = new Instance(new Module(bytes), { env: { memory } });
   return (...operands) => {
     for (const [k, operand] of operands.entries()) {
       const bits = new Int32Array(operand.buffer, operand.byteOffset, operand.length);

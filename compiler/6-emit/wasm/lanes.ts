@@ -84,6 +84,13 @@ export function nested(frame: Frame, make: () => void): readonly Expression[] {
   return frame.levels.pop()!.statements;
 }
 
+/** A local that holds the value, or the limit where that is less. */
+export function limited(frame: Frame, value: Expression, limit: number): Local {
+  const kept = keep(frame, 'i32', value);
+  emit(frame, { kind: 'if', condition: op('i32.gt_s', get(kept), i32(limit)), then: [set(kept, i32(limit))], otherwise: [] });
+  return kept;
+}
+
 export interface LoopOptions {
   readonly from: Expression;
   readonly to: Expression;

@@ -5,7 +5,7 @@
 import type { Combine } from '../../ir/nest.ts';
 import { elementBytes, size } from '../../ir/type.ts';
 import { build, f32x4, get, i32, i32x4, op, set, shuffle32, type Expression, type Func, type Local } from './code.ts';
-import { bind, emit, evaluate, keep, loop, newFrame, sideBySide, store, type Frame } from './lanes.ts';
+import { bind, emit, evaluate, keep, limited, loop, newFrame, sideBySide, store, type Frame } from './lanes.ts';
 import { dtypeOf, timesOf, valuesIn, rootsOf, type Address, type LinearKernel, type Reduce, type Store, type Value } from './linear.ts';
 import { kindOf, vector, type Kind } from './vector.ts';
 
@@ -33,7 +33,7 @@ export function kernelFunction(kernel: LinearKernel): Func {
     const units = Math.ceil(extent / elementsPerUnit);
     const bound = (number: Expression): Expression => op('i32.mul', unitOf(units, number, threads), i32(elementsPerUnit));
     const begin = keep(frame, 'i32', bound(get(thread)));
-    const end = keep(frame, 'i32', minimum(frame, bound(op('i32.add', get(thread), i32(1))), extent));
+    const end = limited(frame, bound(op('i32.add', get(thread), i32(1))), extent);
     emitSpace(frame, outer, lanes, { begin, end });
   } else {
     const units = size(shared.map(axis => kernel.space[axis]!));
@@ -76,12 +76,6 @@ export const unitOf = (units: number, number: Expression, threads: Local): Expre
       op('i64.extend_i32_u', get(threads)),
     ),
   );
-
-function minimum(frame: Frame, value: Expression, limit: number): Expression {
-  const kept = keep(frame, 'i32', value);
-  emit(frame, { kind: 'if', condition: op('i32.gt_s', get(kept), i32(limit)), then: [set(kept, i32(limit))], otherwise: [] });
-  return get(kept);
-}
 
 /** Whose iterations the threads share: the leading axes, the vectorised one, or none of a kernel that is small or in order. */
 function sharedAxes(kernel: LinearKernel, outer: readonly number[], lanes: number | null): readonly number[] | 'lanes' | null {

@@ -6,7 +6,7 @@ import { affine } from '../../ir/affine.ts';
 import { size } from '../../ir/type.ts';
 import { at, build, call, get, i32, op, set, type Expression, type Func, type Local } from './code.ts';
 import { panelsOf, type Contraction } from './contraction.ts';
-import { bind, emit, keep, loop, newFrame, sideBySide, store, type Frame } from './lanes.ts';
+import { bind, emit, keep, limited, loop, nested, newFrame, sideBySide, store, type Frame } from './lanes.ts';
 import { mapIndices } from './linear.ts';
 import { stored, unitOf } from './loops.ts';
 import { packedRows, tileBytes, tileColumns, tileRows } from './micro-kernel.ts';
@@ -34,7 +34,7 @@ export function contractionFunction(what: Contraction): Func {
   const end = keep(frame, 'i32', unitOf(units, op('i32.add', get(thread), i32(1)), threads));
   const single = block.k.count === 1;
   if (what.rowsOnce) {
-    const once = nestedStatements(frame, () => {
+    const once = nested(frame, () => {
       const all: Panels = { from: keep(frame, 'i32', op('i32.and', get(begin), i32(0))), count: keep(frame, 'i32', i32(rowPanels)) };
       withK(frame, what, (from, to) => pack(frame, what, rows, left, all, from, to));
     });
@@ -60,7 +60,7 @@ export function contractionFunction(what: Contraction): Func {
         emit(frame, {
           kind: 'if',
           condition: op('i32.or', op('i32.eqz', get(rowNumber)), op('i32.eq', get(unit), get(begin))),
-          then: nestedStatements(frame, packColumns),
+          then: nested(frame, packColumns),
           otherwise: [],
         });
       else packColumns();
@@ -84,18 +84,6 @@ export function contractionFunction(what: Contraction): Func {
   });
   for (const statement of frame.levels[0]!.statements) builder.emit(statement);
   return builder.finish();
-}
-
-function nestedStatements(frame: Frame, make: () => void): readonly Expression[] {
-  frame.levels.push({ statements: [], known: new Map() });
-  make();
-  return frame.levels.pop()!.statements;
-}
-
-function limited(frame: Frame, value: Expression, limit: number): Local {
-  const kept = keep(frame, 'i32', value);
-  emit(frame, { kind: 'if', condition: op('i32.gt_s', get(kept), i32(limit)), then: [set(kept, i32(limit))], otherwise: [] });
-  return kept;
 }
 
 /** Loops over the blocks of k: `from` and `to` are positions of the axis that is cut. */
@@ -188,7 +176,7 @@ function finish(frame: Frame, what: Contraction, tile: Expression, firstRow: Loc
       const step = stores[number]!;
       store(frame, step.access, step.address, get(values[number]!), false);
     };
-    const whole = nestedStatements(frame, () =>
+    const whole = nested(frame, () =>
       sideBySide(
         frame,
         column,
@@ -199,7 +187,7 @@ function finish(frame: Frame, what: Contraction, tile: Expression, firstRow: Loc
         write,
       ),
     );
-    const edge = nestedStatements(frame, () => {
+    const edge = nested(frame, () => {
       const vectors = keep(
         frame,
         'i32',
