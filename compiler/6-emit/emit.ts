@@ -246,7 +246,7 @@ function programText(model: Model, program: Program, version: string, assembly: 
   const entry = (name: string, rows: number): string => {
     const found = entryOf(name);
     if (!found) return 'null';
-    return `{\n    run: ${functionNames[name]!},\n    inputs: [${inputsOf(found).map(literal).join(', ')}],\n    results: ${list(found.results.map(tensorText), '    ')},\n    rows: ${rows},\n  }`;
+    return `{\n    run: ${functionNames[name]!},\n    number: ${program.entries.indexOf(found)},\n    inputs: [${inputsOf(found).map(literal).join(', ')}],\n    results: ${list(found.results.map(tensorText), '    ')},\n    rows: ${rows},\n  }`;
   };
   const below = new Map((model.data?.sources ?? []).flatMap(source => source.fields.map(field => [field.input, field.below] as const)));
   const { accumulate } = model.settings;
