@@ -40,6 +40,7 @@ function full(e: Expression): string {
     case 'subscript': return `${full(e.object)}[${e.subscripts.map(s => {
       if (s.kind === 'index') return full(s.value);
       if (s.kind === 'ellipsis') return '...';
+      if (s.kind === 'each') return `${s.name.text} in ${full(s.from)}..${full(s.to)}`;
       return [s.from, s.to, s.step].map(part => (part === null ? '' : full(part))).join(':');
     }).join(', ')}]`;
     case 'unary': return `(${e.operator} ${full(e.operand)})`;

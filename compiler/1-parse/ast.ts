@@ -1,6 +1,6 @@
 /**
  * The syntax tree of a `.model` file. Every node is a plain object with a `kind` and a span. Constructs that a later version
- * gives meaning to (`scan`, index notation, `generate`, `freeze`, `minimize`) have their nodes here when the grammar learns them.
+ * gives meaning to (`scan`, `generate`) have their nodes here when the grammar learns them.
  */
 import type { DType } from '../ir/type.ts';
 import type { Span } from '../source/text.ts';
@@ -145,6 +145,8 @@ export interface SettingException {
 export type Statement =
   /** `a, b = split(x, 2)`; one target in the usual case. */
   | { readonly kind: 'bind'; readonly targets: readonly Name[]; readonly value: Expression; readonly span: Span }
+  /** `y[b, o] = sum[i](x[b, i] * w[o, i])` */
+  | { readonly kind: 'indexed'; readonly name: Name; readonly indices: readonly Subscript[]; readonly value: Expression; readonly span: Span }
   | { readonly kind: 'param'; readonly name: Name; readonly type: TypeExpression; readonly value: Expression | null; readonly span: Span }
   | { readonly kind: 'state'; readonly name: Name; readonly type: TypeExpression | null; readonly value: Expression; readonly span: Span }
   /** `mean <- 0.9 * mean + 0.1 * m` */
@@ -192,4 +194,6 @@ export type Subscript =
   | { readonly kind: 'index'; readonly value: Expression; readonly span: Span }
   /** `:`, `1:`, `:-1`, `::2`; null where nothing stands. */
   | { readonly kind: 'range'; readonly from: Expression | null; readonly to: Expression | null; readonly step: Expression | null; readonly span: Span }
+  /** `u in 0..3`: an index with its range, where index notation introduces it. */
+  | { readonly kind: 'each'; readonly name: Name; readonly from: Expression; readonly to: Expression; readonly span: Span }
   | { readonly kind: 'ellipsis'; readonly span: Span };

@@ -9,6 +9,7 @@ import { execute } from './body.ts';
 import { didYouMean, fail, limits, report, Reported, type Context } from './context.ts';
 import { matchArgument, matchDims } from './dims.ts';
 import { evaluate, labelled, need } from './expression.ts';
+import { reduction } from './index-notation.ts';
 import { describe, type Item } from './item.ts';
 import { applyLayer, construct } from './layer.ts';
 import { callOp } from './op-call.ts';
@@ -29,6 +30,8 @@ export interface Formal {
 }
 
 export function call(context: Context, expression: Extract<Expression, { kind: 'call' }>, scope: Scope): Item {
+  const reduced = reduction(context, expression, scope);
+  if (reduced !== null) return reduced;
   const callee = need(context, expression.callee, scope);
   return callItem(context, callee, evaluateArguments(context, expression.arguments, scope), expression.span, expression.callee, scope);
 }

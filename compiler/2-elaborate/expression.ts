@@ -121,7 +121,7 @@ function pipeChain(context: Context, expression: Extract<Expression, { kind: 'pi
 function conditional(context: Context, expression: Extract<Expression, { kind: 'conditional' }>, scope: Scope): Item {
   const condition = need(context, expression.condition, scope);
   if (condition.kind === 'boolean') return evaluate(context, condition.value ? expression.then : expression.otherwise, scope);
-  if (condition.kind !== 'tensor') fail(context, {
+  if (condition.kind !== 'tensor' && condition.kind !== 'element') fail(context, {
     code: 'type.logical', message: `a condition is a boolean, found ${describe(condition)}`, span: expression.condition.span,
   });
   const then = evaluate(context, expression.then, scope);
