@@ -216,7 +216,6 @@ const knownNames = (context: Context): readonly string[] =>
   [...builtins.keys(), ...standingNames, ...dtypes, ...[...context.ops].flatMap(([name, op]) => (callable(op) ? [name] : []))];
 
 export function reportUnknown(context: Context, name: string, local: Iterable<string>, module: Module): void {
-  if (name === 'grad') return report(context, { code: 'name.later', message: '`grad` is not part of this version of nabla' });
   const hopeless = name.length < 2 || context.diagnostics.length > limits.suggestions;
   const near = hopeless ? null : suggest(name, [...local, ...definedNames(module), ...knownNames(context)]);
   report(context, {

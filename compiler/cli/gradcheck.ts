@@ -4,7 +4,7 @@
  */
 import { parse } from '../1-parse/parse.ts';
 import { indexLimits } from '../2-elaborate/index-limits.ts';
-import { gradients } from '../3-differentiate/gradients.ts';
+import { gradients } from '../ops/gradients.ts';
 import { uniform } from '../ir/arithmetic.ts';
 import { evaluateLowered, type RunNest } from '../ir/evaluate.ts';
 import { topological, type Value } from '../ir/graph.ts';

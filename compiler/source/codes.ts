@@ -163,14 +163,6 @@ hyperparameters, the first three after it was applied.
   wrong:  y = x.mean()
   right:  y = mean(x)`,
   },
-  'name.later': {
-    title: 'A function of a later version',
-    explanation: `Derivatives as expressions are part of the language but not of this version of nabla. The gradient of the loss with respect
-to the parameters is taken without being written.
-
-  wrong:  penalty = square(grad(y, x))
-  right:  loss = mean(square(y - target))`,
-  },
   'type.tensor': {
     title: 'A tensor was expected',
     explanation: `Numbers and booleans become scalars by themselves; layers, functions, strings and lists do not become
@@ -388,6 +380,22 @@ it.
 
   wrong:  for i in 0..9999 { for j in 0..9999 { … } }
   right:  one operation on a larger tensor`,
+  },
+  'grad.operand': {
+    title: 'A derivative of what has none',
+    explanation: `grad(y, x) takes tensors of floating-point numbers: y that is differentiated, x, or each element of a list x, by which.
+A whole-number input is converted first, and the converted tensor is what y is computed from.
+
+  wrong:  g = grad(y, image)                 with image: u8[B, 784]
+  right:  x = cast(image, f32)   and   y = f(x)   and   g = grad(y, x)`,
+  },
+  'grad.independent': {
+    title: 'A derivative by something that plays no part',
+    explanation: `In grad(y, x), y is computed from x, the very tensor that the name x stands for at this point. A name that was bound
+anew stands for another tensor, and y still depends on the old one.
+
+  wrong:  y = sum(x * x)   and   x = 2 * x   and   g = grad(y, x)
+  right:  y = sum(x * x)   and   g = grad(y, x)`,
   },
   'index.free': {
     title: 'An index that nothing introduces',
