@@ -52,6 +52,51 @@ test.each([
   for (const { parameter, error } of compared) expect([parameter.leaf!.name, error <= 1e-4]).toEqual([parameter.leaf!.name, true]);
 });
 
+const functions = `
+fn rounded(x) { return floor(x + 0.5) } derivative (g) { return g }
+/// As x ** 3, said otherwise.
+fn cubed(x) { return stop_gradient(x ** 3) } derivative (g) { return 3 * square_of(x) * g }
+fn square_of(x) { return stop_gradient(x * x) } derivative (g) { return 2 * x * g }
+fn scaled(x, by, factor = 1) { return stop_gradient(x * by * factor) } derivative (g) { return [g * by * factor, sum(g * x) * factor, none] }
+fn reversed(x) { return x } derivative (g) { return -g }
+fn honest(x) { return x ** 3 } derivative (g) { return 3 * x * x * g }
+fn zero(x) { return x * x } derivative (g) { return 0 }
+`;
+
+test.each([
+  ['the identity declared of a rounding', 'grad(rounded(x), x)', () => 1],
+  ['inside a chain', 'grad(tanh(rounded(x)) * x, x)', (x: number) => (1 - Math.tanh(Math.round(x)) ** 2) * x + Math.tanh(Math.round(x))],
+  ['once', 'grad(cubed(x), x)', (x: number) => 3 * x * x],
+  ['twice', 'grad(grad(cubed(x), x), x)', (x: number) => 6 * x],
+  ['three times, by a derivative that declares its own', 'grad(grad(grad(cubed(sin(x)), x), x), x)',
+    (x: number) => 6 * Math.cos(x) ** 3 - 21 * Math.sin(x) ** 2 * Math.cos(x)],
+  ['of two parameters, by the first', 'grad(scaled(x, mean(x * x), factor: 3), x)', (x: number) => 3 * mean(x0 => x0 * x0) + 3 * sum(x0 => x0) * 2 * x / 5],
+  ['of two parameters, where one is a number', 'grad(scaled(x, 2), x)', () => 2],
+  ['with the sign turned', 'grad(reversed(x) * x, x)', (x: number) => x - x],
+  ['a number for all elements', 'grad(zero(x) + x, x)', () => 1],
+] as const)('a derivative of one\'s own: %s', (_, expression, expected) => {
+  const model = modelOf(`${functions}\nmodel M {\n  input x: f32[5]\n  output out = ${expression}\n}`);
+  const values = evaluateNamed([model.training.outputs[0]!.value], { x: points })[0]!.data;
+  points.data.forEach((x, i) => expect(values[i]).toBeCloseTo(expected(x), 9));
+});
+
+const sum = (f: (x: number) => number): number => points.data.reduce((total, x) => total + f(x), 0);
+const mean = (f: (x: number) => number): number => sum(f) / 5;
+
+test('the gradient check tells what is declared, and holds the rest against finite differences', () => {
+  const compared = compareGradients(modelOf(`${functions}\nmodel M {
+  input x: f32[4, 3]
+  h = x |> linear(3)
+  y = rounded(h) |> linear(2)
+  loss = mean(y * y) + mean(honest(x |> linear(1)))
+}`), 1);
+  const told = new Map(compared.map(({ parameter, error, declared }) => [parameter.leaf!.name, [declared.join(), error <= 1e-4]]));
+  expect(told.get('linear.0.weight')).toEqual(['rounded', false]);
+  expect(told.get('linear.1.weight')).toEqual(['', true]);
+  // What is declared here is what follows from the body.
+  expect(told.get('linear.2.weight')).toEqual(['honest', true]);
+});
+
 test('a derivative by a parameter of a layer', () => {
   const model = modelOf('model M {\n  input x: f32[3, 2]\n  layer1 = linear(2, bias: false)\n  y = layer1(x)\n  output out = grad(y, layer1.weight)\n}');
   const [x, weight] = [draw(readType('f32[3, 2]'), [-1, 1], generator(1)), draw(readType('f32[2, 2]'), [-1, 1], generator(2))];

@@ -53,7 +53,7 @@ export interface LayerItem extends Definition {
   readonly body: readonly Statement[];
 }
 
-/** `fn relu(x) = maximum(x, 0)`, or with a block and `return`. */
+/** `fn relu(x) = maximum(x, 0)`, or with a block and `return`, then perhaps `derivative (g) { … }`. */
 export interface FunctionItem extends Definition {
   readonly kind: 'fn';
   readonly parameters: readonly Parameter[];
@@ -63,6 +63,14 @@ export interface FunctionItem extends Definition {
   readonly body: readonly Statement[];
   /** Written `= expression`; the formatter keeps the form. */
   readonly short: boolean;
+  readonly derivative: DerivativeClause | null;
+}
+
+/** `derivative (g) { return g }`: what the gradient `g` of the result gives to each parameter. */
+export interface DerivativeClause {
+  readonly gradient: Name;
+  readonly body: readonly Statement[];
+  readonly span: Span;
 }
 
 /** `optimizer adam(lr, beta1 = 0.9) (p, g) { state m = 0 … return p - … }` */

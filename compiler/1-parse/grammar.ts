@@ -11,7 +11,7 @@ import type { Report } from '../source/diagnostic.ts';
 import { suggest } from '../source/suggest.ts';
 import type { SourceFile, Span } from '../source/text.ts';
 import type {
-  Argument, BinaryOperator, DimExpression, Expression, File, Import, Item, Name, Parameter, Setting, SettingException, SettingValue,
+  Argument, BinaryOperator, DerivativeClause, DimExpression, Expression, File, Import, Item, Name, Parameter, Setting, SettingException, SettingValue,
   Statement, Subscript, TypeExpression,
 } from './ast.ts';
 import { tokenEnd, tokenSpan } from './lex.ts';
@@ -151,7 +151,18 @@ export class Grammar extends EmbeddedActionsParser {
       ],
       ERR_MSG: '`= expression` or a block `{ … }`',
     });
-    return { kind: 'fn', name, doc: this.doc(first), parameters, result, where, body, short, span: this.from(first) };
+    let derivative: DerivativeClause | null = null;
+    this.OPTION(() => derivative = this.SUBRULE(this.derivativeClause));
+    return { kind: 'fn', name, doc: this.doc(first), parameters, result, where, body, short, derivative, span: this.from(first) };
+  });
+
+  private readonly derivativeClause: Rule<DerivativeClause> = this.RULE('derivativeClause', (): DerivativeClause => {
+    const first = this.CONSUME(t.Derivative);
+    this.CONSUME(t.OpenParen);
+    const gradient = this.name(this.CONSUME(t.Name));
+    this.CONSUME(t.CloseParen);
+    const body = this.SUBRULE(this.block);
+    return { gradient, body, span: this.from(first) };
   });
 
   private readonly optimizerItem: Rule<Item> = this.RULE('optimizerItem', (): Item => {

@@ -1,7 +1,7 @@
 /**
  * Decides which line ends end a statement. Takes balanced tokens and gives them without the line ends that continue a statement:
  * those inside parentheses, after an operator, before `|>`; of several in a row one stays. At the top level no line can begin with
- * `(`, `->` or `where`, so a header may be broken there. A line `name = …` or `name[i] = …` always begins a statement, also after a
+ * `(`, `->`, `where` or `derivative`, so a definition may be broken there. A line `name = …` or `name[i] = …` always begins a statement, also after a
  * line that was left unfinished.
  */
 import { tokenMatcher } from 'chevrotain';
@@ -12,7 +12,7 @@ const continuesAfter = new Set<TokenType>([
   t.Assign, t.Update, t.Colon, t.Comma, t.Arrow, t.Question, t.Pipe, t.Not, t.In, t.Range, t.Dot, t.OpenBrace,
 ]);
 const continuesBefore = new Set<TokenType>([t.Pipe, t.Dot, t.Arrow, t.OpenBrace, t.Else]);
-const continuesHeader = new Set<TokenType>([t.OpenParen, t.Where]);
+const continuesHeader = new Set<TokenType>([t.OpenParen, t.Where, t.Derivative]);
 
 /** Leaves only the line ends that end a statement. */
 export function joinLines(tokens: readonly IToken[]): IToken[] {

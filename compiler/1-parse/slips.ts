@@ -92,7 +92,7 @@ function mendStart(file: SourceFile, tokens: readonly IToken[], index: number, c
   return { tokens: type === undefined ? [] : [withDepth(retyped(token, type, meant!), token)], skip: false };
 }
 
-/** `} elif c {` and `} derivative (g) {`. */
+/** `} elif c {`. */
 function mendAfterBlock(file: SourceFile, tokens: readonly IToken[], index: number, report: Report): Mended | null {
   const token = tokens[index]!;
   if (token.tokenType !== t.Name || tokens[index - 1]?.tokenType !== t.CloseBrace) return null;
@@ -101,9 +101,7 @@ function mendAfterBlock(file: SourceFile, tokens: readonly IToken[], index: numb
     report({ code: 'syntax.keyword', message: `\`${token.image}\` is written \`else if\``, span, help: 'write `else if`' });
     return { tokens: [withDepth(retyped(token, t.Else), token), withDepth(retyped(token, t.If), token)], skip: false };
   }
-  if (token.image !== 'derivative') return null;
-  report({ code: 'syntax.later', message: '`derivative` is not part of this version of nabla', span });
-  return { tokens: [], skip: true };
+  return null;
 }
 
 function withDepth(token: IToken, like: IToken): IToken {

@@ -37,6 +37,12 @@ function checkFile(context: Context, file: File, module: Module): void {
         parameters(item.parameters);
         item.where.forEach(condition => expression(condition));
         statements(item.body);
+        if (item.derivative === null) break;
+        // It sees the arguments as they came, not what the body bound.
+        names.clear();
+        parameters(item.parameters);
+        names.add(item.derivative.gradient.text);
+        statements(item.derivative.body);
         break;
       case 'optimizer':
         parameters(item.parameters);

@@ -397,6 +397,29 @@ anew stands for another tensor, and y still depends on the old one.
   wrong:  y = sum(x * x)   and   x = 2 * x   and   g = grad(y, x)
   right:  y = sum(x * x)   and   g = grad(y, x)`,
   },
+  'derivative.result': {
+    title: 'A derivative declared of what has none',
+    explanation: `A function with a derivative of its own gives one tensor of floating-point numbers, whose gradient arrives in the clause.
+
+  wrong:  fn f(x) { return [x, x] } derivative (g) { return g }
+  right:  fn f(x) { return 2 * x } derivative (g) { return 2 * g }`,
+  },
+  'derivative.count': {
+    title: 'A declared derivative with too few or too many gradients',
+    explanation: `The clause gives one gradient for each parameter of the function, several as a list; none stands for a parameter to
+which nothing flows.
+
+  wrong:  fn scaled(x, by) { return x * by } derivative (g) { return g * by }
+  right:  fn scaled(x, by) { return x * by } derivative (g) { return [g * by, none] }`,
+  },
+  'derivative.shape': {
+    title: 'A declared derivative of the wrong shape',
+    explanation: `The gradient of a parameter has the parameter's shape, or is one number for all its elements. What the function
+broadcasts is summed in its derivative.
+
+  wrong:  fn shifted(x, b: f32[D]) { return x + b } derivative (g) { return [g, g] }
+  right:  fn shifted(x, b: f32[D]) { return x + b } derivative (g) { return [g, sum(g, axis: 0)] }`,
+  },
   'index.free': {
     title: 'An index that nothing introduces',
     explanation: `Under indices, every name in a subscript is an index of the left side, one that a reduction around it runs over, or a whole
