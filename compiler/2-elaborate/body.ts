@@ -5,6 +5,7 @@ import { attempt, fail, limits, Reported, within, type Context } from './context
 import { evaluate, labelled, need } from './expression.ts';
 import { describe, number, poison, tensorItem, type Item } from './item.ts';
 import { declareParameter, declareState, fitted, initialValue, updateState } from './layer.ts';
+import { indexedTensor } from './index-notation.ts';
 import { declareInput } from './input.ts';
 import type { Scope } from './scope.ts';
 import { cast, toTensor } from './tensors.ts';
@@ -27,6 +28,11 @@ export function execute(context: Context, statements: readonly Statement[], scop
 function step(context: Context, statement: Statement, scope: Scope): Item | null {
   switch (statement.kind) {
     case 'bind': bind(context, statement, scope); return null;
+    case 'indexed': {
+      const name = statement.name.text;
+      declare(name, () => void scope.names.set(name, indexedTensor(context, statement, scope)));
+      return null;
+    }
     case 'param': declare(statement.name.text, () => declareParameter(context, statement, scope)); return null;
     case 'state':
       declare(statement.name.text, () => (scope.body.kind === 'optimizer' ? optimizerState : declareState)(context, statement, scope));
@@ -93,12 +99,19 @@ function loop(context: Context, statement: Extract<Statement, { kind: 'for' }>, 
   if (to - from > limits.turns) fail(context, {
     code: 'type.size', message: `the loop has ${to - from} turns; at most ${limits.turns.toLocaleString('en')} are unrolled`,
   });
-  for (let i = from; i < to; i++) {
-    scope.names.set(statement.variable.text, number(i));
-    const returned = execute(context, statement.body, scope);
-    if (returned !== null) return returned;
+  const variable = statement.variable.text;
+  const outermost = !scope.loops.has(variable);
+  scope.loops.add(variable);
+  try {
+    for (let i = from; i < to; i++) {
+      scope.names.set(variable, number(i));
+      const returned = execute(context, statement.body, scope);
+      if (returned !== null) return returned;
+    }
+    return null;
+  } finally {
+    if (outermost) scope.loops.delete(variable);
   }
-  return null;
 }
 
 /** `state m = 0` of an optimizer: of the parameter's shape. */

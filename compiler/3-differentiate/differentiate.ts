@@ -23,11 +23,11 @@ import { dim, elements, shapeOf, tensor, type TensorType } from '../ir/type.ts';
 import { concat } from '../ops/concat.ts';
 import { add, castTo, div, equal, minimum, mod, mul, select, sqrt, sub } from '../ops/elementwise.ts';
 import { full, fullLike, random } from '../ops/full.ts';
+import { gradients } from '../ops/gradients.ts';
 import { reshape } from '../ops/reshape.ts';
 import { sum } from '../ops/sum.ts';
 import { broadcast, view } from '../ops/view.ts';
 import { affine } from '../ir/affine.ts';
-import { gradients } from './gradients.ts';
 
 /**
  * The graph with the entries `initialise`, `accumulate` (where several batches make a step), `train` and `gradient_norm` (given an
