@@ -35,7 +35,8 @@ export type RunNest = (nest: Nest, operands: readonly Tensor[]) => Tensor;
 function evaluate(
   roots: readonly Value[], feeds: ReadonlyMap<Value, Tensor>, apply: (value: Value, operands: readonly Tensor[]) => Tensor,
 ): Map<Value, Tensor> {
-  const values = new Map(feeds);
+  // A loop gives its own leaves their values.
+  const values = new Map([...feeds].filter(([{ leaf }]) => leaf?.role !== 'counter' && leaf?.role !== 'carry'));
   const results = new Map<Value, ScanResults>();
   compute(topological(roots));
   for (const root of roots) if (!values.has(root)) throw new Error('a leaf that the value depends on was not fed');
