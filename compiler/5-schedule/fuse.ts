@@ -12,7 +12,8 @@ import { formBlocks, type BlockSizes } from './blocks.ts';
 import type { Built } from './build.ts';
 import { work } from './lower.ts';
 import { distinctInstructions, isLate, isRecomputed, linear, loadsOf, mapScalar, mapSteps, stepAxes, stepBody, type Draft, type Source } from './draft.ts';
-import { successors } from './order.ts';
+import { successors, type Successors } from './order.ts';
+import { sameSource } from './steps.ts';
 
 /** A row longer than this would leave the first-level cache between the passes over it. */
 const rowElements = 8192;
@@ -23,13 +24,21 @@ const mostInstructionsInTile = 40;
 const fewestRows = 4;
 
 export function fuse(built: Built, sizes: BlockSizes): readonly Draft[] {
+  const loops = built.drafts.map(draft => (draft.blocks ? { ...draft, blocks: { ...draft.blocks, members: joinAll({ ...built, drafts: draft.blocks.members }).inOrder() } } : draft));
+  const state = joinAll({ ...built, drafts: loops });
+  formBlocks(state, built, sizes);
+  return state.inOrder();
+}
+
+/** Joins what can be joined; of the kernels of a loop only its own, which come first. */
+function joinAll(built: Built): Successors {
   const state = successors(built);
   for (let changed = true; changed;) {
     changed = false;
     for (const consumer of state.inOrder()) {
       if (!state.alive(consumer)) continue;
       for (const producer of state.producers(consumer)) {
-        if (producer === consumer || consumer.host || producer.host) continue;
+        if (producer === consumer || consumer.host || producer.host || consumer.blocks || producer.blocks) continue;
         if (wouldRunEarly(producer, consumer)) continue;
         const joined = join(producer, consumer, built, value => state.readOnlyBy(value, producer, consumer));
         // Last, for it may look at every kernel.
@@ -40,8 +49,7 @@ export function fuse(built: Built, sizes: BlockSizes): readonly Draft[] {
       }
     }
   }
-  formBlocks(state, built, sizes);
-  return state.inOrder();
+  return state;
 }
 
 /** Joined with a kernel of the forward pass, what is computed again for the backward pass would run at once and be kept as before. */
@@ -161,7 +169,7 @@ const demote = (draft: Draft, rank: number): Draft => {
 };
 
 function place(sources: Source[], source: Source): number {
-  const at = sources.findIndex(s => s.root === source.root && s.offset === source.offset && s.shape.join() === source.shape.join());
+  const at = sources.findIndex(other => sameSource(other, source));
   return at >= 0 ? at : sources.push(source) - 1;
 }
 
@@ -187,6 +195,8 @@ function iterationsAreIndependent(draft: Draft, built: Built): boolean {
         const to = home(output);
         if (from.root !== to.root) return true;
         if (draft.space.length === 0) return true;
+        // What moves otherwise from step to step is not compared.
+        if ((source.along ?? []).join() !== (output.along ?? []).join()) return false;
         const read = linear({ ...source, offset: source.offset + from.shift }, load.at);
         const written = linear({ ...output, offset: output.offset + to.shift }, store.at);
         if (read === null || written === null) return false;

@@ -70,13 +70,9 @@ export function dependenceOn(leaves: readonly Value[]): (value: Value) => boolea
   };
 }
 
-/** For each value inside a scan, the scan; of scans inside one another, the innermost. */
-export function enclosingScans(values: readonly Value[]): ReadonlyMap<Value, Scan> {
+/** For each value inside a scan, the scan; of scans inside one another, the innermost. Inner ones are given first. */
+export function enclosingScans(scans: readonly Scan[]): ReadonlyMap<Value, Scan> {
   const result = new Map<Value, Scan>();
-  // Users come last, so that inner scans come before those around them.
-  for (const value of values) {
-    const scan = scanOf(value);
-    if (scan !== null) for (const inside of insideOf(scan)) if (!result.has(inside)) result.set(inside, scan);
-  }
+  for (const scan of scans) for (const inside of insideOf(scan)) if (!result.has(inside)) result.set(inside, scan);
   return result;
 }
