@@ -100,7 +100,8 @@ function attempt(lowering: Lowering, copied: ReadonlySet<Update>): Built {
     }
     parts.set(value, whole);
   }
-  for (const value of homes.keys()) required.add(value);
+  const filled = loops.flatMap(({ places }) => [...places.before, ...places.inside].map(move => move.to.root));
+  for (const value of [...homes.keys(), ...filled]) required.add(value);
   const results = new Set(entry.results.map(({ value }) => placeOf(value, lowering)?.root ?? value));
   for (const value of results) required.add(value);
 

@@ -63,9 +63,10 @@ export function placeLoop(
     }
     const value = yields[which!]!;
     const size = elements(value.type);
-    // What is carried is there for every step already.
-    const carried = homes.get(value) ?? null;
-    if (carried !== null && carried.along === size && tracks.includes(carried.root)) take(result, { root: carried.root, offset: carried.offset });
+    // What is carried, or yielded twice, is there for every step already.
+    const home = homes.get(value);
+    const isWhole = home?.along === size && (tracks.includes(home.root) || scanResultOf(home.root)?.scan === scan.value);
+    if (isWhole) take(result, { root: home.root, offset: home.offset });
     else place(value, { root: result, offset: 0, along: size }, inside);
   }
   return { tracks, begins, before, inside };

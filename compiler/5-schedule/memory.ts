@@ -70,7 +70,7 @@ export function residences(built: Built, order: readonly Draft[]): EntryMemory {
     });
     number = last + 1;
   }
-  for (const value of built.required) if (!built.homes.has(value) || built.results.has(value)) touch(value, number, number, null);
+  for (const value of built.results) touch(value, number, number, null);
   return { residence, lifetimes: [...lifetimes.values()] };
 }
 

@@ -7,6 +7,7 @@ import type { Value } from '../ir/graph.ts';
 import { apply, constant, isGathered, load, type Index, type Scalar } from '../ir/nest.ts';
 import type { Step } from '../ir/program.ts';
 import type { Scan } from '../ir/scan.ts';
+import { elements, size } from '../ir/type.ts';
 import { linear, mapScalar, stepAxes, type Draft, type Source } from './draft.ts';
 
 /** A scalar as an index, where it is made of indices and whole numbers alone. */
@@ -33,7 +34,7 @@ export function evenPosition(scalar: Scalar): Affine | null {
  * The kernel at one step, of a draft in which the axis behind all others stands for it. `alongOf` tells by how many elements the place
  * of a value moves with the step.
  */
-export function atStep(draft: Draft, { counter }: Scan, alongOf: (value: Value) => number): Draft {
+export function atStep(draft: Draft, { counter, length }: Scan, alongOf: (value: Value) => number): Draft {
   const stepAxis = draft.space.length + Math.max(0, ...draft.steps.map(step => stepAxes(step).length));
   const sources: Source[] = [];
   const moving = (source: Source, times: number): Source => {
@@ -59,12 +60,22 @@ export function atStep(draft: Draft, { counter }: Scan, alongOf: (value: Value) 
       if (part.kind !== 'load') return part;
       const source = draft.sources[part.operand]!;
       if (!part.at.some(moves)) return load(operand(moving(source, 0)), part.at);
+      // A row of a tensor for each step.
+      const [first, ...inner] = part.at;
+      if (!isGathered(first!) && first!.terms.length === 1 && first!.divisor === 1 && !inner.some(moves)) {
+        const shape = source.shape.slice(1);
+        const row = { ...source, offset: source.offset + first!.offset * size(shape), shape };
+        return load(operand(moving(row, timesOf(first!) * size(shape))), inner);
+      }
       const flat = linear(source, part.at);
-      if (flat === null) return load(operand(moving(source, 0)), part.at.map(index => (moves(index) ? { gathered: position(index as Affine) } : index)));
-      const rest = still(flat);
-      const [low, high] = numeratorRange(rest, extents);
+      const rest = flat && still(flat);
+      const [low, high] = rest === null ? [-1, -1] : numeratorRange(rest, extents);
+      const ends = flat === null ? [] : [0, timesOf(flat) * (length.extent - 1)];
+      // Where a guard keeps the address inside, or there is no one address, the position is computed.
+      if (flat === null || low + Math.min(...ends) < 0 || high + Math.max(...ends) >= elements(source.root.type))
+        return load(operand(moving(source, 0)), part.at.map(index => (moves(index) ? { gathered: position(index as Affine) } : index)));
       const made = { root: source.root, dtype: source.dtype, offset: low, shape: [high - low + 1] };
-      return load(operand(moving(made, timesOf(flat))), [affine(rest.terms, rest.offset - low)]);
+      return load(operand(moving(made, timesOf(flat))), [affine(rest!.terms, rest!.offset - low)]);
     }, done);
   const steps = draft.steps.map((step): Step => {
     if (step.kind === 'clear') return step;
