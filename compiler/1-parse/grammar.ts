@@ -769,10 +769,13 @@ export class Grammar extends EmbeddedActionsParser {
   }
 
   private readonly wholeExpression: Rule<Expression> = this.RULE('wholeExpression', (): Expression => {
-    const value = this.OR<Expression>([
-      { ALT: () => this.SUBRULE(this.scan) },
-      { ALT: () => this.SUBRULE(this.expression) },
-    ]);
+    const value = this.OR<Expression>({
+      DEF: [
+        { ALT: () => this.SUBRULE(this.scan) },
+        { ALT: () => this.SUBRULE(this.expression) },
+      ],
+      ERR_MSG: 'an expression',
+    });
     this.ACTION(() => {
       if (!this.atEnd()) this.fail(`expected an operator or the end of the line, found ${found(this.LA(1), this.LA(0))}`);
     });

@@ -20,7 +20,7 @@ export function execute(context: Context, statements: readonly Statement[], scop
     const before = context.problems;
     const returned = within(context, statement.span, () => attempt(() => step(context, statement, scope)));
     // What follows a constraint that fails, or an error inside the library, would only tell the same mistake again.
-    if (context.problems > before && !isModel && (statement.kind === 'where' || statement.span.file.library)) throw new Reported();
+    if (context.problems > before && !isModel && (statement.kind === 'where' || statement.kind === 'scan' || statement.span.file.library)) throw new Reported();
     if (returned !== null) return returned;
   }
   return null;
@@ -56,6 +56,10 @@ function step(context: Context, statement: Statement, scope: Scope): Item | null
     case 'scan': evaluate(context, statement.loop, scope); return null;
     case 'yield': yieldValue(context, need(context, statement.value, scope), scope); return null;
     case 'return':
+      if (context.scan?.scope === scope) return fail(context, {
+        code: 'scan.return', message: 'a `return` inside of a `scan`',
+        help: 'write `yield` for what is kept of every step, and return what the `scan` gives',
+      });
       if (scope.body.kind === 'layer' && scope.body.model !== null) return fail(context, {
         code: 'model.return', message: 'a model returns nothing', help: 'name what it gives: `output name = …`',
       });

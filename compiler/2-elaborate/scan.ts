@@ -27,6 +27,15 @@ export interface OpenScan {
 
 /** What the loop yields, stacked: a tensor, or a list of several; `none` where it yields nothing. The carried names then hold their last values. */
 export function evaluateScan(context: Context, loop: Scan, scope: Scope): Item {
+  try {
+    return elaborateLoop(context, loop, scope);
+  } catch (error) {
+    for (const { name } of loop.carries) scope.names.set(name.text, poison);
+    throw error;
+  }
+}
+
+function elaborateLoop(context: Context, loop: Scan, scope: Scope): Item {
   if (context.scan !== null) fail(context, {
     code: 'scan.nested', message: 'a `scan` inside of a `scan` is not part of this version of nabla', span: loop.variable.span,
     help: 'unroll the inner loop with `for`, or take its products out of the outer one',
@@ -51,10 +60,7 @@ export function evaluateScan(context: Context, loop: Scan, scope: Scope): Item {
   context.scan = open;
   try {
     const { problems } = context;
-    if (execute(context, loop.body, scope) !== null && context.problems === problems) fail(context, {
-      code: 'scan.return', message: 'a `return` inside of a `scan`', span: loop.variable.span,
-      help: 'write `yield` for what is kept of every step, and return what the `scan` gives',
-    });
+    execute(context, loop.body, scope);
     if (context.problems > problems) throw new Reported();
     nexts = loop.carries.map((_, k) => nextOf(context, loop, k, scope, carried[k]!, initials[k]!));
   } finally {
@@ -62,7 +68,6 @@ export function evaluateScan(context: Context, loop: Scan, scope: Scope): Item {
     // What is made inside of the loop means nothing behind it.
     scope.names.clear();
     for (const [name, item] of before) scope.names.set(name, item);
-    for (const { name } of loop.carries) scope.names.set(name.text, poison);
   }
   const carries = leaves.map((each, k) => ({ leaf: each, initial: initials[k]!, next: nexts[k]! }));
   const value = adopt(context, scanValue({ length, counter, carries, yields: open.yields }));
