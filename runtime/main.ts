@@ -40,7 +40,7 @@ export async function main(program: CompiledProgram, argv: readonly string[]): P
       process.stdout.write(helpText(programFile()));
       return;
     }
-    program.threads?.start(threads);
+    await program.threads?.start(threads);
     if (given.command === 'train') process.exitCode = await runTrain(program, given);
     else if (given.command === 'evaluate') runEvaluate(program, given);
     else if (given.command === 'predict') runPredict(program, given);

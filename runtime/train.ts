@@ -73,7 +73,7 @@ export const silentReporter: Reporter = { start: () => undefined, step: () => un
 export async function trainProgram(program: CompiledProgram, options: TrainOptions = {}): Promise<TrainReport> {
   const { train } = program;
   if (train === null) throw new DataError(`the model \`${program.name}\` cannot be trained: add a \`loss\` and a \`train\` block to it`);
-  if (options.threads !== undefined) program.threads?.start(options.threads);
+  if (options.threads !== undefined) await program.threads?.start(options.threads);
   const reporter = options.reporter ?? silentReporter;
   const data = typeof options.data === 'object' ? options.data : openData(program, options.data ?? '.');
   const plan = planOf(program, train, data);

@@ -11,7 +11,7 @@ import { Worker } from 'node:worker_threads';
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
 import { emit, type EmitOptions } from '../compiler/6-emit/emit.ts';
 import { at, build, call, get, i32, op, set, type Expression, type Module as ModuleText } from '../compiler/6-emit/wasm/code.ts';
-import { encode } from '../compiler/6-emit/wasm/encode.ts';
+import { encode, moduleText } from '../compiler/6-emit/wasm/encode.ts';
 import { assemble } from '../compiler/6-emit/wasm/module.ts';
 import { barrierFunction, control } from '../compiler/6-emit/wasm/threads.ts';
 import { compile, type Levels } from '../compiler/index.ts';
@@ -239,8 +239,7 @@ describe('programs as processes', () => {
   });
 
   test('threads that cannot be started', () => {
-    prepare(text => text.replace('new Worker(workerText', 'if (workerData.thread === 2) throw new Error(\'no more\');\n  new Worker(workerText')
-      .replace('const worker = if', 'if').replace(/\n {2}new Worker\(workerText/, '\n  const worker = new Worker(workerText'));
+    prepare(text => text.replace('while (hired.length < count)', 'while (hired.length < count) if (hired.length === 2) throw new Error(\'no more\'); else'));
     const { code, error } = run(['whole.mjs', '--threads', '4', '--steps', '1']);
     expect([code, error]).toEqual([1, 'error: 4 threads cannot be started (no more): give a lower number with `--threads`\n']);
     expect(run(['whole.mjs', '--threads', '2', '--steps', '1']).code).toBe(0);
@@ -370,16 +369,16 @@ test('where there is too little to share, no threads are started', async () => {
   expect(program.threads!.count()).toBe(1);
 });
 
-test('threads start and stop, and only so many', () => {
+test('threads start and stop, and only so many', async () => {
   const levels = compiled(wholeModel);
   const { module, shared, threadsAt, failedAt, patienceAt, microAt, scratchAt, scratchBytes } = assemble(levels.program!, { deterministic: true, inspected: false });
-  const { memory, threads } = openMachine({ module: Buffer.from(encode(module)).toString('base64'), shared, threadsAt, failedAt, patienceAt, microAt, scratchAt, scratchBytes });
+  const { memory, threads } = openMachine({ ...moduleText(module), shared, threadsAt, failedAt, patienceAt, microAt, scratchAt, scratchBytes });
   expect(threads.most).toBe(256);
   for (const count of [4, 1, 4, 2, 3, 1]) {
-    threads.start(count);
+    await threads.start(count);
     expect(new Int32Array(memory)[threadsAt / 4]).toBe(count);
   }
   for (const count of [0, -1, 1.5, 257, NaN]) {
-    expect(() => threads.start(count)).toThrow(`the number of threads is ${count}, but must be a whole number from 1 to 256`);
+    await expect(threads.start(count)).rejects.toThrow(`the number of threads is ${count}, but must be a whole number from 1 to 256`);
   }
 });

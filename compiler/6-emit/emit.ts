@@ -15,7 +15,7 @@ import { place } from '../source/text.ts';
 import { modelLines, originsOfKernels } from './model-lines.ts';
 import { arrayOf } from './typescript/arrays.ts';
 import { kernelText } from './typescript/kernel.ts';
-import { encode } from './wasm/encode.ts';
+import { moduleText } from './wasm/encode.ts';
 import { assemble, type Assembly } from './wasm/module.ts';
 import { identifiersIn, reached, readRuntime, withoutTypes } from './runtime.ts';
 
@@ -23,6 +23,8 @@ export type Target = 'wasm' | 'typescript';
 
 export interface EmitOptions {
   readonly target: Target;
+  /** A program that trains when it is started, or a module for applications, which runs in browsers too. */
+  readonly form: 'program' | 'module';
   /** For `wasm`: only instructions that give the same bits on every machine. */
   readonly deterministic: boolean;
   /** Plain JavaScript, for engines that do not strip types. */
@@ -47,10 +49,11 @@ export function emit(
   const hash = createHash('sha256').update(source.text).digest('hex').slice(0, 16);
   const names = constantNames(program);
   const assembly = options.target === 'wasm' ? assemble(program, { deterministic: options.deterministic, inspected: options.debugNan }) : null;
+  const encoded = assembly && moduleText(assembly.module);
   const kernels = kernelsText(program, assembly);
   const entries = entriesText(program, names, options, assembly);
   const body = [
-    memoryText(program, names, identifiersIn(kernels + entries), assembly),
+    memoryText(program, names, identifiersIn(kernels + entries), assembly && { ...assembly, ...encoded! }),
     kernels,
     entries,
     programText(model, program, versionOf(source.text, levels.gradient), assembly),
@@ -67,7 +70,7 @@ export function emit(
     body,
     section('The runtime: data, training loop, files'),
     ...declarations.map(declaration => declaration.text),
-    ...(assembly ? [section('The WebAssembly module'), `function wasm(): string {\n  return '${Buffer.from(encode(assembly.module)).toString('base64')}';\n}`] : []),
+    ...(encoded ? [section('The WebAssembly module'), `function wasm(): string {\n  return '${encoded.module}';\n}`] : []),
     start,
   ].join('\n\n');
   return options.javascript ? withoutTypes(text) : `${text}\n`;
@@ -128,7 +131,7 @@ function constantNames(program: Program): readonly string[] {
 
 const arrays = { f32: 'Float32Array', i32: 'Int32Array', u8: 'Uint8Array' };
 
-function memoryText(program: Program, names: readonly string[], used: ReadonlySet<string>, assembly: Assembly | null): string {
+function memoryText(program: Program, names: readonly string[], used: ReadonlySet<string>, assembly: (Omit<Assembly, 'module'> & { readonly sharedFlagAt: number }) | null): string {
   const lines = program.buffers.flatMap((buffer, i) => {
     if (!used.has(names[i]!)) return [];
     const until = buffer.lifetime ? '' : ` // ${buffer.role}`;
@@ -139,7 +142,7 @@ function memoryText(program: Program, names: readonly string[], used: ReadonlySe
         'const machine = openMachine({',
         '  module: wasm(),',
         `  shared: [${assembly.shared.join(', ')}],`,
-        ...(['threadsAt', 'failedAt', 'patienceAt', 'microAt', 'scratchAt', 'scratchBytes'] as const).map(name => `  ${name}: ${assembly[name]},`),
+        ...(['sharedFlagAt', 'threadsAt', 'failedAt', 'patienceAt', 'microAt', 'scratchAt', 'scratchBytes'] as const).map(name => `  ${name}: ${assembly[name]},`),
         '});',
         'const { memory } = machine;',
       ]
