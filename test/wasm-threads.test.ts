@@ -233,7 +233,7 @@ describe('programs as processes', () => {
     writeFileSync('application.mjs', `
       import { predict, train } from './whole.mjs';
       for (const threads of [2, 2, 1, 3]) await train({ steps: 3, threads }).catch(error => console.log(error.name));
-      try { predict({ x: new Float32Array(11), word: new Int32Array(3) }) } catch (error) { console.log(error.name); }
+      await predict({ x: new Float32Array(11), word: new Int32Array(3) }).catch(error => console.log(error.name));
     `);
     expect(run(['application.mjs'])).toEqual({ code: 0, out: 'DataError\n'.repeat(5), error: '' });
   });
@@ -293,7 +293,7 @@ describe('programs as processes', () => {
       for (const threads of [2, 1, 4, 3]) await train({ steps: 20, threads, reporter: {
         start() {}, evaluation() {}, note() {}, step() { predict(rows); },
       } });
-      console.log(predict(rows).class.length);
+      console.log((await predict(rows)).class.length);
     `);
     const started = performance.now();
     expect(run(['application.mjs'])).toEqual({ code: 0, out: '3\n', error: '' });

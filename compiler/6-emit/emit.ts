@@ -261,6 +261,7 @@ function programText(model: Model, program: Program, version: string, assembly: 
     `  name: ${literal(model.name.toLowerCase())},`,
     `  source: '${version}',`,
     '  memory,',
+    '  device: null,',
     `  threads: ${assembly ? 'machine.threads' : 'null'},`,
     `  batched: ${model.batchName !== null},`,
     `  inputs: ${list(
@@ -334,8 +335,8 @@ function interfaceText(model: Model, program: Program): string {
     parts.push(
       [
         `/** Any number of rows at once, one after the other in each array${inputs.map(input => `; \`${input.name}\`: ${input.shape.slice(1).join('×') || '1'} a row`).join('')}. */`,
-        `export function predict(rows: { ${inputs.map(property).join('; ')} }): { ${predict.results.map(property).join('; ')} } {`,
-        `  return predictRows(program, rows) as { ${predict.results.map(property).join('; ')} };`,
+        `export async function predict(rows: { ${inputs.map(property).join('; ')} }): Promise<{ ${predict.results.map(property).join('; ')} }> {`,
+        `  return await predictRows(program, rows) as { ${predict.results.map(property).join('; ')} };`,
         '}',
       ].join('\n'),
     );
@@ -347,12 +348,12 @@ function interfaceText(model: Model, program: Program): string {
   }
   if (program.entries.some(entry => entry.name === 'evaluate')) {
     parts.push(
-      '/** Loss and metrics over the test data in a folder. */\nexport function evaluate(folder: string): Results {\n  return evaluateProgram(program, openData(program, folder).test);\n}',
+      '/** Loss and metrics over the test data in a folder. */\nexport async function evaluate(folder: string): Promise<Results> {\n  return evaluateProgram(program, openData(program, folder).test);\n}',
     );
   }
   parts.push(
-    '/** Reads parameters from a safetensors file. */\nexport function load(path: string): void {\n  loadWeights(program, path);\n}',
-    '/** Writes parameters to a safetensors file. */\nexport function save(path: string): void {\n  saveWeights(program, path);\n}',
+    '/** Reads parameters from a safetensors file. */\nexport async function load(path: string): Promise<void> {\n  await openDevice(program);\n  loadWeights(program, path);\n}',
+    '/** Writes parameters to a safetensors file. */\nexport async function save(path: string): Promise<void> {\n  await saveWeights(program, path);\n}',
   );
   return parts.join('\n\n');
 }

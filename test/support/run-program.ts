@@ -13,7 +13,7 @@ import type { Machine, Role } from './machine.ts';
 /** What an emitted file exports, and the program inside it, which applications do not need. */
 export interface EmittedModule {
   readonly program: CompiledProgram;
-  readonly predict?: (rows: Readonly<Record<string, Float32Array | Int32Array | Uint8Array>>) => Readonly<Record<string, Float32Array | Int32Array | Uint8Array>>;
+  readonly predict?: (rows: Readonly<Record<string, Float32Array | Int32Array | Uint8Array>>) => Promise<Readonly<Record<string, Float32Array | Int32Array | Uint8Array>>>;
 }
 
 /** What tests emit: nothing is checked, types and all. */

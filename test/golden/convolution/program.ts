@@ -825,6 +825,7 @@ const program: CompiledProgram = {
   name: "convolution",
   source: 'a8e1bd81cf554a0081da16cf31765706',
   memory,
+  device: null,
   threads: null,
   batched: true,
   inputs: [
@@ -910,8 +911,8 @@ const program: CompiledProgram = {
 // ── Interface ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** Any number of rows at once, one after the other in each array; `image`: 2×8×8 a row. */
-export function predict(rows: { image: Float32Array }): { value: Float32Array } {
-  return predictRows(program, rows) as { value: Float32Array };
+export async function predict(rows: { image: Float32Array }): Promise<{ value: Float32Array }> {
+  return await predictRows(program, rows) as { value: Float32Array };
 }
 
 /** Trains as the `train` block says, from new parameters; options replace its settings. Data is read from the folder `data`. */
@@ -920,17 +921,18 @@ export async function train(options: TrainOptions): Promise<TrainReport> {
 }
 
 /** Loss and metrics over the test data in a folder. */
-export function evaluate(folder: string): Results {
+export async function evaluate(folder: string): Promise<Results> {
   return evaluateProgram(program, openData(program, folder).test);
 }
 
 /** Reads parameters from a safetensors file. */
-export function load(path: string): void {
+export async function load(path: string): Promise<void> {
+  await openDevice(program);
   loadWeights(program, path);
 }
 
 /** Writes parameters to a safetensors file. */
-export function save(path: string): void {
-  saveWeights(program, path);
+export async function save(path: string): Promise<void> {
+  await saveWeights(program, path);
 }
 

@@ -722,6 +722,7 @@ const program: CompiledProgram = {
   name: "embedding",
   source: 'c54c08d639516eda7d59d044fe29a6b3',
   memory,
+  device: null,
   threads: null,
   batched: true,
   inputs: [
@@ -801,8 +802,8 @@ const program: CompiledProgram = {
 // ── Interface ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** Any number of rows at once, one after the other in each array; `word`: 5 a row. */
-export function predict(rows: { word: Int32Array }): { class: Int32Array } {
-  return predictRows(program, rows) as { class: Int32Array };
+export async function predict(rows: { word: Int32Array }): Promise<{ class: Int32Array }> {
+  return await predictRows(program, rows) as { class: Int32Array };
 }
 
 /** Trains as the `train` block says, from new parameters; options replace its settings. Data is read from the folder `data`. */
@@ -811,17 +812,18 @@ export async function train(options: TrainOptions): Promise<TrainReport> {
 }
 
 /** Loss and metrics over the test data in a folder. */
-export function evaluate(folder: string): Results {
+export async function evaluate(folder: string): Promise<Results> {
   return evaluateProgram(program, openData(program, folder).test);
 }
 
 /** Reads parameters from a safetensors file. */
-export function load(path: string): void {
+export async function load(path: string): Promise<void> {
+  await openDevice(program);
   loadWeights(program, path);
 }
 
 /** Writes parameters to a safetensors file. */
-export function save(path: string): void {
-  saveWeights(program, path);
+export async function save(path: string): Promise<void> {
+  await saveWeights(program, path);
 }
 

@@ -741,6 +741,7 @@ const program: CompiledProgram = {
   name: "layernorm",
   source: 'be66ac526a4c9bac2d4e59f98f3eee71',
   memory,
+  device: null,
   threads: null,
   batched: true,
   inputs: [
@@ -825,8 +826,8 @@ const program: CompiledProgram = {
 // ── Interface ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** Any number of rows at once, one after the other in each array; `x`: 6 a row. */
-export function predict(rows: { x: Float32Array }): { y: Float32Array } {
-  return predictRows(program, rows) as { y: Float32Array };
+export async function predict(rows: { x: Float32Array }): Promise<{ y: Float32Array }> {
+  return await predictRows(program, rows) as { y: Float32Array };
 }
 
 /** Trains as the `train` block says, from new parameters; options replace its settings. Data is read from the folder `data`. */
@@ -835,17 +836,18 @@ export async function train(options: TrainOptions): Promise<TrainReport> {
 }
 
 /** Loss and metrics over the test data in a folder. */
-export function evaluate(folder: string): Results {
+export async function evaluate(folder: string): Promise<Results> {
   return evaluateProgram(program, openData(program, folder).test);
 }
 
 /** Reads parameters from a safetensors file. */
-export function load(path: string): void {
+export async function load(path: string): Promise<void> {
+  await openDevice(program);
   loadWeights(program, path);
 }
 
 /** Writes parameters to a safetensors file. */
-export function save(path: string): void {
-  saveWeights(program, path);
+export async function save(path: string): Promise<void> {
+  await saveWeights(program, path);
 }
 

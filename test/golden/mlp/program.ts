@@ -981,6 +981,7 @@ const program: CompiledProgram = {
   name: "mlp",
   source: 'a5948076baf3a8190b8fb0229b4c1ff6',
   memory,
+  device: null,
   threads: null,
   batched: true,
   inputs: [
@@ -1067,8 +1068,8 @@ const program: CompiledProgram = {
 // ── Interface ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** Any number of rows at once, one after the other in each array; `x`: 20 a row. */
-export function predict(rows: { x: Uint8Array }): { probabilities: Float32Array } {
-  return predictRows(program, rows) as { probabilities: Float32Array };
+export async function predict(rows: { x: Uint8Array }): Promise<{ probabilities: Float32Array }> {
+  return await predictRows(program, rows) as { probabilities: Float32Array };
 }
 
 /** Trains as the `train` block says, from new parameters; options replace its settings. Data is read from the folder `data`. */
@@ -1077,17 +1078,18 @@ export async function train(options: TrainOptions): Promise<TrainReport> {
 }
 
 /** Loss and metrics over the test data in a folder. */
-export function evaluate(folder: string): Results {
+export async function evaluate(folder: string): Promise<Results> {
   return evaluateProgram(program, openData(program, folder).test);
 }
 
 /** Reads parameters from a safetensors file. */
-export function load(path: string): void {
+export async function load(path: string): Promise<void> {
+  await openDevice(program);
   loadWeights(program, path);
 }
 
 /** Writes parameters to a safetensors file. */
-export function save(path: string): void {
-  saveWeights(program, path);
+export async function save(path: string): Promise<void> {
+  await saveWeights(program, path);
 }
 
