@@ -12,20 +12,19 @@ export interface Engine {
   readonly cores: () => number;
   /** How often something is done to be timed: clocks of browsers tick slowly, so that pages cannot spy on one another. */
   readonly repetitions: number;
-  /** Threads that wait for their job; `failed` is called when one has ended with a failure. They do not keep the process alive. */
-  readonly hire: (count: number, failed: () => void) => Promise<readonly HiredThread[]>;
+  /**
+   * A thread for each job, which begins as soon as the word at `gateAt` is no longer 1; `failed` is called when one has ended with a
+   * failure. They do not keep the process alive. Gives what ends those that have not begun.
+   */
+  readonly hire: (jobs: readonly ThreadJob[], failed: () => void) => Promise<() => void>;
 }
 
-export interface HiredThread {
-  readonly begin: (job: ThreadJob) => void;
-  readonly dismiss: () => void;
-}
-
-/** What another thread is told: its number, the module and the memory that all share. */
+/** What another thread is told: its number, the module and the memory that all share, and places in it. */
 export interface ThreadJob {
   readonly module: object;
   readonly memory: object;
   readonly thread: number;
+  readonly gateAt: number;
   readonly failedAt: number;
 }
 
@@ -41,6 +40,7 @@ export interface NodeProcess {
 }
 
 export interface NodeModules {
+  readonly 'node:zlib': { readonly inflateRawSync: (packed: Uint8Array, options: object) => Uint8Array };
   readonly 'node:os': { readonly availableParallelism: () => number };
   readonly 'node:v8': { readonly setFlagsFromString: (flags: string) => void };
   readonly 'node:worker_threads': { readonly Worker: new (text: string, options: object) => NodeWorker };
@@ -48,21 +48,25 @@ export interface NodeModules {
 
 export interface NodeWorker {
   readonly on: (event: 'error' | 'exit', listener: (code: unknown) => void) => unknown;
-  readonly postMessage: (message: object) => void;
   readonly terminate: () => unknown;
   readonly unref: () => void;
 }
 
 /** Null outside of Node; Deno, which poses as Node too, has the threads of browsers. */
-export function nodeEngine(): Engine | null {
+export function nodeProcess(): NodeProcess | null {
   const { process, Deno } = globalThis as unknown as { readonly process?: NodeProcess; readonly Deno?: object };
-  if (process?.versions?.node === undefined || Deno !== undefined) return null;
+  return process?.versions?.['node'] === undefined || Deno !== undefined ? null : process;
+}
+
+export function nodeEngine(): Engine | null {
+  const process = nodeProcess();
+  if (process === null) return null;
   return {
     // V8 pairs 128-bit operations into 256-bit ones, and compiles with its optimising tier at once.
     askForSpeed: () => {
       if (process.versions['v8'] === undefined) return;
       const { setFlagsFromString } = process.getBuiltinModule('node:v8');
-      const major = Number(process.versions.node!.split('.')[0]);
+      const major = Number(process.versions['node']!.split('.')[0]);
       if (major < 22) setFlagsFromString('--experimental-wasm-relaxed-simd');
       else setFlagsFromString('--experimental-wasm-revectorize');
       setFlagsFromString('--no-liftoff');
@@ -70,48 +74,46 @@ export function nodeEngine(): Engine | null {
     alone: () => (typeof SharedArrayBuffer === 'undefined' ? 'this engine has no memory that threads can share: the program runs on one, `--threads 1`' : null),
     cores: () => process.getBuiltinModule('node:os').availableParallelism(),
     repetitions: 50,
-    hire: async (count, failed) => {
+    hire: async (jobs, failed) => {
       const { Worker } = process.getBuiltinModule('node:worker_threads');
-      const hired: HiredThread[] = [];
+      const workers: NodeWorker[] = [];
+      const dismiss = (): void => {
+        for (const worker of workers) worker.terminate();
+      };
       try {
-        while (hired.length < count) hired.push(hireNodeThread(Worker, failed));
+        for (const job of jobs) workers.push(startNodeWorker(Worker, job, failed));
       } catch (error) {
-        for (const thread of hired) thread.dismiss();
+        dismiss();
         throw error;
       }
-      return hired;
+      return dismiss;
     },
   };
 }
 
-export function hireNodeThread(Worker: NodeModules['node:worker_threads']['Worker'], failed: () => void): HiredThread {
+export function startNodeWorker(Worker: NodeModules['node:worker_threads']['Worker'], workerData: ThreadJob, failed: () => void): NodeWorker {
   // Neither flags nor environment: what they have a process load first is of no use here, and may fail.
-  const worker = new Worker(nodeThreadText, { eval: true, execArgv: [], env: {} });
-  let dismissed = false;
+  const worker = new Worker(nodeWorkerText, { eval: true, execArgv: [], env: {}, workerData });
   worker.on('error', failed);
   worker.on('exit', code => {
-    if (code !== 0 && !dismissed) failed();
+    if (code !== 0) failed();
   });
   worker.unref();
-  return {
-    begin: job => worker.postMessage(job),
-    dismiss: () => {
-      dismissed = true;
-      worker.terminate();
-    },
-  };
+  return worker;
 }
 
 /** What another thread does: takes part until it is told to stop. If it ends before that, in whatever way, the others learn of it. */
-export const nodeThreadText = `
-  require('node:worker_threads').parentPort.once('message', ({ module, memory, thread, failedAt }) => {
-    let finished = false;
-    process.on('exit', () => {
-      if (!finished) Atomics.store(new Int32Array(memory.buffer), failedAt / 4, 1);
-    });
-    new WebAssembly.Instance(module, { env: { memory } }).exports.work(thread);
-    finished = true;
+export const nodeWorkerText = `
+  const { workerData: { module, memory, thread, gateAt, failedAt } } = require('node:worker_threads');
+  const words = new Int32Array(memory.buffer);
+  let finished = false;
+  process.on('exit', () => {
+    if (!finished) Atomics.store(words, failedAt / 4, 1);
   });
+  const { exports } = new WebAssembly.Instance(module, { env: { memory } });
+  Atomics.wait(words, gateAt / 4, 1);
+  exports.work(thread);
+  finished = true;
 `;
 
 /** What browsers and Deno have: neither Node's types nor the language's own library describe it. */
@@ -142,12 +144,15 @@ export function webEngine(): Engine {
     },
     cores: () => navigator?.hardwareConcurrency ?? 1,
     repetitions: 2000,
-    hire: async (count, failed) => {
-      const url = URL.createObjectURL(new Blob([webThreadText], { type: 'text/javascript' }));
+    hire: async (jobs, failed) => {
+      const url = URL.createObjectURL(new Blob([webWorkerText], { type: 'text/javascript' }));
       const workers: WebWorker[] = [];
+      const dismiss = (): void => {
+        for (const worker of workers) worker.terminate();
+      };
       try {
-        // A thread is loaded only while the one that starts it does nothing, so it says when it is there.
-        await Promise.all(Array.from({ length: count }, () => new Promise<void>((resolve, reject) => {
+        // A worker is loaded, and gets messages, only while the one that starts it does nothing: it says when it waits at the gate.
+        await Promise.all(jobs.map(job => new Promise<void>((resolve, reject) => {
           const worker = new Worker(url, { type: 'module' });
           workers.push(worker);
           worker.onmessage = () => {
@@ -155,28 +160,32 @@ export function webEngine(): Engine {
             resolve();
           };
           worker.onerror = ({ message }) => reject(new DataError(message ?? 'the engine does not say why'));
+          worker.postMessage(job);
         })));
       } catch (error) {
-        for (const worker of workers) worker.terminate();
+        dismiss();
         throw error;
       } finally {
         URL.revokeObjectURL(url);
       }
-      return workers.map(worker => ({ begin: job => worker.postMessage(job), dismiss: () => worker.terminate() }));
+      return dismiss;
     },
   };
 }
 
 /** The same for browsers, where a thread that is ended from outside cannot tell it: the first thread gives it up after a minute. */
-export const webThreadText = `
-  onmessage = ({ data: { module, memory, thread, failedAt } }) => {
+export const webWorkerText = `
+  onmessage = ({ data: { module, memory, thread, gateAt, failedAt } }) => {
+    const words = new Int32Array(memory.buffer);
     try {
-      new WebAssembly.Instance(module, { env: { memory } }).exports.work(thread);
+      const { exports } = new WebAssembly.Instance(module, { env: { memory } });
+      postMessage('ready');
+      Atomics.wait(words, gateAt / 4, 1);
+      exports.work(thread);
       close();
     } catch (error) {
-      Atomics.store(new Int32Array(memory.buffer), failedAt / 4, 1);
+      Atomics.store(words, failedAt / 4, 1);
       throw error;
     }
   };
-  postMessage('ready');
 `;

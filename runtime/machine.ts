@@ -3,7 +3,6 @@
  * and the threads that run its entries together. Works on any platform.
  */
 import { DataError, messageOf } from './data-error.ts';
-import type { HiredThread } from './engine.ts';
 import { engine } from './engine.ts';
 import { webAssembly, type WebAssemblyMemory } from './webassembly.ts';
 
@@ -122,18 +121,18 @@ export function openMachine(plan: MachinePlan): Machine {
     if (others === workers) return;
     stop();
     if (others === 0) return;
-    let hired: readonly HiredThread[] = [];
+    let dismiss = (): void => undefined;
     try {
       const missing = pages(count) - memory.buffer.byteLength / pageBytes;
       if (missing > 0) memory.grow(missing);
-      hired = await here.hire(others, fail);
+      const jobs = Array.from({ length: others }, (_, i) => ({ module, memory, thread: i + 1, gateAt: plan.threadsAt, failedAt: plan.failedAt }));
+      dismiss = await here.hire(jobs, fail);
       // With more threads than cores, whoever waits keeps the one waited for from running.
       words[plan.patienceAt / 4] = count > here.cores() ? 0 : 20_000;
-      words[plan.threadsAt / 4] = count;
-      hired.forEach((thread, i) => thread.begin({ module, memory, thread: i + 1, failedAt: plan.failedAt }));
+      Atomics.store(words, plan.threadsAt / 4, count);
+      Atomics.notify(words, plan.threadsAt / 4);
     } catch (error) {
-      words[plan.threadsAt / 4] = 1;
-      for (const thread of hired) thread.dismiss();
+      dismiss();
       throw new DataError(`${count} threads cannot be started (${messageOf(error)}): give a lower number with \`--threads\``);
     }
     workers = others;

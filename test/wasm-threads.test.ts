@@ -21,7 +21,7 @@ import type { CompiledProgram } from '../runtime/program.ts';
 import { random } from '../runtime/random.ts';
 import { arrayRows, type ProgramData } from '../runtime/row-set.ts';
 import type { TensorArray } from '../runtime/tensor.ts';
-import { trainProgram, type TrainOptions } from '../runtime/train.ts';
+import { trainProgram, type RunOptions } from '../runtime/train.ts';
 import { webAssembly } from '../runtime/webassembly.ts';
 import { emitOptions, importEmitted } from './support/run-program.ts';
 
@@ -144,7 +144,7 @@ const rows = (): Record<'word' | 'x' | 'label', TensorArray> => ({
 const dataFor = (program: CompiledProgram): ProgramData => ({ train: arrayRows(program, rows()), test: null });
 const hashOf = (file: string): string => createHash('sha256').update(readFileSync(file)).digest('hex');
 
-async function trained(program: CompiledProgram, options: TrainOptions): Promise<string> {
+async function trained(program: CompiledProgram, options: RunOptions): Promise<string> {
   const { outcome } = await trainProgram(program, { data: dataFor(program), save: 'weights.safetensors', ...options });
   return outcome === 'finished' ? hashOf('weights.safetensors') : outcome;
 }
@@ -222,24 +222,25 @@ describe('programs as processes', () => {
     ['ends', 'process.exit(0)'],
     ['meets the failure of another', 'Atomics.store(new Int32Array(memory.buffer), failedAt / 4, 1)'],
   ])('a thread that %s ends the program with one line', (_, instead) => {
-    prepare(text => text.replace('.exports.work(thread)', `.exports.work(thread, ${instead})`));
+    prepare(text => text.replace('exports.work(thread)', `exports.work(thread, ${instead})`));
     const { code, error } = run(['whole.mjs', '--threads', '3']);
     expect(code).toBe(1);
     expect(error).toMatch(stopped);
   });
 
   test('a failed machine stays failed, and says so each time', () => {
-    prepare(text => text.replace('.exports.work(thread)', '.exports.work(thread, nothing())'));
+    prepare(text => text.replace('exports.work(thread)', 'exports.work(thread, nothing())'));
     writeFileSync('application.mjs', `
+      import { readFileSync as data } from 'node:fs';
       import { predict, train } from './whole.mjs';
-      for (const threads of [2, 2, 1, 3]) await train({ steps: 3, threads }).catch(error => console.log(error.name));
+      for (const threads of [2, 2, 1, 3]) await train({ data, steps: 3, threads }).catch(error => console.log(error.name));
       await predict({ x: new Float32Array(11), word: new Int32Array(3) }).catch(error => console.log(error.name));
     `);
     expect(run(['application.mjs'])).toEqual({ code: 0, out: 'DataError\n'.repeat(5), error: '' });
   });
 
   test('threads that cannot be started', () => {
-    prepare(text => text.replace('while (hired.length < count)', 'while (hired.length < count) if (hired.length === 2) throw new Error(\'no more\'); else'));
+    prepare(text => text.replace('startNodeWorker(Worker, job, failed))', 'job.thread === 2 ? (() => { throw new Error(\'no more\'); })() : $&'));
     const { code, error } = run(['whole.mjs', '--threads', '4', '--steps', '1']);
     expect([code, error]).toEqual([1, 'error: 4 threads cannot be started (no more): give a lower number with `--threads`\n']);
     expect(run(['whole.mjs', '--threads', '2', '--steps', '1']).code).toBe(0);
@@ -288,11 +289,10 @@ describe('programs as processes', () => {
   test('an application that trains on several threads, predicts between steps, and ends without a word', () => {
     prepare();
     writeFileSync('application.mjs', `
+      import { readFileSync as data } from 'node:fs';
       import { predict, train } from './whole.mjs';
       const rows = { x: new Float32Array(33), word: new Int32Array(9) };
-      for (const threads of [2, 1, 4, 3]) await train({ steps: 20, threads, reporter: {
-        start() {}, evaluation() {}, note() {}, step() { predict(rows); },
-      } });
+      for (const threads of [2, 1, 4, 3]) await train({ data, steps: 20, threads, reporter: { step() { predict(rows); } } });
       console.log((await predict(rows)).class.length);
     `);
     const started = performance.now();
@@ -303,9 +303,10 @@ describe('programs as processes', () => {
   test.each(['process.exit(3)', 'throw new Error("enough")'])('an application that ends in the middle by %s', statement => {
     prepare();
     writeFileSync('application.mjs', `
+      import { readFileSync as data } from 'node:fs';
       import { train } from './whole.mjs';
       let steps = 0;
-      await train({ threads: 3, reporter: { start() {}, evaluation() {}, note() {}, step() { if (++steps === 9) ${statement}; } } });
+      await train({ data, threads: 3, reporter: { step() { if (++steps === 9) ${statement}; } } });
     `);
     expect(run(['application.mjs']).code).toBe(statement.includes('3') ? 3 : 1);
   });
@@ -314,12 +315,13 @@ describe('programs as processes', () => {
     prepare();
     prepare(undefined, 'other.mjs', plainModel);
     writeFileSync('application.mjs', `
+      import { readFileSync as data } from 'node:fs';
       import { Worker } from 'node:worker_threads';
       import { train } from './whole.mjs';
       import { train as trainOther } from './other.mjs';
-      const inner = new Worker("import('./whole.mjs').then(whole => whole.train({ threads: 2 }))", { eval: true });
+      const inner = new Worker("import('./whole.mjs').then(whole => whole.train({ data: require('node:fs').readFileSync, threads: 2 }))", { eval: true });
       await new Promise(resolve => setTimeout(resolve, 300));
-      await Promise.all([train({ threads: 2, steps: 50, save: 'a' }), trainOther({ threads: 3, steps: 50, save: 'b' })]);
+      await Promise.all([train({ data, threads: 2, steps: 50 }), trainOther({ data, threads: 3, steps: 50 })]);
       console.log(await inner.terminate());
     `);
     expect(run(['application.mjs'])).toEqual({ code: 0, out: '1\n', error: '' });
@@ -356,7 +358,7 @@ describe('programs as processes', () => {
     expect(code).toBe(1);
     expect(error).toMatch(/^error: this engine does not know all instructions of the program \(.*\): build it with `--deterministic`, which asks for the least, or with `--target typescript`\n$/);
     expect(run(['whole.mjs', '--help']).code).toBe(0);
-    writeFileSync('application.mjs', 'import { train } from \'./whole.mjs\';\nawait train({ threads: 2 }).catch(error => console.log(error.name));');
+    writeFileSync('application.mjs', 'import { train } from \'./whole.mjs\';\nawait train({ data() {}, threads: 2 }).catch(error => console.log(error.name));');
     expect(run(['application.mjs']).out).toBe('DataError\n');
   });
 });

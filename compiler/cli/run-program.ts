@@ -19,7 +19,7 @@ export interface EmitFlags extends CompileFlags {
 }
 
 const emitOptions = ({ target, deterministic, debugNan }: EmitFlags, javascript: boolean): EmitOptions => ({
-  target: target ?? 'wasm', deterministic: deterministic ?? false, javascript, debugNan: debugNan ?? false,
+  target: target ?? 'wasm', form: 'program', deterministic: deterministic ?? false, javascript, debugNan: debugNan ?? false,
 });
 
 /** The most that WebAssembly's 32-bit addresses reach, less what threads need besides the arena. */
