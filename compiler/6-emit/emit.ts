@@ -23,8 +23,8 @@ export type Target = 'wasm' | 'typescript';
 
 export interface EmitOptions {
   readonly target: Target;
-  /** A program that trains when it is started, or a module for applications, which runs in browsers too. */
-  readonly form: 'program' | 'module';
+  /** What trains when it is started; a module for applications, which runs in browsers too; a worker that a page trains with. */
+  readonly form: 'program' | 'module' | 'page';
   /** For `wasm`: only instructions that give the same bits on every machine. */
   readonly deterministic: boolean;
   /** Plain JavaScript, for engines that do not strip types. */
@@ -33,11 +33,16 @@ export interface EmitOptions {
   readonly debugNan: boolean;
 }
 
-/** The text of the program; the levels come from a compilation through `schedule`. */
-export function emit(
-  levels: { readonly file: File; readonly model?: Model; readonly gradient?: Graph; readonly program?: Program },
-  options: EmitOptions,
-): string {
+/** Of a compilation through `schedule`. */
+export interface EmitLevels {
+  readonly file: File;
+  readonly model?: Model;
+  readonly gradient?: Graph;
+  readonly program?: Program;
+}
+
+/** The text of the program. */
+export function emit(levels: EmitLevels, options: EmitOptions): string {
   if (!levels.model || !levels.program) throw new Error('only a scheduled model can be emitted');
   const { model } = levels;
   const runtime = readRuntime();
@@ -57,14 +62,10 @@ export function emit(
     kernels,
     entries,
     programText(model, program, versionOf(source.text, levels.gradient), assembly),
-    interfaceText(model, program),
+    ...(options.form === 'page' ? [] : [interfaceText(model, program)]),
   ].join('\n\n');
-  const started = options.form === 'program';
-  const { declarations, imports } = reached(runtime, new Set([...identifiersIn(body), ...(started ? ['main', 'isStarted'] : [])]));
-  const start = [
-    '// Runs when this file is started, not when it is imported.',
-    'if (isStarted(import.meta.filename)) await main(program, process.argv.slice(2));',
-  ].join('\n');
+  const start = starts[options.form];
+  const { declarations, imports } = reached(runtime, new Set([...identifiersIn(body), ...identifiersIn(start)]));
   const text = [
     headerText(model, program, source.path, hash, options.form),
     ...(imports.length > 0 ? [imports.join('\n')] : []),
@@ -72,10 +73,17 @@ export function emit(
     section('The runtime: data, training loop, files'),
     ...declarations.map(declaration => declaration.text),
     ...(encoded ? [section('The WebAssembly module'), `function wasm(): string {\n  return '${encoded.module}';\n}`] : []),
-    ...(started ? [start] : []),
+    ...(start === '' ? [] : [start]),
   ].join('\n\n');
-  return options.javascript ? withoutTypes(text) : `${text}\n`;
+  return options.javascript ? withoutTypes(text, options.form !== 'page') : `${text}\n`;
 }
+
+/** What runs in the end. */
+const starts = {
+  program: '// Runs when this file is started, not when it is imported.\nif (isStarted(import.meta.filename)) await main(program, process.argv.slice(2));',
+  module: '',
+  page: 'startTrainer(program);',
+} as const satisfies Record<EmitOptions['form'], string>;
 
 /** What the emitted text declares itself. */
 const ownNames = ['machine', 'wasm', 'memory', 'f32', 'i32', 'u8', 'program', 'predict', 'train', 'evaluate', 'load', 'save', 'main'];
@@ -95,7 +103,7 @@ function headerText(model: Model, program: Program, path: string, hash: string, 
   const batches = model.settings.accumulate === 1 ? '' : `, ${model.settings.accumulate} of them a step`;
   const count = program.parameters.reduce((sum, parameter) => sum + size(parameter.shape), 0);
   const width = Math.max(0, ...program.parameters.map(parameter => parameter.name.length));
-  const use = form === 'program' ? 'Start it to train: `node <this file>`, `--help` for more.' : 'Import it, in Node or a browser.';
+  const use = form === 'program' ? 'Start it to train: `node <this file>`, `--help` for more.' : 'It imports nothing, and runs in Node and in browsers.';
   return [
     '/**',
     ` * ${comment(model.name)}${model.doc ? `: ${comment(model.doc)}` : ''}`,

@@ -44,7 +44,13 @@ function declareCommands(finish: (code: number) => void): Command {
     .option('-o, --output <file>', 'where it goes; default: the model\'s name in the current folder; - for the standard output')
     .option('--js', 'write JavaScript instead of TypeScript')
     .option('--module', 'write what an application imports, in Node or a browser; with --js its types go beside it')
-    .action(async (file, flags) => finish((await import('./build.ts')).runBuild(file, flags)));
+    .option('--page', 'write a page that trains the model in a browser')
+    .option('--data <folder>', 'with --page: the page carries the data files of this folder')
+    .action(async (file, flags) => finish(await (await import('./build.ts')).runBuild(file, flags)));
+  emitting(declare('serve <file>', 'serve a page on this machine that trains the model in a browser, and follow the file'))
+    .addOption(data())
+    .option('--port <n>', 'where it listens on 127.0.0.1', wholeNumber(0), '4747')
+    .action(async (file, flags) => finish(await (await import('./serve.ts')).runServe(file, flags)));
   debugging(emitting(declare('train <file>', 'train a model; weights and loss curve go to the current folder')))
     .option('--steps <n>', 'number of steps, instead of what the model says', wholeNumber(1))
     .option('--seed <n>', 'start of all random numbers', wholeNumber(0))

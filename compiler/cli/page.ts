@@ -1,0 +1,13 @@
+/** The page of a model: what `nabla build --page` writes and `nabla serve` serves. */
+import { emitPage, type ServedPage } from '../6-emit/page/page.ts';
+import type { Levels } from '../index.ts';
+import { render, view } from '../view/view.ts';
+import { checkArena, type EmitFlags } from './run-program.ts';
+
+/** `files` are carried by the page. */
+export async function pageText(levels: Levels, flags: EmitFlags, files: ReadonlyMap<string, Uint8Array>, served: ServedPage | null): Promise<string> {
+  const { target = 'wasm', deterministic = false, debugNan = false } = flags;
+  checkArena(levels, target);
+  const picture = new TextDecoder().decode(await render(view(levels, 'source'), 'svg'));
+  return emitPage(levels, { target, deterministic, debugNan, picture, files, served });
+}
