@@ -24,6 +24,8 @@ export interface InputPlace extends TensorPlace {
 export interface Entry {
   /** Computes, or has the device compute some time later, but in the order of the calls. */
   readonly run: () => void;
+  /** By which a device knows it. */
+  readonly number: number;
   /** Names of the inputs that it reads. */
   readonly inputs: readonly string[];
   /**

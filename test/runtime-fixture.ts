@@ -76,7 +76,7 @@ export function linearProgram(
   const predictInto = (at: TensorPlace): void => {
     for (let row = 0; row < at.shape[0]!; row++) f(at)[row] = guess(row);
   };
-  const entry = (run: () => void, names: readonly string[], results: readonly TensorPlace[], rows: number): Entry => ({ run, inputs: names, results, rows });
+  const entry = (run: () => void, names: readonly string[], results: readonly TensorPlace[], rows: number): Entry => ({ run, number: 0, inputs: names, results, rows });
   return {
     name: 'Linear', source: 'abc123', memory, device: null, threads: null, batched: true, inputs,
     parameters: [w, b], states: [mw, mb], gradients: [gw, gb], scalars,
@@ -147,7 +147,7 @@ export function deviceProgram(program: CompiledProgram): CompiledProgram {
       },
       window,
     },
-    initialise: () => remote({ run: program.initialise, inputs: [], results: [], rows: 0 }).run(),
+    initialise: () => remote({ run: program.initialise, number: 0, inputs: [], results: [], rows: 0 }).run(),
     accumulate: program.accumulate && { ...program.accumulate, batch: made(program.accumulate.batch) },
     train: made(program.train), gradientNorm: made(program.gradientNorm),
     evaluate: made(program.evaluate), evaluateRow: made(program.evaluateRow), predict: made(program.predict), predictRow: made(program.predictRow),

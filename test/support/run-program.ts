@@ -42,7 +42,7 @@ export async function emittedMachine(levels: Levels): Promise<Machine> {
     return found;
   };
   const entries: Readonly<Record<string, Entry | null>> = {
-    initialise: { run: program.initialise, inputs: [], results: [], rows: 0 },
+    initialise: { run: program.initialise, number: 0, inputs: [], results: [], rows: 0 },
     accumulate: program.accumulate?.batch ?? null, train: program.train, evaluate: program.evaluate, predict: program.predict, evaluate_row: program.evaluateRow, predict_row: program.predictRow,
   };
   return {
