@@ -26,6 +26,7 @@ export interface PageFacts {
 export function startPage(): void {
   const facts = JSON.parse(byId('facts').textContent) as PageFacts;
   const url = URL.createObjectURL(new Blob([byId('program').textContent], { type: 'text/javascript' }));
+  // A classic worker: pages from the disk may start no others.
   const trainer = new Worker(url);
   const send = (request: TrainerRequest): void => trainer.postMessage(request);
   const page: PageParts = { send, drawCurves: showCurves(), program: null, data: null, state: 'idle', tryOut: null };
@@ -276,6 +277,8 @@ export function openTryOut(page: PageParts): TryOut | null {
   byId('outputs').replaceChildren(...[...shownOutputs.values()].map(({ element }) => element));
   byId('outputs').classList.add('waiting');
   byId('example').onclick = () => page.send({ kind: 'example' });
+  // Fields that are filled say what they are for.
+  if (page.data !== null && page.data.trainRows > 0 && document.querySelector('#inputs canvas') === null) page.send({ kind: 'example' });
   const truth = byId('truth');
   return {
     predict,
