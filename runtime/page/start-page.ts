@@ -209,6 +209,8 @@ export function openFilesPanel(page: PageParts, { files, served }: PageFacts): v
   page.tryOut = openTryOut(page);
   showState(page);
   const load = async (): Promise<void> => {
+    // What the page carries stands at its end.
+    if (document.readyState === 'loading') await new Promise(resolve => document.addEventListener('DOMContentLoaded', resolve, { once: true }));
     for (const file of files) {
       const bytes = fileOfPage(file) ?? (served ? await fileOfServer(file) : null);
       if (bytes !== null) have.set(file, bytes);

@@ -149,7 +149,7 @@ export function startTrainer(program: CompiledProgram): void {
   void openDevice(program).then(() => {
     restore();
     send({ kind: 'ready', facts: factsOf(program) });
-  });
+  }).catch((error: unknown) => send({ kind: 'failed', request: 'reset', message: messageOf(error) }));
 }
 
 /** The number of threads given, or one: then the reason is told. */
