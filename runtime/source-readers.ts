@@ -7,7 +7,7 @@ import type { Classes, CsvTable } from './csv.ts';
 import { csvClasses, csvColumn, csvPositions, readCsv } from './csv.ts';
 import { DataError, suggestion } from './data-error.ts';
 import { readIdx } from './idx.ts';
-import { inflateRaw } from './unpack.ts';
+import { inflate } from './inflate.ts';
 import { readNpy } from './npy.ts';
 import type { DataSource } from './program.ts';
 import { readSafetensors, safetensorOf } from './safetensors.ts';
@@ -56,7 +56,7 @@ export function csvColumns(source: DataSource, open: (file: string) => ByteSourc
 export function npzTensor(bytes: ByteSource, name: string): StoredTensor {
   const members = zipMembers(bytes);
   const member = members.find(other => other.name === `${name}.npy`);
-  if (member !== undefined) return readNpy(zipMemberBytes(bytes, member, inflateRaw));
+  if (member !== undefined) return readNpy(zipMemberBytes(bytes, member, packed => inflate(packed, member.size)));
   const names = members.map(other => other.name.replace(/\.npy$/, ''));
   throw new DataError(`\`${bytes.place}\` has no array \`${name}\`${suggestion(name, names, 'it has')}`);
 }

@@ -39,7 +39,7 @@ export function showCurves(): (curves: readonly LearningCurve[]) => void {
         continue;
       }
       const frame = make('figure', { class: 'chart' });
-      frame.append(make('figcaption', {}, curve.name));
+      frame.append(make('figcaption', {}, curve.name.replaceAll('_', ' ')));
       place.append(frame);
       charts.set(curve.name, { chart: new uPlot(chartOptions(frame), data, frame), frame });
     }

@@ -21,7 +21,7 @@ export interface RunSettings {
   readonly length: Interval;
   readonly seed: number;
   readonly threads: number;
-  readonly evaluateEvery: Interval | null;
+  readonly evaluateEvery: Interval;
 }
 
 export type TrainerState = 'idle' | 'running' | 'paused' | 'finished';

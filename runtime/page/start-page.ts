@@ -112,8 +112,7 @@ export function pressStart(page: PageParts): void {
   if (!form.reportValidity()) return;
   const number = (name: string): number => Number((form.elements.namedItem(name) as HTMLInputElement).value);
   const unit = (form.elements.namedItem('unit') as HTMLInputElement).value as Interval['unit'];
-  const every = number('every');
-  const evaluateEvery = every > 0 ? { count: every, unit: (form.elements.namedItem('every-unit') as HTMLSelectElement).value as Interval['unit'] } : null;
+  const evaluateEvery = { count: number('every'), unit: (form.elements.namedItem('every-unit') as HTMLSelectElement).value as Interval['unit'] };
   // The button answers at once; the first report may take a moment.
   page.state = 'running';
   showState(page);

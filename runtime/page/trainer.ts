@@ -53,9 +53,9 @@ export function startTrainer(program: CompiledProgram): void {
 
   const train = async (settings: RunSettings): Promise<void> => {
     const { length, seed, evaluateEvery } = settings;
-    const chosen = { ...program, settings: { ...program.settings, [length.unit]: length.count, evaluateEvery } };
-    const plan = planOf(chosen, trainEntryOf(chosen), data);
-    const progress = newProgress(chosen, plan, { seed, ...(length.unit === 'steps' ? { steps: length.count } : { steps: Math.ceil(length.count * plan.stepsPerEpoch) }) });
+    const plan = planOf(program, trainEntryOf(program), data);
+    const chosen = { ...program, settings: { ...program.settings, evaluateEvery: data.test === null ? null : evaluateEvery } };
+    const progress = newProgress(chosen, plan, { seed, steps: length.unit === 'steps' ? length.count : Math.ceil(length.count * plan.stepsPerEpoch) });
     if (initial !== null) readWeights(program, memoryBytes(initial.name, initial.bytes));
     const note = await startThreads(program, settings.threads);
     const current = { progress, paused: false, stopped: false };
