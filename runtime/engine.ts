@@ -14,7 +14,7 @@ export interface Engine {
   readonly repetitions: number;
   /**
    * A thread for each job, which begins as soon as the word at `gateAt` is no longer 1; `failed` is called when one has ended with a
-   * failure. They do not keep the process alive. Gives what ends those that have not begun.
+   * failure. They do not keep the process alive, except in Deno, which has no way to say so. Gives what ends those that have not begun.
    */
   readonly hire: (jobs: readonly ThreadJob[], failed: () => void) => Promise<() => void>;
 }
