@@ -22,10 +22,10 @@ beforeEach(() => {
 });
 
 const field = (input: string, dtype: DataField['dtype'], shape: readonly number[], file: string, more: Partial<DataField> = {}): DataField =>
-  ({ input, dtype, shape, file, columns: [], categorical: false, below: null, ...more });
+  ({ input, dtype, shape, file, columns: [], categorical: false, picture: false, tokens: null, below: null, ...more });
 
 const source = (format: DataSource['format'], fields: readonly DataField[], more: Partial<DataSource> = {}): DataSource =>
-  ({ name: 'train', format, fields, separator: ',', header: true, ...more });
+  ({ name: 'train', format, fields, separator: ',', header: true, stride: null, ...more });
 
 function open(sources: readonly DataSource[], limit?: number, from = folder, more: Partial<DataSettings> = {}): ProgramData {
   const data: DataSettings = { sources, shuffle: true, split: null, holdOut: null, ...more };

@@ -10,10 +10,10 @@ export const defaultSettings: TrainSettings = {
 };
 
 const npyField = (input: string, shape: readonly number[]): DataSettings['sources'][number]['fields'][number] =>
-  ({ input, dtype: 'f32', shape, file: `${input}.npy`, columns: [], categorical: false, below: null });
+  ({ input, dtype: 'f32', shape, file: `${input}.npy`, columns: [], categorical: false, picture: false, tokens: null, below: null });
 
 export const npyData: DataSettings = {
-  sources: [{ name: 'train', format: 'npy', fields: [npyField('x', [3]), npyField('y', [])], separator: ',', header: true }],
+  sources: [{ name: 'train', format: 'npy', fields: [npyField('x', [3]), npyField('y', [])], separator: ',', header: true, stride: null }],
   shuffle: true, split: null, holdOut: 5,
 };
 
@@ -91,7 +91,7 @@ export function linearProgram(
     evaluateRow: entry(() => forward(1), ['x', 'y'], [loss, error], 1),
     predict: entry(() => predictInto(outputs), ['x'], [outputs], batch),
     predictRow: entry(() => predictInto(rowOutput), ['x'], [rowOutput], 1),
-    settings: { ...defaultSettings, ...settings }, data, readers, flopsPerStep: 100,
+    settings: { ...defaultSettings, ...settings }, data, readers, tokenizers: [], pictures: null, flopsPerStep: 100,
   };
 }
 
