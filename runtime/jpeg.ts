@@ -1,6 +1,6 @@
 /**
- * JPEG pictures (ISO/IEC 10918-1): sequential, Huffman-coded, 8 bits, grey or colour, any sampling. Colours of fewer samples are
- * repeated, not smoothed. Progressive, arithmetic-coded and four-colour files are refused. Works on any platform.
+ * JPEG pictures (ISO/IEC 10918-1): sequential, Huffman-coded, 8 bits, grey or colour, any sampling. Progressive, arithmetic-coded and
+ * four-colour files are refused. Works on any platform.
  */
 import { dataViewOf } from './bytes.ts';
 import { DataError } from './data-error.ts';
@@ -53,7 +53,7 @@ export function decodeJpeg(bytes: Uint8Array, place: string, limit: number): Pic
   for (let at = 2; ;) {
     while (bytes[at] === 0xff && bytes[at + 1] === 0xff) at++;
     if (at + 4 > bytes.length) {
-      if (frame === null || bytes[at + 1] !== 0xd9) throw broken(`it ends at byte ${bytes.length}`);
+      if (bytes[at + 1] !== 0xd9) throw broken(`it ends at byte ${bytes.length}`);
     } else if (bytes[at] !== 0xff) throw broken(`byte ${at} is no marker`);
     const marker = bytes[at + 1]!;
     if (marker === 0xd9) break;
@@ -73,7 +73,8 @@ export function decodeJpeg(bytes: Uint8Array, place: string, limit: number): Pic
       at = decodeScan(bytes, at, data, frame, quantisations, codes, restart, broken);
     }
   }
-  return jpegPicture(frame!, converted);
+  if (frame === null) throw broken('it holds no pixels');
+  return jpegPicture(frame, converted);
 }
 
 export function readQuantisations(data: Uint8Array, into: (Float32Array | undefined)[], broken: (what: string) => DataError): void {
@@ -245,23 +246,42 @@ export function inverseCosines(block: Float32Array, into: Uint8Array, at: number
   }
 }
 
-export function jpegPicture({ width, height, mostAcross, mostDown, components }: JpegFrame, converted: boolean): Picture {
-  const channels = components.length === 1 ? 1 : 3;
-  const pixels = new Uint8Array(width * height * channels);
-  const clamped = (value: number): number => Math.max(0, Math.min(255, Math.round(value)));
-  for (let y = 0, at = 0; y < height; y++) {
-    for (let x = 0; x < width; x++, at += channels) {
-      const [first, second, third] = components.map(({ across, down, blocks, samples }) =>
-        samples[Math.floor((y * down) / mostDown) * blocks * 8 + Math.floor((x * across) / mostAcross)]!);
-      if (channels === 1) pixels[at] = first!;
-      else if (!converted) pixels.set([first!, second!, third!], at);
-      else {
-        // ITU-T T.871 (JFIF).
-        pixels[at] = clamped(first! + 1.402 * (third! - 128));
-        pixels[at + 1] = clamped(first! - 0.344136 * (second! - 128) - 0.714136 * (third! - 128));
-        pixels[at + 2] = clamped(first! + 1.772 * (second! - 128));
-      }
+export function jpegPicture(frame: JpegFrame, converted: boolean): Picture {
+  const { width, height } = frame;
+  const planes = frame.components.map(component => fullSize(component, frame));
+  const [first, second, third] = planes;
+  if (second === undefined || third === undefined) return { width, height, channels: 1, pixels: Uint8Array.from(first!) };
+  const pixels = new Uint8ClampedArray(width * height * 3);
+  for (let i = 0; i < width * height; i++) {
+    const [y, b, r] = [first![i]!, second[i]! - 128, third[i]! - 128];
+    // ITU-T T.871 (JFIF). A clamped array rounds.
+    pixels[3 * i] = converted ? y + 1.402 * r : y;
+    pixels[3 * i + 1] = converted ? y - 0.344136 * b - 0.714136 * r : b + 128;
+    pixels[3 * i + 2] = converted ? y + 1.772 * b : r + 128;
+  }
+  return { width, height, channels: 3, pixels: new Uint8Array(pixels.buffer) };
+}
+
+/** A component at the picture's size: between the middles of its samples, along lines. */
+export function fullSize({ across, down, blocks, samples }: JpegComponent, { width, height, mostAcross, mostDown }: JpegFrame): Float32Array {
+  const stride = blocks * 8;
+  const positions = (extent: number, share: number): { readonly from: Int32Array; readonly to: Int32Array; readonly weight: Float32Array } => {
+    const last = Math.ceil(extent * share) - 1;
+    const at = Float64Array.from({ length: extent }, (_, i) => Math.max(0, Math.min(last, (i + 0.5) * share - 0.5)));
+    const from = Int32Array.from(at, Math.floor);
+    return { from, to: from.map(i => Math.min(last, i + 1)), weight: Float32Array.from(at, (value, i) => value - from[i]!) };
+  };
+  const columns = positions(width, across / mostAcross);
+  const rows = positions(height, down / mostDown);
+  const result = new Float32Array(width * height);
+  for (let y = 0, i = 0; y < height; y++) {
+    const [upper, lower, weight] = [rows.from[y]! * stride, rows.to[y]! * stride, rows.weight[y]!];
+    for (let x = 0; x < width; x++, i++) {
+      const [left, right, share] = [columns.from[x]!, columns.to[x]!, columns.weight[x]!];
+      const above = samples[upper + left]! * (1 - share) + samples[upper + right]! * share;
+      const below = samples[lower + left]! * (1 - share) + samples[lower + right]! * share;
+      result[i] = above * (1 - weight) + below * weight;
     }
   }
-  return { width, height, channels, pixels };
+  return result;
 }

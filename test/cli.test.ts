@@ -1,26 +1,25 @@
 /** The command line, as its users meet it: processes, what they print, how they end. */
 import { spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { beforeEach, expect, test, vi } from 'vitest';
 import { compareGradients } from '../compiler/cli/gradcheck.ts';
 import { main } from '../compiler/cli/main.ts';
 import { definePrimitive, type AnyOp, type AnyPrimitive } from '../compiler/ops/define.ts';
 import { exp } from '../compiler/ops/elementwise.ts';
 import { npyBytes } from '../runtime/npy.ts';
+import { folderOfTest } from './support/folder.ts';
 import { modelOf } from './support/model.ts';
 
 const entry = join(import.meta.dirname, '../compiler/cli/nabla.js');
 const template = join(import.meta.dirname, '../compiler/cli/template');
-let folder = '';
+const folder = folderOfTest({ enter: false });
 // Every test starts processes, on machines that may be busy.
 vi.setConfig({ testTimeout: 60_000 });
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'nabla-cli-'));
-  cpSync(template, folder, { recursive: true });
+  cpSync(template, folder(), { recursive: true });
 });
-afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 interface Result {
   readonly code: number | null;
@@ -35,7 +34,7 @@ async function nabla(...args: readonly string[]): Promise<Result> {
   const into = (texts: string[]) => (text: unknown): boolean => texts.push(String(text)) > 0;
   const spies = [vi.spyOn(process.stdout, 'write').mockImplementation(into(out)), vi.spyOn(process.stderr, 'write').mockImplementation(into(error))];
   const before = process.cwd();
-  process.chdir(folder);
+  process.chdir(folder());
   try {
     return { code: await main(args), out: out.join(''), error: error.join('') };
   } finally {
@@ -46,13 +45,13 @@ async function nabla(...args: readonly string[]): Promise<Result> {
 
 /** The command as a process. Programs are written to a folder of temporary files: one of the test's own shows that none is left. */
 function start(...args: readonly string[]): Result {
-  mkdirSync(join(folder, 'temporary'), { recursive: true });
-  const environment = { ...process.env, TMPDIR: join(folder, 'temporary'), NODE_COMPILE_CACHE: join(tmpdir(), 'node-compile-cache') };
-  const { status, stdout, stderr } = spawnSync(process.execPath, [entry, ...args], { cwd: folder, encoding: 'utf8', env: environment });
+  mkdirSync(join(folder(), 'temporary'), { recursive: true });
+  const environment = { ...process.env, TMPDIR: join(folder(), 'temporary'), NODE_COMPILE_CACHE: join(tmpdir(), 'node-compile-cache') };
+  const { status, stdout, stderr } = spawnSync(process.execPath, [entry, ...args], { cwd: folder(), encoding: 'utf8', env: environment });
   return { code: status, out: stdout, error: stderr };
 }
 
-const write = (path: string, text: string | Uint8Array): void => writeFileSync(join(folder, path), text);
+const write = (path: string, text: string | Uint8Array): void => writeFileSync(join(folder(), path), text);
 
 const wrong = 'model Wrong {\n  input x: f32[B, 4]\n  y = liner(x)\n  z = relu(w)\n}\n';
 
@@ -91,11 +90,11 @@ test.each([
 });
 
 test('imports stay inside the project', async () => {
-  mkdirSync(join(folder, 'project/layers'), { recursive: true });
+  mkdirSync(join(folder(), 'project/layers'), { recursive: true });
   write('project/package.json', '{}');
   write('secret.model', 'fn secret(x) = x\n');
   write('project/layers/twice.model', 'fn twice(x) = 2 * x\n');
-  symlinkSync('../secret.model', join(folder, 'project/link.model'));
+  symlinkSync('../secret.model', join(folder(), 'project/link.model'));
   const check = async (path: string, name: string, main = 'project/main.model'): Promise<string> => {
     write(main, `import "${path}"\nmodel M {\n  input x: f32[B, 4]\n  output y = ${name}(x)\n}\n`);
     return (await nabla('check', main)).error;
@@ -111,15 +110,15 @@ test('train, evaluate, predict, bench, build: one program, no files left behind'
   const trained = start('train', 'flowers.model', '--steps', '40', '--set', 'hidden=8');
   expect([trained.code, trained.error]).toEqual([0, '']);
   expect(trained.out).toContain('finished after step 40');
-  expect(existsSync(join(folder, 'flowers.safetensors'))).toBe(true);
+  expect(existsSync(join(folder(), 'flowers.safetensors'))).toBe(true);
   expect(start('evaluate', 'flowers.model', '--set', 'hidden=8').out).toMatch(/^loss \S+ {2}accuracy \S+\n$/);
   write('sizes.npy', npyBytes(Float32Array.of(5.1, 3.5, 1.4, 0.2, 6.7, 3, 5.2, 2.3), 'f32', [2, 4]));
   expect(start('predict', 'flowers.model', '--set', 'hidden=8', '--input', 'sizes=sizes.npy', '-o', 'out.npz').out).toBe('probabilities f32[2, 3]\nsaved out.npz\n');
   expect(JSON.parse(start('bench', 'flowers.model', '--steps', '3').out)).toBeTypeOf('object');
   expect(start('build', 'flowers.model', '-o', 'program.ts')).toEqual({ code: 0, out: 'saved program.ts\n', error: '' });
-  const program = spawnSync(process.execPath, ['program.ts', '--steps', '5'], { cwd: folder, encoding: 'utf8' });
+  const program = spawnSync(process.execPath, ['program.ts', '--steps', '5'], { cwd: folder(), encoding: 'utf8' });
   expect([program.status, program.stderr]).toEqual([0, '']);
-  expect(readdirSync(join(folder, 'temporary'))).toEqual([]);
+  expect(readdirSync(join(folder(), 'temporary'))).toEqual([]);
 });
 
 test('gradcheck finds the gradients right', async () => {
@@ -149,17 +148,17 @@ test('cost counts a layer as one counts by hand', async () => {
 });
 
 test('cost tells what a memory limit takes', async () => {
-  const limited = (amount: string): string => readFileSync(join(folder, 'flowers.model'), 'utf8').replace('train {', `train {\n  memory ${amount}`);
-  writeFileSync(join(folder, 'limited.model'), limited('1MB'));
+  const limited = (amount: string): string => readFileSync(join(folder(), 'flowers.model'), 'utf8').replace('train {', `train {\n  memory ${amount}`);
+  writeFileSync(join(folder(), 'limited.model'), limited('1MB'));
   expect((await nabla('cost', 'limited.model')).out).toContain('with memory 1 MB: nothing is recomputed');
-  writeFileSync(join(folder, 'limited.model'), limited('1KB'));
+  writeFileSync(join(folder(), 'limited.model'), limited('1KB'));
   for (const command of ['check', 'cost']) expect((await nabla(command, 'limited.model')).error).toContain('train.memory');
 });
 
 test('cost counts all batches of a step', async () => {
   const flops = async (): Promise<number> => (JSON.parse((await nabla('cost', 'flowers.model', '--json')).out) as { total: { forwardFlops: number } }).total.forwardFlops;
   const once = await flops();
-  write('flowers.model', readFileSync(join(folder, 'flowers.model'), 'utf8').replace(/^train \{$/m, 'train {\n  accumulate 3'));
+  write('flowers.model', readFileSync(join(folder(), 'flowers.model'), 'utf8').replace(/^train \{$/m, 'train {\n  accumulate 3'));
   expect(await flops()).toBe(3 * once);
   expect((await nabla('cost', 'flowers.model')).out).toContain('one run of `train` on 3 batches of 16 rows');
 });
@@ -179,7 +178,7 @@ test('profile: every kernel of a step once, shares that add up, the hottest in r
   }
   const profile = (...args: readonly string[]): Promise<Result> => nabla('profile', 'flowers.model', '--steps', '2', '--threads', '1', ...args);
   // Layers of equal shapes are calls of one kernel.
-  write('flowers.model', readFileSync(join(folder, 'flowers.model'), 'utf8').replace('linear(hidden) |> relu', 'linear(hidden) |> relu |> linear(hidden) |> relu |> linear(hidden) |> relu'));
+  write('flowers.model', readFileSync(join(folder(), 'flowers.model'), 'utf8').replace('linear(hidden) |> relu', 'linear(hidden) |> relu |> linear(hidden) |> relu |> linear(hidden) |> relu'));
   const { code, out, error } = await profile('--format', 'json');
   expect([code, error]).toEqual([0, '']);
   const { kernels, host, outsideShare } = JSON.parse(out) as Data;
@@ -202,7 +201,7 @@ test('profile: every kernel of a step once, shares that add up, the hottest in r
 });
 
 test('profile: several batches a step on several threads; a model that is not trained; one that computes nothing', async () => {
-  write('flowers.model', readFileSync(join(folder, 'flowers.model'), 'utf8').replace(/^train \{$/m, 'train {\n  accumulate 3'));
+  write('flowers.model', readFileSync(join(folder(), 'flowers.model'), 'utf8').replace(/^train \{$/m, 'train {\n  accumulate 3'));
   const { out, error } = await nabla('profile', 'flowers.model', '--steps', '1', '--threads', '2');
   expect(error).toBe('');
   expect(out).toMatch(/^Flowers, `accumulate` and `train` on 16 rows, 2 threads: /);
@@ -217,7 +216,7 @@ test('profile: several batches a step on several threads; a model that is not tr
 test('graph draws', async () => {
   expect((await nabla('graph', 'flowers.model')).out).toMatch(/^digraph /m);
   expect(await nabla('graph', 'flowers.model', '--stage', 'kernels', '--format', 'svg')).toEqual({ code: 0, out: 'saved flowers-kernels.svg\n', error: '' });
-  expect(readFileSync(join(folder, 'flowers-kernels.svg'), 'utf8')).toContain('<svg');
+  expect(readFileSync(join(folder(), 'flowers-kernels.svg'), 'utf8')).toContain('<svg');
 });
 
 test('fmt leaves the template as it is, and mends and tells others', async () => {
@@ -225,12 +224,12 @@ test('fmt leaves the template as it is, and mends and tells others', async () =>
   write('loose.model', 'fn  twice( x )=2*x');
   expect((await nabla('fmt', '--check', 'loose.model')).code).toBe(1);
   expect(await nabla('fmt', 'loose.model', 'flowers.model')).toEqual({ code: 0, out: 'loose.model\n', error: '' });
-  expect(readFileSync(join(folder, 'loose.model'), 'utf8')).toBe('fn twice(x) = 2 * x\n');
+  expect(readFileSync(join(folder(), 'loose.model'), 'utf8')).toBe('fn twice(x) = 2 * x\n');
 });
 
 test('init makes a project that is right', async () => {
   expect((await nabla('init', 'new')).code).toBe(0);
-  expect(readdirSync(join(folder, 'new')).sort()).toEqual(readdirSync(template).sort());
+  expect(readdirSync(join(folder(), 'new')).sort()).toEqual(readdirSync(template).sort());
   expect((await nabla('check', 'new/flowers.model')).code).toBe(0);
 });
 
@@ -294,6 +293,6 @@ test('a run is not resumed with other settings, but with checks', async () => {
   const plain = await source();
   expect(plain).toMatch(/^\w{32}$/);
   expect(await source('--debug-nan')).toBe(plain);
-  expect(await sourceOf(join(folder, 'scaled.model'))).toBe(plain);
+  expect(await sourceOf(join(folder(), 'scaled.model'))).toBe(plain);
   expect(await source('--set', 'scale=3.0')).not.toBe(plain);
 });
