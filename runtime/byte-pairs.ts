@@ -24,11 +24,32 @@ export interface BytePairs {
 /** Longer pieces without a place to cut are no text that anyone wrote. */
 export const longestPiece = 2 ** 20;
 
+/** Tables are made when the first text comes: a program that only computes needs none. */
 export function bytePairTokenizer(vocabulary: BytePairs): Tokenizer {
-  const pattern = new RegExp(vocabulary.pattern, 'gu');
+  let tables: BytePairTables | null = null;
+  const ready = (): BytePairTables => (tables ??= bytePairTables(vocabulary));
+  return {
+    size: vocabulary.size,
+    end: vocabulary.end,
+    raw: false,
+    encode: (text, isLast, put) => {
+      const { pattern, tokensOf } = ready();
+      return encodePieces(text, isLast, pattern, (piece, at) => putAll(tokensOf(piece), at, put));
+    },
+    bytesOf: token => ready().texts.get(token) ?? new Uint8Array(0),
+  };
+}
+
+export interface BytePairTables {
+  readonly pattern: RegExp;
+  readonly tokensOf: (piece: string) => readonly number[];
+  /** The bytes that each token stands for. */
+  readonly texts: ReadonlyMap<number, Uint8Array>;
+}
+
+export function bytePairTables(vocabulary: BytePairs): BytePairTables {
   const utf8 = new TextEncoder();
   const merges = mergeTable(vocabulary);
-  const texts = tokenBytes(vocabulary, merges);
   const known = new Map<string, readonly number[]>();
   const tokensOf = (piece: string): readonly number[] => {
     const found = known.get(piece);
@@ -39,13 +60,7 @@ export function bytePairTokenizer(vocabulary: BytePairs): Tokenizer {
     if (piece.length <= 64) known.set(piece, tokens);
     return tokens;
   };
-  return {
-    size: vocabulary.size,
-    end: vocabulary.end,
-    raw: false,
-    encode: (text, isLast, put) => encodePieces(text, isLast, pattern, (piece, at) => putAll(tokensOf(piece), at, put)),
-    bytesOf: token => texts.get(token) ?? new Uint8Array(0),
-  };
+  return { pattern: new RegExp(vocabulary.pattern, 'gu'), tokensOf, texts: tokenBytes(vocabulary, merges) };
 }
 
 export function putAll(tokens: readonly number[], at: number, put: PutToken): void {
@@ -95,7 +110,6 @@ export function mergeTable({ pairs, merged }: BytePairs): MergeTable {
   return table;
 }
 
-/** The bytes that each token stands for. */
 export function tokenBytes(vocabulary: BytePairs, merges: MergeTable): ReadonlyMap<number, Uint8Array> {
   const texts = new Map<number, Uint8Array>(vocabulary.bytes.map((token, byte) => [token, Uint8Array.of(byte)]));
   const { pairs } = vocabulary;

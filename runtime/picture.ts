@@ -23,17 +23,17 @@ export interface Picture {
   readonly pixels: Uint8Array;
 }
 
-/** Reads the pictures of a field, whose files `path` names and whose places `where` tells. */
-export type PictureReader = (field: DataField, path: (row: number) => string, where: (row: number) => string, context: SourceContext) => ReadField;
-
 /** Larger files and pictures are refused: they are no rows of a batch. */
 export const largestPicture = 2 ** 28;
 
-export const readPictures: PictureReader = (field, path, where, { load }) => (row, target, at) => {
-  const file = path(row);
-  if (file === '') throw missingValue(where(row));
-  placePicture(decodePicture(load(file)), field, file, target, at);
-};
+/** Reads the pictures of a field, whose files `path` names and whose places `where` tells. */
+export function readPictures(field: DataField, path: (row: number) => string, where: (row: number) => string, { load }: SourceContext): ReadField {
+  return (row, target, at) => {
+    const file = path(row);
+    if (file === '') throw missingValue(where(row));
+    placePicture(decodePicture(load(file)), field, file, target, at);
+  };
+}
 
 /** Picks the decoder by the first bytes. */
 export function decodePicture(bytes: ByteSource): Picture {

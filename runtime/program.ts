@@ -3,8 +3,7 @@
  * settings of the model's file. Everything else here works on any such program.
  */
 import type { Threads } from './machine.ts';
-import type { PictureReader } from './picture.ts';
-import type { SourceReader } from './source-readers.ts';
+import type { SourceContext, SourceReader } from './source-readers.ts';
 import type { Tokenizer } from './tokenizer.ts';
 
 export type DType = 'f32' | 'f16' | 'bf16' | 'i32' | 'u8' | 'bool';
@@ -73,7 +72,7 @@ export interface CompiledProgram {
   /** Of the texts that are fed to inputs: what `DataField.tokens` counts. */
   readonly tokenizers: readonly Tokenizer[];
   /** Null where no field holds pictures. */
-  readonly pictures: PictureReader | null;
+  readonly pictures: SourceContext['pictures'];
   readonly flopsPerStep: number;
 }
 

@@ -11,12 +11,11 @@ import { readIdx } from './idx.ts';
 import { jsonlCells, readJsonl } from './jsonl.ts';
 import { readNpy } from './npy.ts';
 import { pictureCells, pictureFiles } from './picture-folder.ts';
-import type { PictureReader } from './picture.ts';
-import type { DataSource } from './program.ts';
+import type { DataField, DataSource } from './program.ts';
 import { readSafetensors, safetensorOf } from './safetensors.ts';
 import type { Column, StoredTensor } from './stored-tensor.ts';
 import { tensorColumn } from './stored-tensor.ts';
-import type { Classes } from './table.ts';
+import type { Classes, ReadField } from './table.ts';
 import { tableColumn } from './table.ts';
 import type { Tokenizer } from './tokenizer.ts';
 import { zipMemberBytes, zipMembers } from './zip.ts';
@@ -34,8 +33,9 @@ export interface SourceContext {
   /** Texts of categorical fields, by input, kept from one source to the next. */
   readonly classes: Map<string, Classes>;
   readonly tokenizers: readonly Tokenizer[];
-  /** Null where no field holds pictures. */
-  readonly pictures: PictureReader | null;
+  /** Reads the pictures whose files `path` names and whose places `where` tells; null where no field holds any. */
+  readonly pictures:
+    ((field: DataField, path: (row: number) => string, where: (row: number) => string, context: SourceContext) => ReadField) | null;
   /** Bytes up to which data is held in memory. */
   readonly limit: number;
 }

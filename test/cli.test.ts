@@ -264,6 +264,102 @@ test('build: a program carries the readers of its data and no others', async () 
   expect(text).toContain('  readers: { csv: csvColumns },\n');
 });
 
+const sentences = 'the cat sat on the mat.\nthe dog sat on the log.\n'.repeat(40);
+const texts = (unit: string): string => `model Letters(T = 8) {
+  input text: i32[B, T]
+  input next: i32[B, T]
+  logits = embedding(vocabulary(text), 16)(text) |> linear(vocabulary(text))
+  loss = cross_entropy(logits, next)
+  output best = argmax(logits)
+}
+data {
+  train = text("words.txt"${unit}, text: 0, next: 1)
+  split 0.9
+}
+train {
+  batch 4
+  steps 60
+  optimizer adam(lr: 0.05)
+}
+`;
+
+test('tokenize: a tokenizer of a text, and what it cannot be made of', async () => {
+  write('words.txt', sentences);
+  expect(await nabla('tokenize', 'words.txt', '--vocabulary', '265')).toEqual({ code: 0, out: 'saved bpe.json (265 tokens)\n', error: '' });
+  const made = await nabla('tokenize', 'words.txt', '--vocabulary', '4000', '-o', '-');
+  expect(made.error).toMatch(/^note: no pair occurs twice after \d+ tokens, so there are no more\n$/);
+  expect(Object.keys((JSON.parse(made.out) as { model: { vocab: object } }).model.vocab)).toContain('Ġthe');
+  for (const [args, error] of [
+    [['words.txt', '--vocabulary', '256'], 'error: a vocabulary has at least 257 tokens, one for each byte and one for the end of a text: `--vocabulary` is 256\n'],
+    [['words.txt'], 'error: required option `--vocabulary <n>` not specified\n'],
+    [['none.txt', '--vocabulary', '300'], 'error: `none.txt` does not exist\n'],
+    [['bytes', '--vocabulary', '300'], 'error: `bytes` is not UTF-8 text: convert it, as with `iconv -t UTF-8`\n'],
+    [['nothing', '--vocabulary', '300'], 'error: `nothing` is empty: give a text to make tokens from\n'],
+  ] as const) {
+    write('bytes', Uint8Array.of(65, 255));
+    write('nothing', '');
+    expect((await nabla('tokenize', ...args)).error).toBe(error);
+  }
+});
+
+test('texts are trained on in any unit, in programs that carry its tokens and no other tokenizer', async () => {
+  write('words.txt', sentences);
+  await nabla('tokenize', 'words.txt', '--vocabulary', '265');
+  const tokenizers = ['characterTokenizer', 'byteTokenizer', 'bytePairTokenizer', 'decodePng'];
+  for (const [unit, own] of [['', 'characterTokenizer'], [', unit: bytes', 'byteTokenizer'], [', unit: tokens("bpe.json")', 'bytePairTokenizer']] as const) {
+    write('letters.model', texts(unit));
+    const { out, error } = start('train', 'letters.model', '--threads', '1');
+    expect(error).toBe('');
+    expect(Number(/^finished after step 60: .*test loss (\S+)$/m.exec(out)![1])).toBeLessThan(2);
+    const text = (await nabla('build', 'letters.model', '-o', '-')).out;
+    expect(tokenizers.filter(name => text.includes(`function ${name}(`))).toEqual([own]);
+  }
+  write('letters.model', texts(''));
+  mkdirSync(join(folder(), 'elsewhere'));
+  expect((await nabla('check', 'letters.model', '--data', 'elsewhere')).error).toContain(
+    'error[data.file]: the characters of `words.txt` make the vocabulary, but it is missing in the data folder `elsewhere`');
+  expect((await nabla('build', 'letters.model', '-o', '-')).out).toContain('characterTokenizer("\\n .acdeghlmnost", false),');
+});
+
+test('pictures in folders, and pictures and texts that JSON lines name', async () => {
+  const picture = readFileSync(join(import.meta.dirname, 'pictures/grey.png'));
+  const photo = readFileSync(join(import.meta.dirname, 'pictures/grey.jpg'));
+  for (const name of ['cats', 'dogs']) mkdirSync(join(folder(), 'all', name), { recursive: true });
+  for (let i = 0; i < 4; i++) write(`all/${i % 2 === 0 ? 'cats' : 'dogs'}/${i}.png`, i < 2 ? picture : photo);
+  write('all.jsonl', Array.from({ length: 4 }, (_, i) => JSON.stringify({ file: `all/${i % 2 === 0 ? 'cats' : 'dogs'}/${i}.png`, kind: i % 2, name: 'cat' })).join('\n'));
+  const sources = {
+    'images("all", image: "picture", kind: "folder")': '',
+    'jsonl("all.jsonl", image: picture("file"), kind: "kind", name: characters("name", "act"))': '+ mean(embedding(vocabulary(name), 2)(name))',
+  };
+  for (const [source, more] of Object.entries(sources)) {
+    write('kinds.model', `model Kinds {
+  input image: u8[B, 21, 13]
+  input kind: i32[B]
+  ${more === '' ? '' : 'input name: i32[B, 4]'}
+  loss = cross_entropy(image / 255 |> flatten |> linear(2), kind)${more}
+}
+data { train = ${source} }
+train {
+  batch 2
+  steps 2
+  optimizer sgd(lr: 0.1)
+}
+`);
+    const { code, out, error } = start('train', 'kinds.model', '--threads', '1');
+    expect([code, error, /^Kinds: 2 steps, 4 rows/im.test(out)]).toEqual([0, '', true]);
+  }
+});
+
+test('a program built from other characters than the text has now', async () => {
+  write('words.txt', sentences);
+  write('letters.model', texts(''));
+  await nabla('build', 'letters.model', '-o', 'program.ts');
+  write('words.txt', `${sentences}A zoo.\n`);
+  const { status, stderr } = spawnSync(process.execPath, ['program.ts', '--data', '.'], { cwd: folder(), encoding: 'utf8' });
+  expect([status, stderr]).toEqual([1, 'error: `words.txt`, line 81: the character `A` (U+0041) is not in the vocabulary of the model: '
+    + 'remove it, or compile the model again if the file that its characters come from has changed\n']);
+});
+
 test('build --debug-nan: a value that a kernel computes among others is told by its own line', async () => {
   write('nan.model', `model Growing {
   input x: f32[B, 4]

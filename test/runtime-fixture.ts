@@ -1,8 +1,9 @@
 /** A small compiled program written by hand for tests of the runtime: linear regression by gradient descent with momentum. */
 import type { CompiledProgram, DataSettings, Entry, TensorPlace, TrainSettings } from '../runtime/program.ts';
 import { random } from '../runtime/random.ts';
-import { csvColumns, idxColumns, npyColumns, npzColumns, safetensorsColumns } from '../runtime/source-readers.ts';
+import { csvColumns, idxColumns, imagesColumns, jsonlColumns, npyColumns, npzColumns, safetensorsColumns } from '../runtime/source-readers.ts';
 import { viewOf } from '../runtime/tensor.ts';
+import { textColumns } from '../runtime/text-source.ts';
 
 export const defaultSettings: TrainSettings = {
   epochs: null, steps: 40, seed: 7, clipNorm: null, accumulate: 1, ema: null, precision: 'f32', memory: null,
@@ -17,7 +18,10 @@ export const npyData: DataSettings = {
   shuffle: true, split: null, holdOut: 5,
 };
 
-const readers = { csv: csvColumns, idx: idxColumns, npy: npyColumns, npz: npzColumns, safetensors: safetensorsColumns };
+const readers = {
+  csv: csvColumns, idx: idxColumns, npy: npyColumns, npz: npzColumns, safetensors: safetensorsColumns,
+  text: textColumns, jsonl: jsonlColumns, images: imagesColumns,
+};
 
 /** loss = mean (x · w + b - y)², metric error = mean |x · w + b - y|; batch 4. From step `poison` on the loss is NaN. */
 export function linearProgram(
