@@ -48,9 +48,10 @@ function compileOnce(): Compilation {
   };
   const { file } = timed('parse', () => parse({ path, text, library: false }));
   const library = timed('parse the library', () => libraryFiles(null));
+  const host = { settings: new Map(), library, readImport: () => ({ reason: 'it imports nothing' }), dataFiles: noFiles };
   let levels: Levels = { file };
   for (const pass of passes) {
-    const result = timed(pass.name, () => pass.run(levels, { settings: new Map(), library, readImport: () => ({ reason: 'it imports nothing' }), dataFiles: noFiles }));
+    const result = timed(pass.name, () => pass.run(levels, host));
     if (result.diagnostics.length > 0) throw new Error(result.diagnostics[0]!.message);
     ({ levels } = result);
   }

@@ -67,7 +67,8 @@ export function decodeJpeg(bytes: Uint8Array, place: string, limit: number): Pic
     else if (marker === 0xee && data[0] === 0x41 && data.length >= 12) converted = data[11] !== 0;
     else if (marker === 0xc0 || marker === 0xc1) frame = readJpegFrame(data, place, limit, broken);
     else if (marker >= 0xc2 && marker <= 0xcf && marker !== 0xc8 && marker !== 0xcc) {
-      throw new DataError(`\`${place}\` is a progressive or otherwise uncommon JPEG file: save it as baseline, as with \`magick ${place} -interlace none picture.jpg\`, or as PNG`);
+      throw new DataError(`\`${place}\` is a progressive or otherwise uncommon JPEG file: `
+        + `save it as baseline, as with \`magick ${place} -interlace none picture.jpg\`, or as PNG`);
     } else if (marker === 0xda) {
       if (frame === null) throw broken('pixels come before their size');
       at = decodeScan(bytes, at, data, frame, quantisations, codes, restart, broken);
@@ -122,7 +123,9 @@ export function readJpegFrame(data: Uint8Array, place: string, limit: number, br
   const mostAcross = Math.max(...heads.map(({ across }) => across));
   const mostDown = Math.max(...heads.map(({ down }) => down));
   const [unitsAcross, unitsDown] = [Math.ceil(width / (8 * mostAcross)), Math.ceil(height / (8 * mostDown))];
-  if (unitsAcross * unitsDown * 64 * mostAcross * mostDown * 4 > limit) throw new DataError(`\`${place}\` is ${width} wide and ${height} high, which is too large: make it smaller`);
+  if (unitsAcross * unitsDown * 64 * mostAcross * mostDown * 4 > limit) {
+    throw new DataError(`\`${place}\` is ${width} wide and ${height} high, which is too large: make it smaller`);
+  }
   return {
     width, height, mostAcross, mostDown,
     components: heads.map(head => {
@@ -225,7 +228,8 @@ export function jpegBits(bytes: Uint8Array, start: number, broken: (what: string
 }
 
 /** cos((2x + 1) · u · π / 16) / 2, with u = 0 divided by √2: at place 8u + x. */
-export const cosines = Float32Array.from({ length: 64 }, (_, i) => (Math.cos(((2 * (i & 7) + 1) * (i >> 3) * Math.PI) / 16) / 2) * (i < 8 ? Math.SQRT1_2 : 1));
+export const cosines = Float32Array.from({ length: 64 }, (_, i) =>
+  (Math.cos(((2 * (i & 7) + 1) * (i >> 3) * Math.PI) / 16) / 2) * (i < 8 ? Math.SQRT1_2 : 1));
 
 /** The inverse discrete cosine transform of a block, in both directions, to bytes around 128. */
 export function inverseCosines(block: Float32Array, into: Uint8Array, at: number, stride: number): void {

@@ -39,7 +39,9 @@ export function readJsonl(bytes: ByteSource): JsonTable {
     object: row => {
       if (row === parsed) return object;
       const where = `\`${place}\`, line ${lines[row]!}`;
-      if (ends[row]! - starts[row]! > longestLine) throw new DataError(`${where}: the line is longer than ${longestLine} bytes: a line holds one row`);
+      if (ends[row]! - starts[row]! > longestLine) {
+        throw new DataError(`${where}: the line is longer than ${longestLine} bytes: a line holds one row`);
+      }
       const part = new Uint8Array(ends[row]! - starts[row]!);
       bytes.read(starts[row]!, part);
       let value: unknown;
@@ -94,7 +96,8 @@ export function jsonlCells(table: JsonTable, field: DataField): Cells {
   const valueOf = (row: number): unknown => {
     const object = table.object(row);
     if (!Object.hasOwn(object, name)) {
-      throw new DataError(`\`${table.place}\`, line ${table.line(row)}: there is no field \`${name}\`${suggestion(name, Object.keys(object), 'its fields are')}`);
+      const near = suggestion(name, Object.keys(object), 'its fields are');
+      throw new DataError(`\`${table.place}\`, line ${table.line(row)}: there is no field \`${name}\`${near}`);
     }
     if (object[name] === null) throw missingValue(where(row));
     return object[name];

@@ -55,9 +55,11 @@ export function splitRows(rows: RowSet, data: DataSettings, seed: number): Progr
     const what = data.holdOut !== null ? `\`hold_out\` (${data.holdOut})` : `\`split\` (${data.split})`;
     throw new DataError(`${what} leaves no rows for ${kept < 1 ? 'training' : 'tests'}: the data has ${rows.count} rows`);
   }
-  const overlap = rows.columns.reduce<number | null>((most, column) => (column.overlap === null ? most : Math.max(most ?? 0, column.overlap)), null);
+  const overlaps = rows.columns.flatMap(column => (column.overlap === null ? [] : [column.overlap]));
+  const overlap = overlaps.length === 0 ? null : Math.max(...overlaps);
   if (overlap !== null && kept <= overlap) {
-    throw new DataError(`the data has ${rows.count} rows, and the ${kept} for training reach into the test rows: use a longer text, or a larger \`stride\``);
+    throw new DataError(`the data has ${rows.count} rows, and the ${kept} for training reach into the test rows: `
+      + 'use a longer text, or a larger `stride`');
   }
   const order = Uint32Array.from({ length: rows.count }, (_, row) => row);
   if (data.holdOut === null && data.shuffle && overlap === null) permute(order, seed, splitStream, 0);

@@ -20,7 +20,8 @@ export function pictureFiles(folder: string, classes: boolean, list: (folder: st
       : `\`${folder}/${stray}\` is a folder between the pictures: move its pictures up, or give an input the "folder"`);
   }
   const found = classes
-    ? names.flatMap(name => list(`${folder}/${name}`).filter(file => !file.startsWith('.')).map(file => ({ folder: name.slice(0, -1), file: `${folder}/${name}${file}` })))
+    ? names.flatMap(name => list(`${folder}/${name}`).filter(file => !file.startsWith('.'))
+      .map(file => ({ folder: name.slice(0, -1), file: `${folder}/${name}${file}` })))
     : names.map(file => ({ folder: '', file: `${folder}/${file}` }));
   const deeper = found.find(({ file }) => file.endsWith('/'));
   if (deeper !== undefined) throw new DataError(`\`${deeper.file}\` is a folder inside a class: move its pictures up`);

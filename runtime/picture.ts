@@ -59,8 +59,8 @@ export function placePicture(picture: Picture, field: DataField, place: string, 
   const [wantedHeight, wantedWidth] = field.shape.slice(-2);
   const wanted = field.shape.length === 3 ? field.shape[0]! : 1;
   if (height !== wantedHeight || width !== wantedWidth) {
-    throw new DataError(`\`${place}\` is ${width} wide and ${height} high, but \`${field.input}\` takes pictures ${wantedWidth} wide and ${wantedHeight} high: `
-      + 'bring all pictures to one size first');
+    throw new DataError(`\`${place}\` is ${width} wide and ${height} high, `
+      + `but \`${field.input}\` takes pictures ${wantedWidth} wide and ${wantedHeight} high: bring all pictures to one size first`);
   }
   const [colours, hasAlpha] = [channels < 3 ? 1 : 3, channels % 2 === 0];
   const area = width * height;
@@ -71,7 +71,8 @@ export function placePicture(picture: Picture, field: DataField, place: string, 
     }
     const alpha = hasAlpha ? pixels[from + colours]! : 255;
     if (wanted < 4 && alpha < 255) {
-      throw new DataError(`\`${place}\` is transparent, but \`${field.input}\` has no channel for it: lay it on a background, or give the input 4 channels`);
+      throw new DataError(`\`${place}\` is transparent, but \`${field.input}\` has no channel for it: `
+        + 'lay it on a background, or give the input 4 channels');
     }
     for (let channel = 0; channel < wanted; channel++) {
       target[at + channel * area + pixel] = channel === 3 ? alpha : pixels[from + (colours === 3 ? channel : 0)]!;

@@ -27,9 +27,13 @@ export function decodePng(bytes: Uint8Array, place: string, limit: number, infla
   const samples = pngSamples[kind];
   const stride = Math.ceil((width * samples * depth) / 8);
   const size = height * (stride + 1);
-  if (size > limit || width * height * 4 > limit) throw new DataError(`\`${place}\` is ${width} wide and ${height} high, which is too large: make it smaller`);
+  if (size > limit || width * height * 4 > limit) {
+    throw new DataError(`\`${place}\` is ${width} wide and ${height} high, which is too large: make it smaller`);
+  }
   const lines = inflate(packed, size);
-  if (lines.length !== size) throw new DataError(`\`${place}\` is truncated: its pixels need ${size} bytes, found ${lines.length}; copy or download it again`);
+  if (lines.length !== size) {
+    throw new DataError(`\`${place}\` is truncated: its pixels need ${size} bytes, found ${lines.length}; copy or download it again`);
+  }
   unfilter(lines, height, stride, Math.max(1, (samples * depth) / 8), place);
   const values = new Uint8Array(width * height * samples);
   for (let row = 0; row < height; row++) unpackSamples(lines, row * (stride + 1) + 1, depth, values, row * width * samples, width * samples);
@@ -63,7 +67,8 @@ export function pngChunks(bytes: Uint8Array, place: string): PngChunks {
     const size = view.getUint32(at);
     if (at + 12 + size > bytes.length) throw broken(`it ends at byte ${bytes.length}, inside the chunk at byte ${at}`);
     name = String.fromCharCode(...bytes.subarray(at + 4, at + 8));
-    if (crc32(bytes.subarray(at + 4, at + 8 + size)) !== view.getUint32(at + 8 + size)) throw broken(`the checksum of the chunk at byte ${at} is wrong`);
+    const sum = crc32(bytes.subarray(at + 4, at + 8 + size));
+    if (sum !== view.getUint32(at + 8 + size)) throw broken(`the checksum of the chunk at byte ${at} is wrong`);
     const data = bytes.subarray(at + 8, at + 8 + size);
     if (name === 'IHDR') header = pngHeader(data, place);
     if (name === 'PLTE') palette = data;
@@ -86,10 +91,14 @@ export function pngHeader(data: Uint8Array, place: string): PngHeader {
   const kind = data[9];
   const depth = data[8]!;
   const known = kind === 0 || kind === 2 || kind === 3 || kind === 4 || kind === 6;
-  if (data.length !== 13 || !known || ![1, 2, 4, 8, 16].includes(depth)) throw new DataError(`\`${place}\` is a broken PNG file (its header is wrong): save it again`);
+  if (data.length !== 13 || !known || ![1, 2, 4, 8, 16].includes(depth)) {
+    throw new DataError(`\`${place}\` is a broken PNG file (its header is wrong): save it again`);
+  }
   const [width, height] = [view.getUint32(0), view.getUint32(4)];
   if (width === 0 || height === 0) throw new DataError(`\`${place}\` is ${width} wide and ${height} high: a picture has pixels`);
-  if (data[12] !== 0) throw new DataError(`\`${place}\` is interlaced: save it without interlacing, as with \`magick ${place} -interlace none picture.png\``);
+  if (data[12] !== 0) {
+    throw new DataError(`\`${place}\` is interlaced: save it without interlacing, as with \`magick ${place} -interlace none picture.png\``);
+  }
   if (depth === 16 || (depth < 8 && kind !== 0 && kind !== 3)) {
     throw new DataError(`\`${place}\` has ${depth} bits a sample: save it with 8, as with \`magick ${place} -depth 8 picture.png\``);
   }
@@ -136,7 +145,9 @@ export function paletteColours(
   const pixels = new Uint8Array(values.length * channels);
   for (let i = 0; i < values.length; i++) {
     const colour = values[i]!;
-    if (palette === null || 3 * colour + 3 > palette.length) throw new DataError(`\`${place}\` is a broken PNG file (its palette has no colour ${colour}): save it again`);
+    if (palette === null || 3 * colour + 3 > palette.length) {
+      throw new DataError(`\`${place}\` is a broken PNG file (its palette has no colour ${colour}): save it again`);
+    }
     for (let channel = 0; channel < 3; channel++) pixels[i * channels + channel] = palette[3 * colour + channel]!;
     if (channels === 4) pixels[i * channels + 3] = transparent![colour] ?? 255;
   }

@@ -1,4 +1,7 @@
-/** UTF-8 text of a file, piece by piece, so that files of any size can be read; what is no UTF-8 is told with its place. Works on any platform. */
+/**
+ * UTF-8 text of a file, piece by piece, so that files of any size can be read; what is no UTF-8 is told with its place. Works on any
+ * platform.
+ */
 import type { ByteSource } from './bytes.ts';
 import { DataError } from './data-error.ts';
 

@@ -11,7 +11,7 @@ import { memoryBytes } from '../runtime/bytes.ts';
 import { DataError } from '../runtime/data-error.ts';
 import { openData } from '../runtime/open-data.ts';
 import { decodePicture, readPictures, type Picture } from '../runtime/picture.ts';
-import { paeth, pngSamples, type PngKind } from '../runtime/png.ts';
+import { pngSamples, type PngKind } from '../runtime/png.ts';
 import type { DataField, DataSource } from '../runtime/program.ts';
 import type { ProgramData } from '../runtime/row-set.ts';
 import { newTensorArray } from '../runtime/tensor.ts';
@@ -50,6 +50,12 @@ const header = ({ width, height, depth, kind }: Png, interlaced = 0): Uint8Array
   return chunk('IHDR', data);
 };
 
+/** Of left, up and upper left, in this order, the one that is nearest to left + up − upper left. */
+const nearest = (...neighbours: readonly [number, number, number]): number => {
+  const guess = neighbours[0] + neighbours[1] - neighbours[2];
+  return [...neighbours].sort((a, b) => Math.abs(guess - a) - Math.abs(guess - b))[0]!;
+};
+
 /** Lines of packed samples, each with the difference that its filter says, by the definition. */
 function filtered({ width, height, depth, kind, samples, filters }: Png): Uint8Array {
   const perLine = width * pngSamples[kind];
@@ -63,7 +69,7 @@ function filtered({ width, height, depth, kind, samples, filters }: Png): Uint8A
     const at = (row: number, i: number): number => (i < 0 ? 0 : plain[row]?.[i] ?? 0);
     return [filters[y]!, ...line.map((value, i) => {
       const [left, up, upLeft] = [at(y, i - pixel), at(y - 1, i), at(y - 1, i - pixel)];
-      return (value - [0, left, up, Math.floor((left + up) / 2), paeth(left, up, upLeft)][filters[y]!]!) & 255;
+      return (value - [0, left, up, Math.floor((left + up) / 2), nearest(left, up, upLeft)][filters[y]!]!) & 255;
     })];
   }));
 }

@@ -8,7 +8,10 @@ import type { BytePairs, Vocabulary } from '../ir/model.ts';
  * GPT-2's cut of a text into pieces (Radford et al. 2019): English contractions, then words, numbers and marks with the space before
  * them, then white space. `\p{White_Space}` is what other regular expressions call `\s`.
  */
-export const piecePattern = String.raw`'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\p{White_Space}\p{L}\p{N}]+|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+`;
+export const piecePattern = [
+  String.raw`'(?:[sdmt]|ll|ve|re)`, String.raw` ?\p{L}+`, String.raw` ?\p{N}+`, String.raw` ?[^\p{White_Space}\p{L}\p{N}]+`,
+  String.raw`\p{White_Space}+(?!\P{White_Space})`, String.raw`\p{White_Space}+`,
+].join('|');
 
 /** The token that ends a text. */
 export const endOfText = '<|endoftext|>';
@@ -47,7 +50,8 @@ export function readBytePairs(texts: readonly string[]): ReadTokens {
   const other = unlikeGpt2(json, model);
   if (other !== null) return { reason: `it works otherwise than GPT-2's does: ${other}` };
   const added = Array.isArray(json['added_tokens']) ? json['added_tokens'] : [];
-  const special: Record<string, unknown> = Object.fromEntries(added.flatMap(one => (isRecord(one) && typeof one['content'] === 'string' ? [[one['content'], one['id']]] : [])));
+  const special: Record<string, unknown> = Object.fromEntries(
+    added.flatMap(one => (isRecord(one) && typeof one['content'] === 'string' ? [[one['content'], one['id']]] : [])));
   return vocabularyOf(model['vocab'], model['merges'], special);
 }
 
@@ -92,7 +96,8 @@ function vocabularyOf(numbers: Readonly<Record<string, unknown>>, merges: readon
   if (new Set(tokens.values()).size < tokens.size) return { reason: 'two of its tokens have one number' };
   const size = [...tokens.values()].reduce((most, token) => Math.max(most, token), 0) + 1;
   const end = tokens.get(endOfText) ?? null;
-  return { vocabulary: { kind: 'tokens', pattern: piecePattern, bytes: byteCharacters.map(character => tokens.get(character)!), pairs, merged, special, size, end } };
+  const bytes = byteCharacters.map(character => tokens.get(character)!);
+  return { vocabulary: { kind: 'tokens', pattern: piecePattern, bytes, pairs, merged, special, size, end } };
 }
 
 const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> => typeof value === 'object' && value !== null && !Array.isArray(value);

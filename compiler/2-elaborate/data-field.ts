@@ -86,7 +86,8 @@ function columnField(context: Context, source: FieldSource, base: DataField, tar
   const wanted = source.format === 'jsonl' || wrapper === 'picture' ? 1 : size(target.row);
   if (columns.length !== wanted) fail(context, {
     code: 'data.columns',
-    message: `\`${base.input}\` is ${printType(target.value.type)} and needs ${wanted} ${wanted === 1 ? 'column' : 'columns'} a row, but \`${spanText(column.span)}\` has ${columns.length}`,
+    message: `\`${base.input}\` is ${printType(target.value.type)} and needs ${wanted} ${wanted === 1 ? 'column' : 'columns'} a row, `
+      + `but \`${spanText(column.span)}\` has ${columns.length}`,
   });
   if (wrapper === 'picture') return picture(context, { ...base, columns }, target);
   return wrapper === null ? { ...base, columns } : categories(context, { ...base, columns }, target);
@@ -121,7 +122,9 @@ function picture(context: Context, field: DataField, target: Target): DataField 
   const channels = shape.length === 3 ? shape[0]! : 1;
   if (dtype === 'u8' && (shape.length === 2 || shape.length === 3) && [1, 3, 4].includes(channels)) return { ...field, picture: true };
   return fail(context, {
-    code: 'data.value', message: `a picture is u8 [height, width], or [channels, height, width] with 1, 3 or 4 channels, but \`${field.input}\` is ${printType(target.value.type)}`,
+    code: 'data.value',
+    message: 'a picture is u8 [height, width], or [channels, height, width] with 1, 3 or 4 channels, '
+      + `but \`${field.input}\` is ${printType(target.value.type)}`,
     help: 'declare it as u8 and divide by 255 in the model',
   });
 }

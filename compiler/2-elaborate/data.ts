@@ -24,7 +24,8 @@ const formats = Object.keys(options) as readonly Format[];
 
 /** What is read first: one file or folder for all inputs, with an example of its name; null where each has a file of its own. */
 const firstFile = {
-  idx: null, csv: 'data.csv', npy: null, npz: 'data.npz', safetensors: 'data.safetensors', text: 'book.txt', jsonl: 'data.jsonl', images: 'pictures',
+  idx: null, csv: 'data.csv', npy: null, npz: 'data.npz', safetensors: 'data.safetensors',
+  text: 'book.txt', jsonl: 'data.jsonl', images: 'pictures',
 } as const satisfies Record<Format, string | null>;
 
 export function elaborateData(context: Context, block: DataBlock, forward: Forward, batched: boolean, scope: Scope): DataSettings {
@@ -145,7 +146,8 @@ function source(
   for (const [input, argument] of fieldArguments) {
     const target = targets.get(input);
     if (target === undefined) continue;
-    const made = within(context, argument.value.span, () => attempt(() => elaborateField(context, { format, file, unit, vocabularies }, input, target, argument.value, scope)));
+    const own = { format, file, unit, vocabularies };
+    const made = within(context, argument.value.span, () => attempt(() => elaborateField(context, own, input, target, argument.value, scope)));
     if (made) fields.push(made);
   }
   const given = <T extends string | boolean>(key: string, kind: 'string' | 'boolean', otherwise: T): T =>

@@ -8,7 +8,7 @@ import { attempt, fail, within, type Context } from './context.ts';
 import { readBytePairs } from './byte-pairs.ts';
 import { dataPath } from './data-path.ts';
 import { need } from './expression.ts';
-import { describe, type NumberItem } from './item.ts';
+import { describe } from './item.ts';
 import type { Scope } from './scope.ts';
 
 /** What a compilation reads of data files. */
@@ -84,7 +84,8 @@ export function textUnit(context: Context, named: readonly Argument[], scope: Sc
 }
 
 /** `characters("name", "abc")`, `bytes("name")` or `tokens("name", "bpe.json")`. */
-export const isTextColumn = (value: Expression): value is UnitCall => value.kind === 'call' && value.callee.kind === 'name' && isUnitKind(value.callee.text);
+export const isTextColumn = (value: Expression): value is UnitCall =>
+  value.kind === 'call' && value.callee.kind === 'name' && isUnitKind(value.callee.text);
 
 export type UnitCall = Extract<Expression, { kind: 'call' }> & { readonly callee: { readonly text: Unit['kind'] } };
 
@@ -134,7 +135,7 @@ const repeatedIn = (text: string): string => Array.from(text).find((character, i
 /** A whole number of at least `low`. */
 export function wholeNumber(context: Context, value: Expression, scope: Scope, name: string, low: number): number {
   const item = need(context, value, scope);
-  if (item.kind === 'number' && Number.isInteger(item.value) && item.value >= low && Math.abs((item as NumberItem).value) < 2 ** 31) return item.value;
+  if (item.kind === 'number' && Number.isInteger(item.value) && item.value >= low && Math.abs(item.value) < 2 ** 31) return item.value;
   return fail(context, {
     code: 'data.value', message: `\`${name}\` is a whole number${low > -Infinity ? ` from ${low}` : ''}, found ${describe(item)}`, span: value.span,
   });
@@ -165,7 +166,9 @@ function read(context: Context, unit: Unit, file: string, ends: boolean, files: 
         });
       });
       const found = readBytePairs(texts);
-      if ('reason' in found) return fail(context, { code: 'data.vocabulary', message: `\`${unit.files.join('`, `')}\` cannot be used: ${found.reason}` });
+      if ('reason' in found) return fail(context, {
+        code: 'data.vocabulary', message: `\`${unit.files.join('`, `')}\` cannot be used: ${found.reason}`,
+      });
       const { vocabulary } = found;
       return ends && vocabulary.end === null ? { ...vocabulary, end: vocabulary.size, size: vocabulary.size + 1 } : vocabulary;
     }

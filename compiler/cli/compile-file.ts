@@ -35,7 +35,10 @@ export function compileSource(source: SourceFile, last: string, options: Compile
 }
 
 export const compileOptions = (path: string, flags: CompileFlags): CompileOptions =>
-  ({ settings: flags.set ?? new Map(), readImport: importReader(path), dataFiles: dataFilesOf(besideModel(path, flags.data)), verify: flags.verify ?? false });
+  ({
+    settings: flags.set ?? new Map(), readImport: importReader(path), dataFiles: dataFilesOf(besideModel(path, flags.data)),
+    verify: flags.verify ?? false,
+  });
 
 /** Draws diagnostics on the error stream, and gives the failure to end with. */
 export function drawn(diagnostics: readonly Diagnostic[], path: string): Failure {

@@ -41,7 +41,9 @@ function tried<T>(folder: string, file: string, action: (path: string) => T): T 
     const found = existsSync(wanted) ? wanted : `${wanted}.gz`;
     if (!existsSync(found)) return { reason: `it is missing in the data folder \`${folder}\`` };
     const root = realpathSync(folder);
-    if (!realpathSync(found).startsWith(root.endsWith(sep) ? root : root + sep)) return { reason: `it is a link that leads outside of the data folder \`${folder}\`` };
+    if (!realpathSync(found).startsWith(root.endsWith(sep) ? root : root + sep)) {
+      return { reason: `it is a link that leads outside of the data folder \`${folder}\`` };
+    }
     return action(found);
   } catch (error) {
     const failure = fileFailure(error, file);
@@ -54,11 +56,13 @@ function tried<T>(folder: string, file: string, action: (path: string) => T): T 
 export function eachPiece(path: string, take: (text: string) => void): void {
   const decoder = new TextDecoder('utf-8', { fatal: true });
   try {
-    for (const bytes of path.endsWith('.gz') ? [gunzipSync(readFileSync(path), { maxOutputLength: largest })] : pieces(path)) take(decoder.decode(bytes, { stream: true }));
+    const packed = path.endsWith('.gz');
+    for (const bytes of packed ? [gunzipSync(readFileSync(path), { maxOutputLength: largest })] : pieces(path)) take(decoder.decode(bytes, { stream: true }));
     take(decoder.decode());
   } catch (error) {
     if (error instanceof TypeError) throw new Failure(`\`${path}\` is not UTF-8 text: convert it, as with \`iconv -t UTF-8\``);
-    if (error instanceof RangeError || (error instanceof Error && 'code' in error && String(error.code).startsWith('Z_'))) throw new Failure(`\`${path}\` cannot be unpacked: unpack it on the disk`);
+    const ofPacking = error instanceof Error && 'code' in error && String(error.code).startsWith('Z_');
+    if (error instanceof RangeError || ofPacking) throw new Failure(`\`${path}\` cannot be unpacked: unpack it on the disk`);
     throw error;
   }
 }

@@ -93,7 +93,8 @@ function declareCommands(finish: (code: number) => void): Command {
     .option('--seed <n>', 'start of the random inputs', wholeNumber(0), '1')
     .action(async (file, flags) => finish((await import('./gradcheck.ts')).runGradcheck(file, flags)));
   declare('tokenize <file>', 'make a byte-pair tokenizer from a text')
-    .addOption(new Option('--vocabulary <n>', 'number of tokens, of which 257 are the bytes and the end of a text').argParser(wholeNumber(1)).makeOptionMandatory())
+    .addOption(new Option('--vocabulary <n>', 'number of tokens, of which 257 are the bytes and the end of a text')
+      .argParser(wholeNumber(1)).makeOptionMandatory())
     .option('-o, --out <file>', 'where it goes; - for the standard output', 'bpe.json')
     .action(async (file, flags) => finish((await import('./tokenize.ts')).runTokenize(file, flags)));
   declare('fmt <files...>', 'put models into the canonical layout')

@@ -18,7 +18,9 @@ const least = 257;
 
 export function runTokenize(path: string, { vocabulary, out }: TokenizeFlags): number {
   const wanted = Number(vocabulary);
-  if (wanted < least) throw new Failure(`a vocabulary has at least ${least} tokens, one for each byte and one for the end of a text: \`--vocabulary\` is ${wanted}`, 2);
+  if (wanted < least) {
+    throw new Failure(`a vocabulary has at least ${least} tokens, one for each byte and one for the end of a text: \`--vocabulary\` is ${wanted}`, 2);
+  }
   const { text, tokens } = tokenizerFile(countPieces(path), wanted);
   writeOutput(out, text);
   if (tokens < wanted) process.stderr.write(`note: no pair occurs twice after ${tokens} tokens, so there are no more\n`);
