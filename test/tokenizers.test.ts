@@ -8,7 +8,7 @@ import { expect, test } from 'vitest';
 import { byteCharacters, piecePattern, readBytePairs } from '../compiler/2-elaborate/byte-pairs.ts';
 import { countPieces, tokenizerFile } from '../compiler/cli/tokenize.ts';
 import { trainBytePairs } from '../compiler/cli/train-byte-pairs.ts';
-import { bytePairTokenizer, longestPiece } from '../runtime/byte-pairs.ts';
+import { bytePairTokenizer, encodePieces, longestPiece } from '../runtime/byte-pairs.ts';
 import { memoryBytes } from '../runtime/bytes.ts';
 import { tokenList } from '../runtime/text-source.ts';
 import { byteTokenizer, characterTokenizer, decodeTokens, encodeText, type Tokenizer } from '../runtime/tokenizer.ts';
@@ -73,10 +73,24 @@ function slowMerges(pieces: readonly (readonly [readonly number[], number])[], m
 }
 
 /** Texts in which pairs overlap, repeat and cross pieces. */
-const letters = fc.string({ unit: fc.constantFrom('a', 'a', 'b', 'c', ' ', ' ', '\n', "'", 's', 'l', '1', '!', 'é', '漢', '😀', '\u0085', '\ufeff'), maxLength: 60 });
+const letters = fc.string({ unit: fc.constantFrom(
+  'a', 'a', 'b', 'c', ' ', ' ', '\n', "'", "'", 's', 'l', 'l', '1', '!', 'é', '漢', '😀', '\u0085', '\ufeff'), maxLength: 60 });
 
 test('texts are cut into pieces as GPT-2 cuts them', () => {
   expect(piecesOf("I've  got 12 dogs,don't!\n\n  x\u00a0y ")).toEqual(['I', "'ve", ' ', ' got', ' 12', ' dogs', ',', 'don', "'t", '!', '\n\n ', ' x', '\u00a0', 'y', ' ']);
+});
+
+test('a text in any parts is cut into the same pieces', () => {
+  fc.assert(fc.property(fc.array(letters, { maxLength: 12 }), parts => {
+    const pieces: string[] = [];
+    const pattern = new RegExp(piecePattern, 'gu');
+    let left = '';
+    parts.forEach((part, i) => {
+      left += part;
+      left = left.slice(encodePieces(left, i === parts.length - 1, pattern, piece => pieces.push(piece)));
+    });
+    expect(pieces).toEqual(piecesOf(parts.join('')));
+  }), { numRuns: 1000 });
 });
 
 test('training: what counting all pairs anew gives', () => {
