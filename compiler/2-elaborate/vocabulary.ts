@@ -58,7 +58,8 @@ export function collectVocabularies(context: Context, block: DataBlock, scope: S
       const first = source.arguments.find(argument => argument.name === null);
       if (inputs.length === 0 || first === undefined) return;
       const file = within(context, first.value.span, () => dataPath(context, need(context, first.value, scope)));
-      const vocabulary = within(context, first.value.span, () => read(context, unit, file, false, files));
+      const told = unit.kind === 'characters' ? first.value.span : named.find(argument => argument.name!.text === 'unit')!.value.span;
+      const vocabulary = within(context, told, () => read(context, unit, file, false, files));
       for (const input of inputs) vocabularies.set(input.name!.text, { unit, vocabulary });
     });
     if (format === 'csv' || format === 'jsonl') for (const { name, value } of named) within(context, value.span, () => attempt(() => {
