@@ -29,6 +29,7 @@ export function openData(program: CompiledProgram, folder: string, limit: number
 
 /** Fields of one file share its bytes. */
 export function openSource(program: CompiledProgram, source: DataSource, folder: string, limit: number, classes: Map<string, Classes>): Column[] {
+  if (source.fields.length === 0) throw new DataError('the data has no fields');
   const files = new Map<string, ByteSource>();
   const open = (file: string): ByteSource => {
     const bytes = files.get(file) ?? openBytes(dataPath(folder, file), file, limit);

@@ -221,6 +221,11 @@ test.each(wrong)('wrong data: %s', (_, contents, from, message) => {
   expect(() => open([from], undefined, inside)).toThrow(message);
 });
 
+test.each(['csv', 'jsonl', 'text', 'images', 'npy'] as const)('%s without fields', format => {
+  const program = linearProgram({}, { sources: [source(format, [])], shuffle: true, split: null, holdOut: null });
+  expect(() => openData({ ...program, inputs: [] }, folder())).toThrow('the data has no fields');
+});
+
 test('a pipe in the place of a file is not waited for', () => {
   execFileSync('mkfifo', [join(folder(), 'file')]);
   expect(() => open([source('idx', [field('y', 'i32', [], 'file')])])).toThrow('`file` is not a file');
