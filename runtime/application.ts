@@ -3,15 +3,16 @@
  * wherever the program runs. Works on any platform.
  */
 import { memoryBytes } from './bytes.ts';
-import type { Classes } from './csv.ts';
 import { DataError } from './data-error.ts';
 import { openDevice } from './device.ts';
 import type { Results } from './evaluate.ts';
 import { evaluateProgram } from './evaluate.ts';
+import { inflatedLimit } from './inflate.ts';
 import type { CompiledProgram } from './program.ts';
 import type { ProgramData } from './row-set.ts';
 import { arrayRows } from './row-set.ts';
 import { rowsOfSources, splitRows } from './source-rows.ts';
+import type { Classes } from './table.ts';
 import type { TensorArray } from './tensor.ts';
 import type { Reporter, TrainOutcome } from './training.ts';
 import { letOthersRun, newProgress, planOf, runTraining, silentReporter, trainEntryOf } from './training.ts';
@@ -82,12 +83,20 @@ export async function rowsGiven(program: CompiledProgram, data: TrainingRows<Any
   return rows.test === null && program.data !== null ? splitRows(rows.train, program.data, program.settings.seed) : rows;
 }
 
-/** See `rowsOfSources`. */
+/** See `rowsOfSources`. All files are there before the first is read, so none may be named by another, and folders cannot be listed. */
 export async function rowsOfFiles(program: CompiledProgram, files: DataFiles, classes: Map<string, Classes>): Promise<ProgramData> {
-  const names = new Set((program.data?.sources ?? []).flatMap(source => source.fields.map(field => field.file)));
+  const { sources = [] } = program.data ?? {};
+  if (sources.some(source => source.format === 'images' || source.fields.some(field => field.picture))) {
+    throw new DataError('picture files are read by programs in Node alone: pass the rows of the pictures instead');
+  }
   const opened = new Map<string, Uint8Array>();
-  for (const name of names) opened.set(name, await unpackedFile(name, await files(name)));
-  return rowsOfSources(program, file => memoryBytes(file, opened.get(file)!), classes);
+  for (const name of new Set(sources.flatMap(source => source.fields.map(field => field.file)))) {
+    opened.set(name, await unpackedFile(name, await files(name)));
+  }
+  const list = (): never => {
+    throw new DataError('folders are listed by programs in Node alone');
+  };
+  return rowsOfSources(program, { load: file => memoryBytes(file, opened.get(file)!), list, limit: inflatedLimit }, classes);
 }
 
 /** Loss and metrics over all rows; of a model without inputs, over one run. */

@@ -20,7 +20,7 @@ export interface InflateCode {
   readonly table: Uint16Array;
 }
 
-/** The `size` bytes that are packed. Fails for anything else. */
+/** What is packed, at most `size` bytes of it. */
 export function inflate(packed: Uint8Array, size: number): Uint8Array {
   if (size > inflatedLimit) throw new DataError(`it unpacks to more than ${inflatedLimit} bytes`);
   const out = new Uint8Array(size);
@@ -110,7 +110,24 @@ export function inflate(packed: Uint8Array, size: number): Uint8Array {
     else if (kind === 2) block(...described());
     else throw broken();
   }
-  if (written !== size || at - (count >> 3) > packed.length) throw broken();
+  if (at - (count >> 3) > packed.length) throw broken();
+  return out.subarray(0, written);
+}
+
+/** The same for the format of zlib (RFC 1950): two bytes before, a checksum behind. */
+export function inflateZlib(packed: Uint8Array, size: number): Uint8Array {
+  const [first, second] = [packed[0] ?? 0, packed[1] ?? 0];
+  if ((first & 15) !== 8 || (256 * first + second) % 31 !== 0 || (second & 32) !== 0) throw new DataError('its packed bytes are broken');
+  const out = inflate(packed.subarray(2, -4), size);
+  let [a, b] = [1, 0];
+  for (let i = 0; i < out.length; i++) {
+    a += out[i]!;
+    b += a;
+    // Before they leave 32 bits.
+    if ((i & 0xfff) === 0xfff) [a, b] = [a % 65521, b % 65521];
+  }
+  const sum = packed.subarray(-4).reduce((sum, byte) => sum * 256 + byte, 0);
+  if ((b % 65521) * 65536 + (a % 65521) !== sum) throw new DataError('its packed bytes are broken: their checksum is another one');
   return out;
 }
 

@@ -3,8 +3,8 @@ import { readFileSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
 import { declarationsOf, withoutTypes } from '../6-emit/runtime.ts';
 import { compileFile } from './compile-file.ts';
-import { dataFileNames, dataFilePath } from './data-files.ts';
 import { Failure } from './failure.ts';
+import { dataFileNames, dataFilePath } from './page-files.ts';
 import { programText, type EmitFlags } from './run-program.ts';
 import { writeOutput } from './write-output.ts';
 
@@ -13,14 +13,11 @@ export interface BuildFlags extends EmitFlags {
   readonly js?: boolean;
   readonly module?: boolean;
   readonly page?: boolean;
-  /** Of a page, which carries the files of this folder. */
-  readonly data?: string;
 }
 
 export async function runBuild(path: string, flags: BuildFlags): Promise<number> {
   const { js = false, module = false, page = false, data } = flags;
   if (page && (js || module)) throw new Failure(`\`--page\` writes a page, which \`--${js ? 'js' : 'module'}\` is not for: leave one of them out`, 2);
-  if (data !== undefined && !page) throw new Failure('`--data` is for `--page`, which can carry data files: programs read them when they run', 2);
   const output = flags.output ?? `${basename(path).replace(/\.model$/, '')}.${page ? 'html' : js ? 'mjs' : 'ts'}`;
   if (resolve(output) === resolve(path)) throw new Failure(`\`${path}\` would be overwritten by its program: name another file with \`-o\``, 2);
   const levels = compileFile(path, 'schedule', flags);

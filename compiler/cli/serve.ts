@@ -5,20 +5,19 @@
 import { createHash } from 'node:crypto';
 import { createReadStream, unwatchFile, watchFile } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import { dirname, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { emitErrorsPage, type Hyperparameter } from '../6-emit/page/page.ts';
 import { compile, type Levels } from '../index.ts';
 import { renderDiagnostic } from '../source/render.ts';
 import { positions } from '../source/text.ts';
-import { compileOptions } from './compile-file.ts';
-import { dataFileNames, dataFilePath } from './data-files.ts';
+import { besideModel, compileOptions } from './compile-file.ts';
 import { Failure } from './failure.ts';
+import { dataFileNames, dataFilePath } from './page-files.ts';
 import { pageText } from './page.ts';
 import { readSource } from './read-source.ts';
 import type { EmitFlags } from './run-program.ts';
 
 export interface ServeFlags extends EmitFlags {
-  readonly data?: string;
   readonly port: string;
 }
 
@@ -45,8 +44,8 @@ export async function runServe(path: string, flags: ServeFlags): Promise<number>
 }
 
 /** The server, once it listens. Port 0 is any that is free. */
-export async function servePage(path: string, flags: EmitFlags & { readonly data?: string }, port: number): Promise<{ readonly url: string; readonly close: () => Promise<void> }> {
-  const folder = resolve(flags.data ?? dirname(path));
+export async function servePage(path: string, flags: EmitFlags, port: number): Promise<{ readonly url: string; readonly close: () => Promise<void> }> {
+  const folder = resolve(besideModel(path, flags.data));
   const watched = new Set<string>();
   const listeners = new Set<() => void>();
   const models = new Map<string, ServedModel>();

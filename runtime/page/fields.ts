@@ -1,5 +1,5 @@
 /** An input that is some numbers: a form with a field for each, or one field for many, separated by commas. */
-import type { Classes } from '../csv.ts';
+import type { Classes } from '../table.ts';
 import { decimal } from '../csv.ts';
 import type { DType } from '../program.ts';
 import type { TensorArray } from '../tensor.ts';

@@ -1,5 +1,5 @@
 /** What the page and its trainer, which is a web worker, tell one another. Plain data. */
-import type { Classes } from '../csv.ts';
+import type { Classes } from '../table.ts';
 import type { CompiledProgram, InputPlace, Interval, TensorPlace } from '../program.ts';
 import type { TensorArray } from '../tensor.ts';
 

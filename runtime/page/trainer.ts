@@ -5,7 +5,7 @@
 import type { AnyRows } from '../application.ts';
 import { rowsOfFiles, savedBytes } from '../application.ts';
 import { memoryBytes } from '../bytes.ts';
-import type { Classes } from '../csv.ts';
+import type { Classes } from '../table.ts';
 import { DataError, messageOf } from '../data-error.ts';
 import { openDevice } from '../device.ts';
 import type { Results } from '../evaluate.ts';
