@@ -3,9 +3,8 @@
  * served. `PICTURES=folder` keeps pictures of it, to be looked at.
  */
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
@@ -15,21 +14,19 @@ import { servePage } from '../compiler/cli/serve.ts';
 import { memoryBytes } from '../runtime/bytes.ts';
 import { readSafetensors } from '../runtime/safetensors.ts';
 import { servePages, startBrowser } from './support/browser.ts';
+import { folderOfFile } from './support/folder.ts';
 
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
 const root = new URL('../', import.meta.url).pathname;
-const folder = mkdtempSync(join(tmpdir(), 'nabla-page-'));
+const folder = folderOfFile();
 const digits = join(folder, 'digits');
 let browser: Browser;
 beforeAll(async () => {
   writeDigits();
   browser = await startBrowser();
 });
-afterAll(async () => {
-  await browser.close();
-  rmSync(folder, { recursive: true });
-});
+afterAll(() => browser.close());
 
 /** The first MNIST digits: enough for a curve that falls, little enough for a test. */
 function writeDigits(): void {
