@@ -1,14 +1,13 @@
 /**
  * The readers of data sources, one for each format. A program holds those that its data block uses, so that it carries no others.
- * Uses node: modules.
+ * Works on any platform.
  */
-import { inflateRawSync } from 'node:zlib';
 import type { ByteSource } from './bytes.ts';
 import type { Classes, CsvTable } from './csv.ts';
 import { csvClasses, csvColumn, csvPositions, readCsv } from './csv.ts';
 import { DataError, suggestion } from './data-error.ts';
-import { wholeFileLimit } from './files.ts';
 import { readIdx } from './idx.ts';
+import { inflateRaw } from './unpack.ts';
 import { readNpy } from './npy.ts';
 import type { DataSource } from './program.ts';
 import { readSafetensors, safetensorOf } from './safetensors.ts';
@@ -57,7 +56,7 @@ export function csvColumns(source: DataSource, open: (file: string) => ByteSourc
 export function npzTensor(bytes: ByteSource, name: string): StoredTensor {
   const members = zipMembers(bytes);
   const member = members.find(other => other.name === `${name}.npy`);
-  if (member !== undefined) return readNpy(zipMemberBytes(bytes, member, packed => inflateRawSync(packed, { maxOutputLength: wholeFileLimit })));
+  if (member !== undefined) return readNpy(zipMemberBytes(bytes, member, inflateRaw));
   const names = members.map(other => other.name.replace(/\.npy$/, ''));
   throw new DataError(`\`${bytes.place}\` has no array \`${name}\`${suggestion(name, names, 'it has')}`);
 }

@@ -13,7 +13,7 @@ import { openBytes, wholeFileLimit } from '../runtime/files.ts';
 import { readSafetensors } from '../runtime/safetensors.ts';
 import { readTensor } from '../runtime/stored-tensor.ts';
 import { elementCount } from '../runtime/tensor.ts';
-import { writeSafetensors } from '../runtime/weights.ts';
+import { writeSafetensors } from '../runtime/weights-file.ts';
 import { readFixture } from './support/fixture.ts';
 import { emitOptions, importEmitted } from './support/run-program.ts';
 

@@ -16,8 +16,10 @@ import type { CompiledProgram, TensorPlace } from '../runtime/program.ts';
 import { arrayRows, type ProgramData } from '../runtime/row-set.ts';
 import { readSafetensors } from '../runtime/safetensors.ts';
 import { viewOf } from '../runtime/tensor.ts';
-import { planOf, setScalars, trainProgram } from '../runtime/train.ts';
-import { loadWeights, saveWeights, tensorsAt, writeSafetensors } from '../runtime/weights.ts';
+import { trainProgram } from '../runtime/train.ts';
+import { planOf, setScalars } from '../runtime/training.ts';
+import { loadWeights, saveWeights, writeSafetensors } from '../runtime/weights-file.ts';
+import { tensorsAt } from '../runtime/weights.ts';
 import { deviceProgram, linearRows } from './runtime-fixture.ts';
 import { emitOptions, importEmitted } from './support/run-program.ts';
 

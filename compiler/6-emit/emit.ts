@@ -15,7 +15,7 @@ import { place } from '../source/text.ts';
 import { modelLines, originsOfKernels } from './model-lines.ts';
 import { arrayOf } from './typescript/arrays.ts';
 import { kernelText } from './typescript/kernel.ts';
-import { encode } from './wasm/encode.ts';
+import { moduleText } from './wasm/encode.ts';
 import { assemble, type Assembly } from './wasm/module.ts';
 import { identifiersIn, reached, readRuntime, withoutTypes } from './runtime.ts';
 
@@ -23,6 +23,8 @@ export type Target = 'wasm' | 'typescript';
 
 export interface EmitOptions {
   readonly target: Target;
+  /** A program that trains when it is started, or a module for applications, which runs in browsers too. */
+  readonly form: 'program' | 'module';
   /** For `wasm`: only instructions that give the same bits on every machine. */
   readonly deterministic: boolean;
   /** Plain JavaScript, for engines that do not strip types. */
@@ -47,28 +49,30 @@ export function emit(
   const hash = createHash('sha256').update(source.text).digest('hex').slice(0, 16);
   const names = constantNames(program);
   const assembly = options.target === 'wasm' ? assemble(program, { deterministic: options.deterministic, inspected: options.debugNan }) : null;
+  const encoded = assembly && moduleText(assembly.module);
   const kernels = kernelsText(program, assembly);
   const entries = entriesText(program, names, options, assembly);
   const body = [
-    memoryText(program, names, identifiersIn(kernels + entries), assembly),
+    memoryText(program, names, identifiersIn(kernels + entries), assembly && { ...assembly, ...encoded! }),
     kernels,
     entries,
     programText(model, program, versionOf(source.text, levels.gradient), assembly),
     interfaceText(model, program),
   ].join('\n\n');
-  const { declarations, imports } = reached(runtime, new Set([...identifiersIn(body), 'main', 'isStarted']));
+  const started = options.form === 'program';
+  const { declarations, imports } = reached(runtime, new Set([...identifiersIn(body), ...(started ? ['main', 'isStarted'] : [])]));
   const start = [
     '// Runs when this file is started, not when it is imported.',
     'if (isStarted(import.meta.filename)) await main(program, process.argv.slice(2));',
   ].join('\n');
   const text = [
-    headerText(model, program, source.path, hash),
-    imports.join('\n'),
+    headerText(model, program, source.path, hash, options.form),
+    ...(imports.length > 0 ? [imports.join('\n')] : []),
     body,
     section('The runtime: data, training loop, files'),
     ...declarations.map(declaration => declaration.text),
-    ...(assembly ? [section('The WebAssembly module'), `function wasm(): string {\n  return '${Buffer.from(encode(assembly.module)).toString('base64')}';\n}`] : []),
-    start,
+    ...(encoded ? [section('The WebAssembly module'), `function wasm(): string {\n  return '${encoded.module}';\n}`] : []),
+    ...(started ? [start] : []),
   ].join('\n\n');
   return options.javascript ? withoutTypes(text) : `${text}\n`;
 }
@@ -87,15 +91,16 @@ const section = (title: string): string => `// ── ${title} ${'─'.repeat(Ma
 const literal = (text: string): string => JSON.stringify(text).replaceAll('\u2028', '\\u2028').replaceAll('\u2029', '\\u2029');
 const comment = (text: string): string => text.replaceAll('*/', '* /').replaceAll(/[\r\n\u2028\u2029]+/g, ' ');
 
-function headerText(model: Model, program: Program, path: string, hash: string): string {
+function headerText(model: Model, program: Program, path: string, hash: string, form: EmitOptions['form']): string {
   const batches = model.settings.accumulate === 1 ? '' : `, ${model.settings.accumulate} of them a step`;
   const count = program.parameters.reduce((sum, parameter) => sum + size(parameter.shape), 0);
   const width = Math.max(0, ...program.parameters.map(parameter => parameter.name.length));
+  const use = form === 'program' ? 'Start it to train: `node <this file>`, `--help` for more.' : 'Import it, in Node or a browser.';
   return [
     '/**',
     ` * ${comment(model.name)}${model.doc ? `: ${comment(model.doc)}` : ''}`,
     ' *',
-    ` * Written by nabla from ${comment(path)} (sha256 ${hash}…). Start it to train: \`node <this file>\`, \`--help\` for more.`,
+    ` * Written by nabla from ${comment(path)} (sha256 ${hash}…). ${use}`,
     ` * Batch ${model.batch}${batches}; ${group(flopsOfStep(model, program))} floating-point operations a step; ${group(program.arenaBytes)} bytes of memory in all, none allocated while training.`,
     ` * ${group(count)} parameters:`,
     ...program.parameters.map(
@@ -128,7 +133,7 @@ function constantNames(program: Program): readonly string[] {
 
 const arrays = { f32: 'Float32Array', i32: 'Int32Array', u8: 'Uint8Array' };
 
-function memoryText(program: Program, names: readonly string[], used: ReadonlySet<string>, assembly: Assembly | null): string {
+function memoryText(program: Program, names: readonly string[], used: ReadonlySet<string>, assembly: (Omit<Assembly, 'module'> & { readonly sharedFlagAt: number }) | null): string {
   const lines = program.buffers.flatMap((buffer, i) => {
     if (!used.has(names[i]!)) return [];
     const until = buffer.lifetime ? '' : ` // ${buffer.role}`;
@@ -139,7 +144,7 @@ function memoryText(program: Program, names: readonly string[], used: ReadonlySe
         'const machine = openMachine({',
         '  module: wasm(),',
         `  shared: [${assembly.shared.join(', ')}],`,
-        ...(['threadsAt', 'failedAt', 'patienceAt', 'microAt', 'scratchAt', 'scratchBytes'] as const).map(name => `  ${name}: ${assembly[name]},`),
+        ...(['sharedFlagAt', 'threadsAt', 'failedAt', 'patienceAt', 'microAt', 'scratchAt', 'scratchBytes'] as const).map(name => `  ${name}: ${assembly[name]},`),
         '});',
         'const { memory } = machine;',
       ]
@@ -331,10 +336,11 @@ const arrayTypes: Readonly<Record<DType, string>> = {
   bool: 'Uint8Array',
 };
 
-/** The functions that an application calls. */
+/** The functions that an application calls, wherever it runs: rows, weights and files come and go as typed arrays and bytes. */
 function interfaceText(model: Model, program: Program): string {
   const predict = program.entries.find(entry => entry.name === 'predict');
   const parts = [section('Interface')];
+  const property = ({ name, dtype }: TensorPlace): string => `${/^[A-Za-z_]\w*$/.test(name) ? name : literal(name)}: ${arrayTypes[dtype]}`;
   if (predict) {
     const needed = new Set(
       topological(entryRoots({ name: '', results: model.evaluation.outputs, updates: [] })).flatMap(value =>
@@ -342,8 +348,6 @@ function interfaceText(model: Model, program: Program): string {
       ),
     );
     const inputs = program.inputs.filter(input => needed.has(input.name));
-    const property = ({ name, dtype }: TensorPlace): string =>
-      `${/^[A-Za-z_]\w*$/.test(name) ? name : literal(name)}: ${arrayTypes[dtype]}`;
     parts.push(
       [
         `/** Any number of rows at once, one after the other in each array${inputs.map(input => `; \`${input.name}\`: ${input.shape.slice(1).join('×') || '1'} a row`).join('')}. */`,
@@ -353,19 +357,25 @@ function interfaceText(model: Model, program: Program): string {
       ].join('\n'),
     );
   }
+  const rows = `{ ${program.inputs.map(property).join('; ')} }`;
   if (program.entries.some(entry => entry.name === 'train')) {
     parts.push(
-      '/** Trains as the `train` block says, from new parameters; options replace its settings. Data is read from the folder `data`. */\nexport async function train(options: TrainOptions): Promise<TrainReport> {\n  return trainProgram(program, options);\n}',
+      [
+        '/** Trains as the `train` block says, from new parameters; options replace its settings. */',
+        `export async function train(options: TrainOptions<${rows}> = {}): Promise<TrainReport> {`,
+        '  return trainModel(program, options);',
+        '}',
+      ].join('\n'),
     );
   }
   if (program.entries.some(entry => entry.name === 'evaluate')) {
     parts.push(
-      '/** Loss and metrics over the test data in a folder. */\nexport async function evaluate(folder: string): Promise<Results> {\n  return evaluateProgram(program, openData(program, folder).test);\n}',
+      `/** Loss and metrics over the given rows. */\nexport async function evaluate(rows: ${rows}): Promise<Results> {\n  return evaluateRows(program, rows);\n}`,
     );
   }
   parts.push(
-    '/** Reads parameters from a safetensors file. */\nexport async function load(path: string): Promise<void> {\n  await openDevice(program);\n  loadWeights(program, path);\n}',
-    '/** Writes parameters to a safetensors file. */\nexport async function save(path: string): Promise<void> {\n  await saveWeights(program, path);\n}',
+    '/** Takes the weights out of the bytes of a safetensors file. */\nexport async function load(weights: Uint8Array): Promise<void> {\n  await loadBytes(program, weights);\n}',
+    '/** The weights as the bytes of a safetensors file. */\nexport async function save(): Promise<Uint8Array> {\n  return savedBytes(program);\n}',
   );
   return parts.join('\n\n');
 }

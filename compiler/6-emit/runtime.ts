@@ -10,7 +10,7 @@ export interface Declaration {
   readonly file: string;
   /** As written, comments included, without `export`. */
   readonly text: string;
-  /** Every identifier in it. */
+  /** The names that it needs, and perhaps some more. */
   readonly mentions: ReadonlySet<string>;
 }
 
@@ -78,6 +78,10 @@ export const withoutTypes = (text: string): string =>
   ts.transpileModule(text, { compilerOptions: { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext, removeComments: false } })
     .outputText;
 
+/** What a text exports, as TypeScript declares it: for those who import the same program without its types. */
+export const declarationsOf = (text: string): string =>
+  ts.transpileDeclaration(text, { compilerOptions: { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext } }).outputText;
+
 function namesOf(statement: ts.Statement): string[] {
   if (ts.isVariableStatement(statement))
     return statement.declarationList.declarations.flatMap(declaration =>
@@ -103,12 +107,23 @@ function textOf(statement: ts.Statement, source: ts.SourceFile): string {
   return text.replace(/^export /m, '');
 }
 
+/** What a declaration may mean of what is around it: neither members, whose names stand for themselves, nor what it binds itself. */
 function mentionsOf(root: ts.Node): ReadonlySet<string> {
   const names = new Set<string>();
+  const bound = new Set<string>();
   const visit = (node: ts.Node): void => {
-    if (ts.isIdentifier(node)) names.add(node.text);
+    if (ts.isIdentifier(node) && !isMemberName(node)) names.add(node.text);
+    if ((ts.isParameter(node) || ts.isVariableDeclaration(node) || ts.isBindingElement(node)) && ts.isIdentifier(node.name)) bound.add(node.name.text);
     ts.forEachChild(node, visit);
   };
   visit(root);
+  for (const name of bound) names.delete(name);
   return names;
 }
+
+const isMemberName = (node: ts.Identifier): boolean => {
+  const { parent } = node;
+  if (ts.isPropertyAccessExpression(parent)) return parent.name === node;
+  if (ts.isBindingElement(parent)) return parent.propertyName === node;
+  return (ts.isPropertyAssignment(parent) || ts.isPropertySignature(parent) || ts.isMethodSignature(parent)) && parent.name === node;
+};

@@ -1,20 +1,32 @@
-/** `nabla build`: the standalone program of a model, as a file. */
+/** `nabla build`: the standalone program of a model as a file, or the module that applications import. */
 import { basename, resolve } from 'node:path';
+import { declarationsOf, withoutTypes } from '../6-emit/runtime.ts';
 import { compileFile } from './compile-file.ts';
-import { programText, type EmitFlags } from './run-program.ts';
 import { Failure } from './failure.ts';
+import { programText, type EmitFlags } from './run-program.ts';
 import { writeOutput } from './write-output.ts';
 
 export interface BuildFlags extends EmitFlags {
   readonly output?: string;
   readonly js?: boolean;
+  readonly module?: boolean;
 }
 
 export function runBuild(path: string, flags: BuildFlags): number {
-  const output = flags.output ?? `${basename(path).replace(/\.model$/, '')}.${flags.js ? 'mjs' : 'ts'}`;
+  const { js = false, module = false } = flags;
+  const output = flags.output ?? `${basename(path).replace(/\.model$/, '')}.${js ? 'mjs' : 'ts'}`;
   if (resolve(output) === resolve(path)) throw new Failure(`\`${path}\` would be overwritten by its program: name another file with \`-o\``, 2);
   const levels = compileFile(path, 'schedule', flags);
-  writeOutput(output, programText(levels, flags, flags.js ?? false));
+  if (!module) return write(output, programText(levels, flags, { form: 'program', javascript: js }));
+  const text = programText(levels, flags, { form: 'module', javascript: false });
+  if (!js) return write(output, text);
+  // `name.d.mts` tells the types of `name.mjs`.
+  if (output !== '-') write(output.replace(/(\.[cm]?)js$|$/, (_, dot: string | undefined) => `.d${dot ?? '.'}ts`), declarationsOf(text));
+  return write(output, withoutTypes(text));
+}
+
+function write(output: string, text: string): number {
+  writeOutput(output, text);
   if (output !== '-') process.stdout.write(`saved ${output}\n`);
   return 0;
 }

@@ -8,6 +8,7 @@ import type { DType, Shape } from '../ir/type.ts';
 /** See `runtime/machine.ts`. */
 export interface MachinePlan {
   readonly module: string;
+  readonly sharedFlagAt: number;
   readonly shared: readonly number[];
   readonly threadsAt: number;
   readonly failedAt: number;
@@ -20,7 +21,7 @@ export interface MachinePlan {
 export interface Machine {
   readonly memory: ArrayBuffer;
   readonly run: (entry: number) => void;
-  readonly threads: { readonly start: (count: number) => void; readonly stop: () => void };
+  readonly threads: { readonly start: (count: number) => Promise<void>; readonly stop: () => void };
 }
 
 /** What `fillInputs` reads of a program. */

@@ -43,6 +43,7 @@ function declareCommands(finish: (code: number) => void): Command {
   debugging(emitting(declare('build <file>', 'write the program of a model')))
     .option('-o, --output <file>', 'where it goes; default: the model\'s name in the current folder; - for the standard output')
     .option('--js', 'write JavaScript instead of TypeScript')
+    .option('--module', 'write what an application imports, in Node or a browser; with --js its types go beside it')
     .action(async (file, flags) => finish((await import('./build.ts')).runBuild(file, flags)));
   debugging(emitting(declare('train <file>', 'train a model; weights and loss curve go to the current folder')))
     .option('--steps <n>', 'number of steps, instead of what the model says', wholeNumber(1))

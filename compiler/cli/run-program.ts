@@ -18,16 +18,13 @@ export interface EmitFlags extends CompileFlags {
   readonly debugNan?: boolean;
 }
 
-const emitOptions = ({ target, deterministic, debugNan }: EmitFlags, javascript: boolean): EmitOptions => ({
-  target: target ?? 'wasm', deterministic: deterministic ?? false, javascript, debugNan: debugNan ?? false,
-});
-
 /** The most that WebAssembly's 32-bit addresses reach, less what threads need besides the arena. */
 const largestArena = 2 ** 32 - 2 ** 25;
 
 /** The text of a program, if its target can hold it. */
-export function programText(levels: Levels, flags: EmitFlags, javascript: boolean): string {
-  const options = emitOptions(flags, javascript);
+export function programText(levels: Levels, flags: EmitFlags, { form, javascript }: Pick<EmitOptions, 'form' | 'javascript'>): string {
+  const { target = 'wasm', deterministic = false, debugNan = false } = flags;
+  const options = { target, form, javascript, deterministic, debugNan };
   const needed = levels.program!.arenaBytes;
   if (options.target === 'wasm' && needed > largestArena) {
     throw new Failure(`the program needs ${gibibytes(needed)} of memory, and WebAssembly reaches ${gibibytes(largestArena)}: `
@@ -46,7 +43,7 @@ export interface RunFlags extends EmitFlags {
 /** `command` is one of the program's: `train`, `evaluate`, `predict`, `bench`. */
 export async function runProgram(command: string, path: string, flags: RunFlags): Promise<number> {
   const levels = compileFile(path, 'schedule', flags);
-  const text = programText(levels, flags, true);
+  const text = programText(levels, flags, { form: 'program', javascript: true });
   const folder = mkdtempSync(join(tmpdir(), 'nabla-'));
   try {
     const program = join(folder, `${basename(path).replace(/\.model$/, '')}.mjs`);

@@ -61,6 +61,16 @@ export function encode(module: Module): Uint8Array {
   return out.result();
 }
 
+/** A module as programs carry it: its bytes in base64, and which of them says that its memory is shared (3; 1 says that it is not). */
+export function moduleText(module: Module): { readonly module: string; readonly sharedFlagAt: number } {
+  const bytes = Buffer.from(encode(module));
+  // The import of the memory, which only types stand before.
+  const memory = Buffer.from([...name('env'), ...name('memory'), 0x02]);
+  return { module: bytes.toString('base64'), sharedFlagAt: bytes.indexOf(memory) + memory.length };
+}
+
+const name = (text: string): readonly number[] => [text.length, ...new TextEncoder().encode(text)];
+
 /** Bytes that are appended. */
 interface Writer {
   readonly byte: (value: number) => void;
