@@ -4,7 +4,7 @@
  */
 import { DataError, messageOf } from './data-error.ts';
 import { engine } from './engine.ts';
-import { webAssembly, type WebAssemblyMemory } from './webassembly.ts';
+import { webAssembly, type WebAssemblyInstance, type WebAssemblyMemory } from './webassembly.ts';
 
 /** What the compiler knows of a module; places are bytes of the memory. */
 export interface MachinePlan {
@@ -12,6 +12,8 @@ export interface MachinePlan {
   readonly module: string;
   /** The byte of the module that says that its memory is shared. */
   readonly sharedFlagAt: number;
+  /** Whether the memory has 64-bit addresses. */
+  readonly wide: boolean;
   /** Numbers of the entries that all threads run together; the others would be over before anyone could help. */
   readonly shared: readonly number[];
   /** The word that says how many threads there are. */
@@ -60,27 +62,35 @@ export function openMachine(plan: MachinePlan): Machine {
   const { Memory, Module, Instance } = webAssembly();
   const pageBytes = 65536;
   const pages = (threads: number): number => Math.ceil((plan.scratchAt + threads * plan.scratchBytes) / pageBytes);
+  const largestPages = plan.wide ? 262144 : 65536;
+  const needed = (): string => `${(pages(1) * pageBytes / 2 ** 30).toFixed(2)} GiB of memory`;
   let memory: WebAssemblyMemory;
   let module: object;
+  if (plan.wide && !hasWideMemory()) {
+    return unusable(plan, () => `the program needs ${needed()}, and this engine has no 64-bit addresses: start it in one that has, `
+      + 'as Node 24, Chrome 133 and Firefox 134 do, or build it with a smaller batch or `memory 4000MB` in its `train` block');
+  }
   try {
     const bytes = bytesOfBase64(plan.module);
-    // The flags of a memory's limits: 3 is shared with a maximum, 1 has a maximum alone.
-    if (alone !== null) bytes[plan.sharedFlagAt] = 1;
+    if (alone !== null) bytes[plan.sharedFlagAt]! &= ~2;
     module = new Module(bytes);
   } catch (error) {
     return unusable(plan, () => `this engine does not know all instructions of the program (${messageOf(error)}): build it with \`--deterministic\`, `
       + 'which asks for the least, or with `--target typescript`');
   }
   try {
-    memory = new Memory({ initial: pages(1), maximum: 65536, shared: alone === null });
+    const shared = alone === null;
+    memory = new Memory(plan.wide
+      ? { address: 'i64', initial: BigInt(pages(1)), maximum: BigInt(largestPages), shared }
+      : { initial: pages(1), maximum: largestPages, shared });
   } catch (error) {
-    return unusable(plan, () => `the program needs ${pages(1) * pageBytes} bytes of memory in 4 GiB of addresses (${messageOf(error)}): `
+    return unusable(plan, () => `the program needs ${needed()} in ${largestPages * pageBytes / 2 ** 30} GiB of addresses (${messageOf(error)}): `
       + 'allow the process more memory, see `ulimit -v`, or build it with `--target typescript`');
   }
   const { exports } = new Instance(module, { env: { memory } });
   const words = new Int32Array(memory.buffer);
   words[plan.threadsAt / 4] = 1;
-  if (plan.microAt !== null) words[plan.microAt / 4] = fasterMicroKernel(exports, words, plan.scratchAt, here.repetitions);
+  if (plan.microAt !== null) words[plan.microAt / 4] = fasterMicroKernel(exports, words, plan, here.repetitions);
   const most = alone === null ? 256 : 1;
   let workers = 0;
   let starting: Promise<void> = Promise.resolve();
@@ -124,7 +134,7 @@ export function openMachine(plan: MachinePlan): Machine {
     let dismiss = (): void => undefined;
     try {
       const missing = pages(count) - memory.buffer.byteLength / pageBytes;
-      if (missing > 0) memory.grow(missing);
+      if (missing > 0) memory.grow(plan.wide ? BigInt(missing) : missing);
       const jobs = Array.from({ length: others }, (_, i) => ({ module, memory, thread: i + 1, gateAt: plan.threadsAt, failedAt: plan.failedAt }));
       dismiss = await here.hire(jobs, fail);
       // With more threads than cores, whoever waits keeps the one waited for from running.
@@ -154,6 +164,11 @@ export function unusable(plan: MachinePlan, reason: () => string): Machine {
   return { memory: new ArrayBuffer(plan.scratchAt), run: refuse, step: refuse, threads };
 }
 
+/** Whether the engine takes a module, of a memory alone, whose addresses have 64 bits. */
+export function hasWideMemory(): boolean {
+  return webAssembly().validate(Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, 5, 3, 1, 4, 0));
+}
+
 /** Of a text that this compiler wrote. */
 export function bytesOfBase64(text: string): Uint8Array {
   const packed = atob(text);
@@ -166,19 +181,20 @@ export function bytesOfBase64(text: string): Uint8Array {
  * 0 for the micro-kernel that computes 16 columns at a time, 1 for the one that computes 8. Which is faster depends on the engine, by
  * up to three times. The first must also give the same sums.
  */
-export function fasterMicroKernel(exports: Readonly<Record<string, (...args: readonly number[]) => number>>, words: Int32Array, scratchAt: number, repetitions: number): number {
+export function fasterMicroKernel(exports: WebAssemblyInstance['exports'], words: Int32Array, { scratchAt, wide: isWide }: MachinePlan, repetitions: number): number {
   const k = 64;
   // For each k, 8 numbers of the left side and 16 of the right; a tile has 6 rows of 16 sums.
   const [left, right, tile] = [scratchAt, scratchAt + 32 * k, scratchAt + 96 * k];
   const values = new Float32Array(words.buffer, scratchAt, 24 * k);
   for (let i = 0; i < values.length; i++) values[i] = ((i * 37) % 101) / 101;
   const sums = new Int32Array(words.buffer, tile, 96);
+  const places = [left, right, tile].map(place => (isWide ? BigInt(place) : place));
   const timed = (name: string): { readonly time: number; readonly sums: Int32Array } => {
     const kernel = exports[name]!;
     let time = Infinity;
     for (let round = 0; round < 5; round++) {
       const started = performance.now();
-      for (let i = 0; i < repetitions; i++) kernel(left, right, tile, k, 1);
+      for (let i = 0; i < repetitions; i++) kernel(...places, k, 1);
       time = Math.min(time, performance.now() - started);
     }
     return { time, sums: sums.slice() };

@@ -2,7 +2,7 @@
 import { globSync, readFileSync } from 'node:fs';
 import binaryen from 'binaryen';
 import { expect, test } from 'vitest';
-import { build, call, f32x4, get, i32, i32x4, op, type Label } from '../compiler/6-emit/wasm/code.ts';
+import { build, call, f32x4, get, i32, i32x4, op, type Label, type Module } from '../compiler/6-emit/wasm/code.ts';
 import { describeFunctions } from '../compiler/6-emit/wasm/describe.ts';
 import { encode } from '../compiler/6-emit/wasm/encode.ts';
 import { assemble } from '../compiler/6-emit/wasm/module.ts';
@@ -25,7 +25,7 @@ const models = ['test/golden/*/source.model', 'models/iris.model', 'models/mnist
 
 test.each(models)('%s: bytes and text are one module', path => {
   const { levels } = compile({ path, text: readFileSync(path, 'utf8'), library: false }, 'schedule');
-  for (const options of [{ deterministic: false, inspected: false }, { deterministic: true, inspected: true }]) {
+  for (const options of [{ deterministic: false, inspected: false, wide: false }, { deterministic: true, inspected: true, wide: true }]) {
     const { module } = assemble(levels.program!, options);
     const text = printModule(module, describeFunctions(levels.program!, module));
     expect(normal(binaryen.parseText(text)) === normal(binaryen.readBinary(encode(module)))).toBe(true);
@@ -42,7 +42,7 @@ test('constants, labels and comments', () => {
   for (const value of [f32x4(0.1), f32x4(-0), f32x4(NaN), f32x4(Infinity), i32x4(1, 2, 3, -4)]) builder.emit(op('drop', op('f32x4.abs', value)));
   builder.emit(op('drop', op('i32x4.neg', f32x4(0.1))));
   builder.emit(call('g', i32(-1)));
-  const module = { imports: [], functions: [builder.finish(true), build('g', ['i32']).finish()], minimumPages: 1, maximumPages: 2 };
+  const module: Module = { addresses: 'i32', imports: [], functions: [builder.finish(true), build('g', ['i32']).finish()], minimumPages: 1, maximumPages: 2 };
   const text = printModule(module, new Map([['f', { comments: ['a\n(evil)'], parameters: ['x', 'x'] }]]));
   expect(text).toBe(`(module
   (import "env" "memory" (memory 1 2 shared))

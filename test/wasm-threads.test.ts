@@ -69,7 +69,7 @@ describe('the barrier', () => {
       builder.emit(call('barrier', thread!, threads!));
       builder.branch(again, op('i32.lt_s', get(round), rounds!));
     });
-    return { imports: [], functions: [barrierFunction(0), builder.finish(true)], minimumPages: 1, maximumPages: 1 };
+    return { addresses: 'i32', imports: [], functions: [barrierFunction(0), builder.finish(true)], minimumPages: 1, maximumPages: 1 };
   }
 
   test.each([2, 3, 5, 8].flatMap(threads => ['0', '300', '20000'].map(patience => ({ threads, patience }))))(
@@ -166,7 +166,7 @@ async function trained(program: CompiledProgram, options: RunOptions): Promise<s
 describe('the same bytes', () => {
   test('with any number of threads, one after the other, and over an interruption', async () => {
     const levels = compiled(wholeModel);
-    const { shared } = assemble(levels.program!, { deterministic: false, inspected: false });
+    const { shared } = assemble(levels.program!, { deterministic: false, inspected: false, wide: false });
     expect(shared.map(entry => levels.program!.entries[entry]!.name)).toContain('train');
     const { program } = await importEmitted(emitted(wholeModel));
     const one = await trained(program, {});
@@ -198,7 +198,7 @@ describe('the same bytes', () => {
 
   test('with either micro-kernel', async () => {
     const { program } = await importEmitted(emitted(wholeModel));
-    const { microAt } = assemble(compiled(wholeModel).program!, { deterministic: false, inspected: false });
+    const { microAt } = assemble(compiled(wholeModel).program!, { deterministic: false, inspected: false, wide: false });
     const words = new Int32Array(program.memory);
     const hashes: string[] = [];
     for (const micro of [0, 1]) {
@@ -400,8 +400,8 @@ test('where there is too little to share, no threads are started', async () => {
 
 test('threads start and stop, and only so many', async () => {
   const levels = compiled(wholeModel);
-  const { module, shared, threadsAt, failedAt, patienceAt, microAt, scratchAt, scratchBytes } = assemble(levels.program!, { deterministic: true, inspected: false });
-  const { memory, threads } = openMachine({ ...moduleText(module), shared, threadsAt, failedAt, patienceAt, microAt, scratchAt, scratchBytes });
+  const { module, wide, shared, threadsAt, failedAt, patienceAt, microAt, scratchAt, scratchBytes } = assemble(levels.program!, { deterministic: true, inspected: false, wide: false });
+  const { memory, threads } = openMachine({ ...moduleText(module), wide, shared, threadsAt, failedAt, patienceAt, microAt, scratchAt, scratchBytes });
   expect(threads.most).toBe(256);
   for (const count of [4, 1, 4, 2, 3, 1]) {
     await threads.start(count);

@@ -48,7 +48,7 @@ export function emit(
   const source = levels.file.span.file;
   const hash = createHash('sha256').update(source.text).digest('hex').slice(0, 16);
   const names = constantNames(program);
-  const assembly = options.target === 'wasm' ? assemble(program, { deterministic: options.deterministic, inspected: options.debugNan }) : null;
+  const assembly = options.target === 'wasm' ? assemble(program, { deterministic: options.deterministic, inspected: options.debugNan, wide: false }) : null;
   const encoded = assembly && moduleText(assembly.module);
   const kernels = kernelsText(program, assembly);
   const entries = entriesText(program, names, options, assembly);
@@ -143,6 +143,7 @@ function memoryText(program: Program, names: readonly string[], used: ReadonlySe
     ? [
         'const machine = openMachine({',
         '  module: wasm(),',
+        `  wide: ${assembly.wide},`,
         `  shared: [${assembly.shared.join(', ')}],`,
         ...(['sharedFlagAt', 'threadsAt', 'failedAt', 'patienceAt', 'microAt', 'scratchAt', 'scratchBytes'] as const).map(name => `  ${name}: ${assembly[name]},`),
         '});',

@@ -9,6 +9,7 @@ import type { DType, Shape } from '../ir/type.ts';
 export interface MachinePlan {
   readonly module: string;
   readonly sharedFlagAt: number;
+  readonly wide: boolean;
   readonly shared: readonly number[];
   readonly threadsAt: number;
   readonly failedAt: number;

@@ -58,7 +58,7 @@ export async function measure(model: Model, program: Program, parts: readonly St
   const calls = measured.flatMap(part => part.calls).filter(part => !program.kernels[part.calls[0]!.kernel]!.host);
   const apart = calls.map((part, i): ProgramEntry => ({ name: `call.${i}`, calls: part.calls, results: [] }));
   const entries = [...program.entries, ...apart, { name: 'nothing', calls: [], results: [] }];
-  const assembly = assemble({ ...program, entries }, { deterministic: false, inspected: false });
+  const assembly = assemble({ ...program, entries }, { deterministic: false, inspected: false, wide: false });
   const machine = runtime.openMachine({ ...assembly, shared: assembly.entries.map((_, entry) => entry), ...moduleText(assembly.module) });
   const host = newHost(program, machine.memory);
   await machine.threads.start(options.threads);

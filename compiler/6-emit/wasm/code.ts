@@ -28,7 +28,10 @@ const replaceLane = (code: number, takes: Type): Instruction => ({ ...simd(code,
 const atomic = (code: number, takes: readonly Type[], gives: Type | null): Instruction => ({ code: [0xfe, code], takes, gives, memory: 2 });
 const bulk = (code: number, takes: readonly Type[], gives: Type | null, zeros: number): Instruction => ({ code: [0xfc, code], takes, gives, zeros });
 
-/** Opcodes of the WebAssembly specification with its SIMD, relaxed SIMD, threads and bulk memory parts; names are the standard's. */
+/**
+ * Opcodes of the WebAssembly specification with its SIMD, relaxed SIMD, threads and bulk memory parts; names are the standard's.
+ * Addresses are i32 here; in a module over a memory of 64-bit addresses they are i64, as `widen.ts` makes them.
+ */
 export const instructions = {
   'i32.eqz': plain(0x45, ['i32'], 'i32'),
   'i32.eq': plain(0x46, ['i32', 'i32'], 'i32'),
@@ -52,9 +55,14 @@ export const instructions = {
   'i32.shl': plain(0x74, ['i32', 'i32'], 'i32'),
   'i32.shr_s': plain(0x75, ['i32', 'i32'], 'i32'),
   'i32.shr_u': plain(0x76, ['i32', 'i32'], 'i32'),
+  'i64.eq': plain(0x51, ['i64', 'i64'], 'i32'),
+  'i64.add': plain(0x7c, ['i64', 'i64'], 'i64'),
+  'i64.sub': plain(0x7d, ['i64', 'i64'], 'i64'),
   'i64.mul': plain(0x7e, ['i64', 'i64'], 'i64'),
   'i64.div_u': plain(0x80, ['i64', 'i64'], 'i64'),
+  'i64.shl': plain(0x86, ['i64', 'i64'], 'i64'),
   'i32.wrap_i64': plain(0xa7, ['i64'], 'i32'),
+  'i64.extend_i32_s': plain(0xac, ['i32'], 'i64'),
   'i64.extend_i32_u': plain(0xad, ['i32'], 'i64'),
   'i32.load': { ...plain(0x28, ['i32'], 'i32'), memory: 2 },
   'f32.load': { ...plain(0x2a, ['i32'], 'f32'), memory: 2 },
@@ -195,6 +203,8 @@ export type Expression =
   | { readonly kind: 'op'; readonly name: Opcode; readonly operands: readonly Expression[]; readonly offset: number; readonly lane: number }
   | { readonly kind: 'const'; readonly type: 'i32' | 'f32' | 'f64'; readonly value: number }
   | { readonly kind: 'const64'; readonly value: bigint }
+  /** A place in the memory: an i32 constant, unless the module is made wide. */
+  | { readonly kind: 'address'; readonly value: number }
   | { readonly kind: 'lanes'; readonly bytes: readonly number[] }
   /** Bytes of two vectors put together: 0 … 15 of the first, 16 … 31 of the second. */
   | { readonly kind: 'shuffle'; readonly bytes: readonly number[]; readonly operands: readonly [Expression, Expression] }
@@ -219,6 +229,8 @@ export interface Func {
 
 /** Functions call each other by name. The memory is imported as `env.memory`, shared. */
 export interface Module {
+  /** The type of the memory's addresses. */
+  readonly addresses: 'i32' | 'i64';
   readonly imports: readonly { readonly name: string; readonly parameters: readonly Type[]; readonly result: Type | null }[];
   readonly functions: readonly Func[];
   readonly minimumPages: number;
@@ -236,10 +248,25 @@ export const i32 = (value: number): Expression => ({ kind: 'const', type: 'i32',
 export const f32 = (value: number): Expression => ({ kind: 'const', type: 'f32', value });
 export const f64 = (value: number): Expression => ({ kind: 'const', type: 'f64', value });
 export const i64 = (value: bigint): Expression => ({ kind: 'const64', value });
+export const address = (value: number): Expression => ({ kind: 'address', value });
 export const get = (local: Local): Expression => ({ kind: 'get', local });
 export const set = (local: Local, value: Expression): Expression => ({ kind: 'set', local, value });
 export const tee = (local: Local, value: Expression): Expression => ({ kind: 'tee', local, value });
 export const call = (to: string, ...operands: readonly Expression[]): Expression => ({ kind: 'call', to, operands });
+
+/** The expressions that stand immediately inside of one. */
+export function inside(expression: Expression): readonly Expression[] {
+  switch (expression.kind) {
+    case 'const': case 'const64': case 'address': case 'lanes': case 'get': return [];
+    case 'op': case 'shuffle': case 'call': return expression.operands;
+    case 'set': case 'tee': return [expression.value];
+    case 'block': case 'loop': return expression.body;
+    case 'if': return [expression.condition, ...expression.then, ...expression.otherwise];
+    case 'br': return expression.condition ? [expression.condition] : [];
+    case 'br_table': return [expression.index];
+    default: return expression satisfies never;
+  }
+}
 
 /** The same number in all four lanes. */
 export function f32x4(value: number): Expression {

@@ -37,7 +37,7 @@ export function encode(module: Module): Uint8Array {
   section(2, 1 + module.imports.length, to => {
     to.text('env');
     to.text('memory');
-    to.bytes([0x02, 0x03]);
+    to.bytes([0x02, limits[module.addresses]]);
     to.unsigned(module.minimumPages);
     to.unsigned(module.maximumPages);
     module.imports.forEach((each, i) => {
@@ -61,7 +61,10 @@ export function encode(module: Module): Uint8Array {
   return out.result();
 }
 
-/** A module as programs carry it: its bytes in base64, and which of them says that its memory is shared (3; 1 says that it is not). */
+/** The flags of a memory's limits: 1 for a maximum, 2 for a shared memory, 4 for addresses of 64 bits. */
+const limits: Readonly<Record<Module['addresses'], number>> = { i32: 1 + 2, i64: 1 + 2 + 4 };
+
+/** A module as programs carry it: its bytes in base64, and which of them says, by its bit 2, that its memory is shared. */
 export function moduleText(module: Module): { readonly module: string; readonly sharedFlagAt: number } {
   const bytes = Buffer.from(encode(module));
   // The import of the memory, which only types stand before.
@@ -158,6 +161,10 @@ function writeFunction(to: Writer, func: Func, numbers: ReadonlyMap<string, numb
     return open.length - 1 - found;
   };
   const many = (expressions: readonly Expression[]): void => expressions.forEach(write);
+  const writeWord = (value: number): void => {
+    to.byte(0x41);
+    to.signed(BigInt(value | 0));
+  };
   const write = (expression: Expression): void => {
     switch (expression.kind) {
       case 'op': {
@@ -173,14 +180,14 @@ function writeFunction(to: Writer, func: Func, numbers: ReadonlyMap<string, numb
         return;
       }
       case 'const':
-        if (expression.type === 'i32') {
-          to.byte(0x41);
-          to.signed(BigInt(expression.value | 0));
-        } else {
+        if (expression.type === 'i32') writeWord(expression.value);
+        else {
           to.byte(expression.type === 'f32' ? 0x43 : 0x44);
           to.bytes(numberBytes(expression.type, expression.value));
         }
         return;
+      case 'address':
+        return writeWord(expression.value);
       case 'const64':
         to.byte(0x42);
         return to.signed(expression.value);

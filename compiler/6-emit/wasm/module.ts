@@ -4,7 +4,7 @@
  */
 import { partsOf, reachOfCall, timesOfCall, type Call, type Kernel, type Loop, type Part, type Program } from '../../ir/program.ts';
 import { elementBytes, size } from '../../ir/type.ts';
-import { at, build, call, get, i32, op, set, type Builder, type Expression, type Func, type Local, type Module } from './code.ts';
+import { address, at, build, call, get, i32, op, set, type Builder, type Expression, type Func, type Local, type Module } from './code.ts';
 import { contraction, type Contraction } from './contraction.ts';
 import { linearKernel, mergeAxes, withoutWindows } from './linear.ts';
 import { kernelFunction, unitOf } from './loops.ts';
@@ -12,9 +12,12 @@ import { microKernel } from './micro-kernel.ts';
 import { calledIn, reachedMath } from './math.ts';
 import { contractionFunction } from './tiles.ts';
 import { barrierFunction, control, dispatchFunction, runFunction, workFunction } from './threads.ts';
+import { widen } from './widen.ts';
 
 export interface Assembly {
   readonly module: Module;
+  /** Whether the memory has 64-bit addresses: the program needs more than 32 bits reach. */
+  readonly wide: boolean;
   /** Entries by the number that `run` takes. */
   readonly entries: readonly string[];
   /** Numbers of the entries that all threads run together; the others would be over before anyone could help. */
@@ -37,6 +40,8 @@ export interface AssembleOptions {
   readonly deterministic: boolean;
   /** With a function `step(entry, call)` that runs a single call of an entry, on one thread. */
   readonly inspected: boolean;
+  /** 64-bit addresses also where 32 bits reach; engines check each of them against the memory's end, so programs are slower. */
+  readonly wide: boolean;
 }
 
 const pageBytes = 65536;
@@ -45,12 +50,14 @@ const slack = 64;
 const aligned = (bytes: number): number => Math.ceil(bytes / 64) * 64;
 /** What the runtime needs to time the micro-kernels. */
 const probeBytes = 8192;
-/** The most that a 32-bit address reaches. */
-const largestPages = 65536;
+/** The most that an address of 32 bits reaches, and the most that engines give with 64. */
+const largestPages = { i32: 65536, i64: 262144 } as const;
+/** Threads, each with memory of its own, for which there is room whatever the addresses. */
+const certainThreads = 16;
 /** Operations and stored elements, some tens of microseconds of them, that are worth meeting for. */
 const worthSharing = 1_000_000;
 
-export function assemble(program: Program, { deterministic, inspected }: AssembleOptions): Assembly {
+export function assemble(program: Program, { deterministic, inspected, wide: forced }: AssembleOptions): Assembly {
   const shaped = program.kernels.map((kernel, i) => (kernel.host ? null : shape({ ...kernel, name: `${kernel.name}.${i}` })));
   const contractions = shaped.flatMap(each => (each?.product ? [each.product] : []));
   const kernels = shaped.map(each => each && each.func);
@@ -85,8 +92,14 @@ export function assemble(program: Program, { deterministic, inspected }: Assembl
     workFunction(controlAt),
     ...(inspected ? [stepFunction(context, scratchAt)] : []),
   ];
+  const wide = forced || scratchAt + certainThreads * scratchBytes > largestPages.i32 * pageBytes;
+  const narrow: Module = {
+    addresses: 'i32', imports: [], functions, minimumPages: Math.ceil((scratchAt + scratchBytes) / pageBytes),
+    maximumPages: wide ? largestPages.i64 : largestPages.i32,
+  };
   return {
-    module: { imports: [], functions, minimumPages: Math.ceil((scratchAt + scratchBytes) / pageBytes), maximumPages: largestPages },
+    module: wide ? widen(narrow) : narrow,
+    wide,
     entries: names,
     shared: program.entries.flatMap((entry, number) => (workOf(program, entry.calls) >= worthSharing ? [number] : [])),
     threadsAt: controlAt + control.threads,
@@ -143,7 +156,7 @@ function chosenMicroKernel(word: number): Func {
   const builder = build('micro', ['i32', 'i32', 'i32', 'i32', 'i32']);
   const given = builder.parameters.map(get);
   builder.when(
-    at('i32.load', 0, i32(word)),
+    at('i32.load', 0, address(word)),
     () => builder.emit(call('micro.narrow', ...given)),
     () => builder.emit(call('micro.wide', ...given)),
   );
@@ -154,7 +167,7 @@ function chosenMicroKernel(word: number): Func {
 function stepFunction(context: Context, scratchAt: number): Func {
   const builder = build('step', ['i32', 'i32']);
   const [entry, number] = builder.parameters;
-  const worker: Worker = { scratch: builder.keep('i32', i32(scratchAt)), thread: builder.keep('i32', i32(0)), threads: builder.keep('i32', i32(1)) };
+  const worker: Worker = { scratch: builder.keep('i32', address(scratchAt)), thread: builder.keep('i32', i32(0)), threads: builder.keep('i32', i32(1)) };
   context.program.entries.forEach((each, e) =>
     builder.when(op('i32.eq', get(entry!), i32(e)), () =>
       partsOf(each.calls).forEach((part, p) => builder.when(op('i32.eq', get(number!), i32(p)), () => emitPart(builder, context, part, worker))),
@@ -184,7 +197,7 @@ function entryFunction(context: Context, name: string, calls: readonly Call[], s
   const { program, kernels } = context;
   const builder = build(`entry.${name}`, ['i32', 'i32']);
   const [thread, threads] = builder.parameters as readonly [Local, Local];
-  const scratch = builder.keep('i32', op('i32.add', i32(scratchAt), op('i32.mul', get(thread), i32(scratchBytes))));
+  const scratch = builder.keep('i32', op('i32.add', address(scratchAt), op('i32.mul', get(thread), i32(scratchBytes))));
   let written: Range[] = [];
   let read: Range[] = [];
   const meets = (ranges: readonly Range[], others: readonly Range[]): boolean =>
@@ -273,7 +286,7 @@ function emitCall(builder: Builder, { program, kernels, scratched, privateAt }: 
   const addresses = [...kernel.operands, ...kernel.outputs].map(({ dtype }, i) => {
     const unit = elementBytes(dtype);
     const own = privateAt.get(buffers[i]!);
-    const start = own === undefined ? i32(each.offsets[i]! * unit)
+    const start = own === undefined ? address(each.offsets[i]! * unit)
       : op('i32.add', get(worker.scratch), i32(own + each.offsets[i]! * unit - program.buffers[buffers[i]!]!.offset));
     return positions.reduce((sum, position, axis) => {
       const times = each.moves[i]![axis]! * unit;

@@ -17,7 +17,7 @@ export function printModule(module: Module, descriptions: ReadonlyMap<string, De
     ...parameters.map(type => node(`param ${type}`)), ...(result === null ? [] : [node(`result ${result}`)]),
   ];
   const imports = module.imports.map(each => node('import "env"', [atom(quoted(each.name)), node(`func ${identifier(each.name)}`, signature(each))]));
-  const memory = node('import "env" "memory"', [node(`memory ${module.minimumPages} ${module.maximumPages} shared`)]);
+  const memory = node('import "env" "memory"', [node(`memory ${module.addresses === 'i64' ? 'i64 ' : ''}${module.minimumPages} ${module.maximumPages} shared`)]);
   const functions = module.functions.map(func => {
     const description = descriptions.get(func.name);
     const comments = (description?.comments ?? []).map(line => `  ;; ${line.replaceAll(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, ' ')}\n`);
@@ -103,6 +103,8 @@ function statements(body: readonly Expression[], names: readonly string[]): read
         return node([expression.name, ...immediates(expression)].join(' '), all(expression.operands, shapeOf(expression.name)));
       case 'const':
         return node(`${expression.type}.const ${{ i32: (value: number) => String(value | 0), f32: single, f64: number }[expression.type](expression.value)}`);
+      case 'address':
+        return node(`i32.const ${expression.value | 0}`);
       case 'const64':
         return node(`i64.const ${expression.value}`);
       case 'lanes':
