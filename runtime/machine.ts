@@ -4,16 +4,19 @@
  */
 import { DataError, messageOf } from './data-error.ts';
 import { engine } from './engine.ts';
-import { webAssembly, type WebAssemblyInstance, type WebAssemblyMemory } from './webassembly.ts';
+import { webAssembly, type WebAssemblyMemory } from './webassembly.ts';
 
 /** What the compiler knows of a module; places are bytes of the memory. */
 export interface MachinePlan {
   /** The module's bytes in base64. */
   readonly module: string;
-  /** The byte of the module that says that its memory is shared. */
-  readonly sharedFlagAt: number;
-  /** Whether the memory has 64-bit addresses. */
-  readonly wide: boolean;
+  /** The bytes of the module that say that its memories are shared. */
+  readonly sharedFlagsAt: readonly number[];
+  /**
+   * Of a program that needs more than 4 GiB: the size of its arena, which is a memory of its own with 64-bit addresses, and how many
+   * bytes behind it each thread has for itself. Null where the arena begins the one memory.
+   */
+  readonly arena: { readonly bytes: number; readonly threadBytes: number } | null;
   /** Numbers of the entries that all threads run together; the others would be over before anyone could help. */
   readonly shared: readonly number[];
   /** The word that says how many threads there are. */
@@ -62,17 +65,18 @@ export function openMachine(plan: MachinePlan): Machine {
   const { Memory, Module, Instance } = webAssembly();
   const pageBytes = 65536;
   const pages = (threads: number): number => Math.ceil((plan.scratchAt + threads * plan.scratchBytes) / pageBytes);
-  const largestPages = plan.wide ? 262144 : 65536;
-  const needed = (): string => `${(pages(1) * pageBytes / 2 ** 30).toFixed(2)} GiB of memory`;
+  const arenaPages = (threads: number): number => (plan.arena ? Math.ceil((plan.arena.bytes + threads * plan.arena.threadBytes) / pageBytes) : 0);
+  const needed = (): string => `${(((pages(1) + arenaPages(1)) * pageBytes) / 2 ** 30).toFixed(2)} GiB of memory`;
   let memory: WebAssemblyMemory;
+  let arena: WebAssemblyMemory | null = null;
   let module: object;
-  if (plan.wide && !hasWideMemory()) {
+  if (plan.arena && !hasWideMemory()) {
     return unusable(plan, () => `the program needs ${needed()}, and this engine has no 64-bit addresses: start it in one that has, `
-      + 'as Node 24, Chrome 133 and Firefox 134 do, or build it with a smaller batch or `memory 4000MB` in its `train` block');
+      + 'as Node 24, Chrome 133 and Firefox 134 do, or write `memory 4000MB` in its `train` block or take a smaller batch');
   }
   try {
     const bytes = bytesOfBase64(plan.module);
-    if (alone !== null) bytes[plan.sharedFlagAt]! &= ~2;
+    if (alone !== null) for (const flagAt of plan.sharedFlagsAt) bytes[flagAt]! &= ~2;
     module = new Module(bytes);
   } catch (error) {
     return unusable(plan, () => `this engine does not know all instructions of the program (${messageOf(error)}): build it with \`--deterministic\`, `
@@ -80,17 +84,16 @@ export function openMachine(plan: MachinePlan): Machine {
   }
   try {
     const shared = alone === null;
-    memory = new Memory(plan.wide
-      ? { address: 'i64', initial: BigInt(pages(1)), maximum: BigInt(largestPages), shared }
-      : { initial: pages(1), maximum: largestPages, shared });
+    memory = new Memory({ initial: pages(1), maximum: 65536, shared });
+    if (plan.arena) arena = new Memory({ address: 'i64', initial: BigInt(arenaPages(1)), maximum: 262144n, shared });
   } catch (error) {
-    return unusable(plan, () => `the program needs ${needed()} in ${largestPages * pageBytes / 2 ** 30} GiB of addresses (${messageOf(error)}): `
+    return unusable(plan, () => `the program needs ${needed()} in ${plan.arena ? 16 : 4} GiB of addresses (${messageOf(error)}): `
       + 'allow the process more memory, see `ulimit -v`, or build it with `--target typescript`');
   }
-  const { exports } = new Instance(module, { env: { memory } });
+  const { exports } = new Instance(module, { env: { memory, arena } });
   const words = new Int32Array(memory.buffer);
   words[plan.threadsAt / 4] = 1;
-  if (plan.microAt !== null) words[plan.microAt / 4] = fasterMicroKernel(exports, words, plan, here.repetitions);
+  if (plan.microAt !== null) words[plan.microAt / 4] = fasterMicroKernel(exports, words, plan.scratchAt, here.repetitions);
   const most = alone === null ? 256 : 1;
   let workers = 0;
   let starting: Promise<void> = Promise.resolve();
@@ -134,8 +137,10 @@ export function openMachine(plan: MachinePlan): Machine {
     let dismiss = (): void => undefined;
     try {
       const missing = pages(count) - memory.buffer.byteLength / pageBytes;
-      if (missing > 0) memory.grow(plan.wide ? BigInt(missing) : missing);
-      const jobs = Array.from({ length: others }, (_, i) => ({ module, memory, thread: i + 1, gateAt: plan.threadsAt, failedAt: plan.failedAt }));
+      if (missing > 0) memory.grow(missing);
+      const missingArena = arena ? arenaPages(count) - arena.buffer.byteLength / pageBytes : 0;
+      if (missingArena > 0) arena!.grow(BigInt(missingArena));
+      const jobs = Array.from({ length: others }, (_, i) => ({ module, memory, arena, thread: i + 1, gateAt: plan.threadsAt, failedAt: plan.failedAt }));
       dismiss = await here.hire(jobs, fail);
       // With more threads than cores, whoever waits keeps the one waited for from running.
       words[plan.patienceAt / 4] = count > here.cores() ? 0 : 20_000;
@@ -152,7 +157,7 @@ export function openMachine(plan: MachinePlan): Machine {
     starting = started.catch(() => undefined);
     return started;
   };
-  return { memory: memory.buffer, run: call, step: (entry, number) => void exports['step']!(entry, number), threads: { most, alone, count: () => workers + 1, start, stop } };
+  return { memory: (arena ?? memory).buffer, run: call, step: (entry, number) => void exports['step']!(entry, number), threads: { most, alone, count: () => workers + 1, start, stop } };
 }
 
 /** A machine that gives the reason why it cannot run as soon as it is asked to. */
@@ -161,12 +166,12 @@ export function unusable(plan: MachinePlan, reason: () => string): Machine {
     throw new DataError(reason());
   };
   const threads: Threads = { most: 1, alone: null, count: () => 1, start: async () => refuse(), stop: () => undefined };
-  return { memory: new ArrayBuffer(plan.scratchAt), run: refuse, step: refuse, threads };
+  return { memory: new ArrayBuffer(plan.arena?.bytes ?? plan.scratchAt), run: refuse, step: refuse, threads };
 }
 
-/** Whether the engine takes a module, of a memory alone, whose addresses have 64 bits. */
+/** Whether the engine takes a module with a second memory, whose addresses have 64 bits. */
 export function hasWideMemory(): boolean {
-  return webAssembly().validate(Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, 5, 3, 1, 4, 0));
+  return webAssembly().validate(Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, 5, 5, 2, 0, 0, 4, 0));
 }
 
 /** Of a text that this compiler wrote. */
@@ -181,20 +186,19 @@ export function bytesOfBase64(text: string): Uint8Array {
  * 0 for the micro-kernel that computes 16 columns at a time, 1 for the one that computes 8. Which is faster depends on the engine, by
  * up to three times. The first must also give the same sums.
  */
-export function fasterMicroKernel(exports: WebAssemblyInstance['exports'], words: Int32Array, { scratchAt, wide: isWide }: MachinePlan, repetitions: number): number {
+export function fasterMicroKernel(exports: Readonly<Record<string, (...args: readonly number[]) => number>>, words: Int32Array, scratchAt: number, repetitions: number): number {
   const k = 64;
   // For each k, 8 numbers of the left side and 16 of the right; a tile has 6 rows of 16 sums.
   const [left, right, tile] = [scratchAt, scratchAt + 32 * k, scratchAt + 96 * k];
   const values = new Float32Array(words.buffer, scratchAt, 24 * k);
   for (let i = 0; i < values.length; i++) values[i] = ((i * 37) % 101) / 101;
   const sums = new Int32Array(words.buffer, tile, 96);
-  const places = [left, right, tile].map(place => (isWide ? BigInt(place) : place));
   const timed = (name: string): { readonly time: number; readonly sums: Int32Array } => {
     const kernel = exports[name]!;
     let time = Infinity;
     for (let round = 0; round < 5; round++) {
       const started = performance.now();
-      for (let i = 0; i < repetitions; i++) kernel(...places, k, 1);
+      for (let i = 0; i < repetitions; i++) kernel(left, right, tile, k, 1);
       time = Math.min(time, performance.now() - started);
     }
     return { time, sums: sums.slice() };

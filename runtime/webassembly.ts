@@ -6,16 +6,13 @@ export interface WebAssemblyMemory {
   readonly grow: (pages: number | bigint) => number | bigint;
 }
 
-/** In pages of 64 KiB, as `bigint` where addresses have 64 bits. */
-export interface WebAssemblyLimits {
-  readonly address?: 'i64';
-  readonly initial: number | bigint;
-  readonly maximum: number | bigint;
-  readonly shared: boolean;
-}
+/** In pages of 64 KiB; as `bigint` where addresses have 64 bits. */
+export type WebAssemblyLimits =
+  | { readonly initial: number; readonly maximum: number; readonly shared: boolean }
+  | { readonly address: 'i64'; readonly initial: bigint; readonly maximum: bigint; readonly shared: boolean };
 
 export interface WebAssemblyInstance {
-  readonly exports: Readonly<Record<string, (...args: readonly (number | bigint)[]) => number>>;
+  readonly exports: Readonly<Record<string, (...args: readonly number[]) => number>>;
 }
 
 export interface WebAssemblyInterface {

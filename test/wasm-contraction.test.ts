@@ -65,7 +65,7 @@ test('both micro-kernels give the same bits, fused or not', () => {
   const { Memory, Module, Instance } = webAssembly();
   const memory = new Memory({ initial: 2, maximum: 2, shared: true });
   const functions = [true, false].flatMap(fused => ([16, 8] as const).map(columns => microKernel(`${fused ? 'fused' : 'plain'}.${columns}`, columns, fused)));
-  const { exports } = new Instance(new Module(encode({ addresses: 'i32', imports: [], functions, minimumPages: 1, maximumPages: 65536 })), { env: { memory } });
+  const { exports } = new Instance(new Module(encode({ imports: [], functions, minimumPages: 1, maximumPages: 65536, arena: null })), { env: { memory } });
   const values = new Float32Array(memory.buffer);
   const [left, right, tile] = [0, 16384, 81920];
   for (const count of [1, 2, 3, 64, 255]) {

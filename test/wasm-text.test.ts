@@ -42,7 +42,7 @@ test('constants, labels and comments', () => {
   for (const value of [f32x4(0.1), f32x4(-0), f32x4(NaN), f32x4(Infinity), i32x4(1, 2, 3, -4)]) builder.emit(op('drop', op('f32x4.abs', value)));
   builder.emit(op('drop', op('i32x4.neg', f32x4(0.1))));
   builder.emit(call('g', i32(-1)));
-  const module: Module = { addresses: 'i32', imports: [], functions: [builder.finish(true), build('g', ['i32']).finish()], minimumPages: 1, maximumPages: 2 };
+  const module: Module = { imports: [], functions: [builder.finish(true), build('g', ['i32']).finish()], minimumPages: 1, maximumPages: 2, arena: null };
   const text = printModule(module, new Map([['f', { comments: ['a\n(evil)'], parameters: ['x', 'x'] }]]));
   expect(text).toBe(`(module
   (import "env" "memory" (memory 1 2 shared))

@@ -69,7 +69,7 @@ describe('the barrier', () => {
       builder.emit(call('barrier', thread!, threads!));
       builder.branch(again, op('i32.lt_s', get(round), rounds!));
     });
-    return { addresses: 'i32', imports: [], functions: [barrierFunction(0), builder.finish(true)], minimumPages: 1, maximumPages: 1 };
+    return { imports: [], functions: [barrierFunction(0), builder.finish(true)], minimumPages: 1, maximumPages: 1, arena: null };
   }
 
   test.each([2, 3, 5, 8].flatMap(threads => ['0', '300', '20000'].map(patience => ({ threads, patience }))))(
@@ -400,8 +400,8 @@ test('where there is too little to share, no threads are started', async () => {
 
 test('threads start and stop, and only so many', async () => {
   const levels = compiled(wholeModel);
-  const { module, wide, shared, threadsAt, failedAt, patienceAt, microAt, scratchAt, scratchBytes } = assemble(levels.program!, { deterministic: true, inspected: false, wide: false });
-  const { memory, threads } = openMachine({ ...moduleText(module), wide, shared, threadsAt, failedAt, patienceAt, microAt, scratchAt, scratchBytes });
+  const { module, arena, shared, threadsAt, failedAt, patienceAt, microAt, scratchAt, scratchBytes } = assemble(levels.program!, { deterministic: true, inspected: false, wide: false });
+  const { memory, threads } = openMachine({ ...moduleText(module), arena, shared, threadsAt, failedAt, patienceAt, microAt, scratchAt, scratchBytes });
   expect(threads.most).toBe(256);
   for (const count of [4, 1, 4, 2, 3, 1]) {
     await threads.start(count);

@@ -133,7 +133,7 @@ function constantNames(program: Program): readonly string[] {
 
 const arrays = { f32: 'Float32Array', i32: 'Int32Array', u8: 'Uint8Array' };
 
-function memoryText(program: Program, names: readonly string[], used: ReadonlySet<string>, assembly: (Omit<Assembly, 'module'> & { readonly sharedFlagAt: number }) | null): string {
+function memoryText(program: Program, names: readonly string[], used: ReadonlySet<string>, assembly: (Omit<Assembly, 'module'> & { readonly sharedFlagsAt: readonly number[] }) | null): string {
   const lines = program.buffers.flatMap((buffer, i) => {
     if (!used.has(names[i]!)) return [];
     const until = buffer.lifetime ? '' : ` // ${buffer.role}`;
@@ -143,9 +143,10 @@ function memoryText(program: Program, names: readonly string[], used: ReadonlySe
     ? [
         'const machine = openMachine({',
         '  module: wasm(),',
-        `  wide: ${assembly.wide},`,
+        `  sharedFlagsAt: [${assembly.sharedFlagsAt.join(', ')}],`,
+        `  arena: ${assembly.arena ? `{ bytes: ${assembly.arena.bytes}, threadBytes: ${assembly.arena.threadBytes} }` : 'null'},`,
         `  shared: [${assembly.shared.join(', ')}],`,
-        ...(['sharedFlagAt', 'threadsAt', 'failedAt', 'patienceAt', 'microAt', 'scratchAt', 'scratchBytes'] as const).map(name => `  ${name}: ${assembly[name]},`),
+        ...(['threadsAt', 'failedAt', 'patienceAt', 'microAt', 'scratchAt', 'scratchBytes'] as const).map(name => `  ${name}: ${assembly[name]},`),
         '});',
         'const { memory } = machine;',
       ]

@@ -13,17 +13,17 @@ import type { Machine, Role } from './machine.ts';
 const viewAt = (memory: ArrayBuffer, dtype: DType, shape: Shape, offset: number): Float32Array | Int32Array | Uint8Array =>
   new (isFloat(dtype) ? Float32Array : dtype === 'i32' ? Int32Array : Uint8Array)(memory, offset, size(shape));
 
-/** The exported `run(entry)` over a memory of its own, with 64-bit addresses where `wide` says so. */
+/** The exported `run(entry)` and the arena, which is a memory of its own where `wide` says so. */
 export function instantiate(program: Program, wide: boolean): { readonly memory: ArrayBuffer; readonly run: (entry: number) => void } {
   const { Memory, Module, Instance } = webAssembly();
   const assembly = assemble(program, { deterministic: false, inspected: false, wide });
   const pages = Math.ceil((assembly.scratchAt + assembly.scratchBytes) / 65536);
-  const memory = new Memory(wide
-    ? { address: 'i64', initial: BigInt(pages), maximum: BigInt(pages), shared: true }
-    : { initial: pages, maximum: pages, shared: true });
-  const instance = new Instance(new Module(encode(assembly.module)), { env: { memory } });
+  const memory = new Memory({ initial: pages, maximum: pages, shared: true });
+  const arenaPages = BigInt(assembly.module.arena?.minimumPages ?? 0);
+  const arena = wide ? new Memory({ address: 'i64', initial: arenaPages, maximum: arenaPages, shared: true }) : memory;
+  const instance = new Instance(new Module(encode(assembly.module)), { env: { memory, arena } });
   new Int32Array(memory.buffer, assembly.threadsAt, 1)[0] = 1;
-  return { memory: memory.buffer, run: instance.exports['run']! };
+  return { memory: arena.buffer, run: instance.exports['run']! };
 }
 
 /** A scheduled program. Host scalars are interpreted. */
@@ -71,7 +71,7 @@ export function kernelOf(nest: Nest, operands: readonly Tensor[]): Kernel {
 
 /** Each nest as a program of one kernel. */
 export const runNestOnWasm: RunNest = (nest, operands) => runNest(nest, operands, false);
-/** The same over a memory of 64-bit addresses. */
+/** The same with 64-bit addresses. */
 export const runNestOnWideWasm: RunNest = (nest, operands) => runNest(nest, operands, true);
 
 function runNest(nest: Nest, operands: readonly Tensor[], wide: boolean): Tensor {

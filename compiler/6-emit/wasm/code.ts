@@ -30,7 +30,7 @@ const bulk = (code: number, takes: readonly Type[], gives: Type | null, zeros: n
 
 /**
  * Opcodes of the WebAssembly specification with its SIMD, relaxed SIMD, threads and bulk memory parts; names are the standard's.
- * Addresses are i32 here; in a module over a memory of 64-bit addresses they are i64, as `widen.ts` makes them.
+ * Addresses are i32 here; those of an arena apart are i64.
  */
 export const instructions = {
   'i32.eqz': plain(0x45, ['i32'], 'i32'),
@@ -200,10 +200,11 @@ export interface Label {
 }
 
 export type Expression =
-  | { readonly kind: 'op'; readonly name: Opcode; readonly operands: readonly Expression[]; readonly offset: number; readonly lane: number }
+  /** `arena`: what is loaded or stored lies in the arena apart. */
+  | { readonly kind: 'op'; readonly name: Opcode; readonly operands: readonly Expression[]; readonly offset: number; readonly lane: number; readonly arena: boolean }
   | { readonly kind: 'const'; readonly type: 'i32' | 'f32' | 'f64'; readonly value: number }
   | { readonly kind: 'const64'; readonly value: bigint }
-  /** A place in the memory: an i32 constant, unless the module is made wide. */
+  /** A place in the arena: an i32 constant, unless the arena lies apart. */
   | { readonly kind: 'address'; readonly value: number }
   | { readonly kind: 'lanes'; readonly bytes: readonly number[] }
   /** Bytes of two vectors put together: 0 … 15 of the first, 16 … 31 of the second. */
@@ -227,23 +228,25 @@ export interface Func {
   readonly exported: boolean;
 }
 
-/** Functions call each other by name. The memory is imported as `env.memory`, shared. */
+/**
+ * Functions call each other by name. The memory is imported as `env.memory`, shared. Where the arena lies apart, it is a second one,
+ * `env.arena`, with addresses of 64 bits.
+ */
 export interface Module {
-  /** The type of the memory's addresses. */
-  readonly addresses: 'i32' | 'i64';
   readonly imports: readonly { readonly name: string; readonly parameters: readonly Type[]; readonly result: Type | null }[];
   readonly functions: readonly Func[];
   readonly minimumPages: number;
   readonly maximumPages: number;
+  readonly arena: { readonly minimumPages: number; readonly maximumPages: number } | null;
 }
 
-export const op = (name: Opcode, ...operands: readonly Expression[]): Expression => ({ kind: 'op', name, operands, offset: 0, lane: 0 });
+export const op = (name: Opcode, ...operands: readonly Expression[]): Expression => laneAt(name, 0, 0, ...operands);
 /** A load or store at the operand's address plus `offset` bytes. */
-export const at = (name: Opcode, offset: number, ...operands: readonly Expression[]): Expression => ({ kind: 'op', name, operands, offset, lane: 0 });
-export const lane = (name: Opcode, number: number, ...operands: readonly Expression[]): Expression => ({ kind: 'op', name, operands, offset: 0, lane: number });
+export const at = (name: Opcode, offset: number, ...operands: readonly Expression[]): Expression => laneAt(name, 0, offset, ...operands);
+export const lane = (name: Opcode, number: number, ...operands: readonly Expression[]): Expression => laneAt(name, number, 0, ...operands);
 /** A load or store of one lane at the operand's address plus `offset` bytes. */
 export const laneAt = (name: Opcode, number: number, offset: number, ...operands: readonly Expression[]): Expression =>
-  ({ kind: 'op', name, operands, offset, lane: number });
+  ({ kind: 'op', name, operands, offset, lane: number, arena: false });
 export const i32 = (value: number): Expression => ({ kind: 'const', type: 'i32', value });
 export const f32 = (value: number): Expression => ({ kind: 'const', type: 'f32', value });
 export const f64 = (value: number): Expression => ({ kind: 'const', type: 'f64', value });

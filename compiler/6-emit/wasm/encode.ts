@@ -34,12 +34,15 @@ export function encode(module: Module): Uint8Array {
       }
     }
   });
-  section(2, 1 + module.imports.length, to => {
-    to.text('env');
-    to.text('memory');
-    to.bytes([0x02, limits[module.addresses]]);
-    to.unsigned(module.minimumPages);
-    to.unsigned(module.maximumPages);
+  const memories = memoriesOf(module);
+  section(2, memories.length + module.imports.length, to => {
+    for (const memory of memories) {
+      to.text('env');
+      to.text(memory.name);
+      to.bytes([0x02, memory.flags]);
+      to.unsigned(memory.minimumPages);
+      to.unsigned(memory.maximumPages);
+    }
     module.imports.forEach((each, i) => {
       to.text('env');
       to.text(each.name);
@@ -61,15 +64,21 @@ export function encode(module: Module): Uint8Array {
   return out.result();
 }
 
-/** The flags of a memory's limits: 1 for a maximum, 2 for a shared memory, 4 for addresses of 64 bits. */
-const limits: Readonly<Record<Module['addresses'], number>> = { i32: 1 + 2, i64: 1 + 2 + 4 };
+/** By the numbers that instructions give them. The flags: 1 for a maximum, 2 for a shared memory, 4 for addresses of 64 bits. */
+const memoriesOf = (module: Module): readonly { name: string; flags: number; minimumPages: number; maximumPages: number }[] => [
+  { name: 'memory', flags: 1 + 2, minimumPages: module.minimumPages, maximumPages: module.maximumPages },
+  ...(module.arena === null ? [] : [{ name: 'arena', flags: 1 + 2 + 4, ...module.arena }]),
+];
 
-/** A module as programs carry it: its bytes in base64, and which of them says, by its bit 2, that its memory is shared. */
-export function moduleText(module: Module): { readonly module: string; readonly sharedFlagAt: number } {
+/** A module as programs carry it: its bytes in base64, and which of them say, by their bit 2, that its memories are shared. */
+export function moduleText(module: Module): { readonly module: string; readonly sharedFlagsAt: readonly number[] } {
   const bytes = Buffer.from(encode(module));
-  // The import of the memory, which only types stand before.
-  const memory = Buffer.from([...name('env'), ...name('memory'), 0x02]);
-  return { module: bytes.toString('base64'), sharedFlagAt: bytes.indexOf(memory) + memory.length };
+  const sharedFlagsAt = memoriesOf(module).map(memory => {
+    // The import of a memory, which only types and others of its kind stand before.
+    const start = Buffer.from([...name('env'), ...name(memory.name), 0x02]);
+    return bytes.indexOf(start) + start.length;
+  });
+  return { module: bytes.toString('base64'), sharedFlagsAt };
 }
 
 const name = (text: string): readonly number[] => [text.length, ...new TextEncoder().encode(text)];
@@ -172,11 +181,12 @@ function writeFunction(to: Writer, func: Func, numbers: ReadonlyMap<string, numb
         many(expression.operands);
         to.bytes(code);
         if (memory !== undefined) {
-          to.byte(memory);
+          // Bit 6: the number of a memory other than the first follows.
+          to.bytes(expression.arena ? [memory | 0x40, 1] : [memory]);
           to.unsigned(expression.offset);
         }
         if (lane) to.byte(expression.lane);
-        for (let i = 0; i < (zeros ?? 0); i++) to.byte(0);
+        for (let i = 0; i < (zeros ?? 0); i++) to.byte(expression.arena ? 1 : 0);
         return;
       }
       case 'const':

@@ -10,8 +10,6 @@ import { barrierFunction, control, dispatchFunction, runFunction, workFunction }
 
 export interface Roofline {
   readonly module: Module;
-  /** The arrays are far smaller than what 32-bit addresses reach. */
-  readonly wide: false;
   /** By the number that `run` takes: sums of products with each micro-kernel, and `triad`. */
   readonly entries: readonly ['wide', 'narrow', 'triad'];
   /** Of one run of `wide` or `narrow`, on each thread. */
@@ -55,8 +53,7 @@ export function roofline(arrayBytes: number): Roofline {
     workFunction(controlAt),
   ];
   return {
-    module: { addresses: 'i32', imports: [], functions, minimumPages: Math.ceil((scratchAt + scratchBytes) / 65536), maximumPages: 65536 },
-    wide: false,
+    module: { imports: [], functions, minimumPages: Math.ceil((scratchAt + scratchBytes) / 65536), maximumPages: 65536, arena: null },
     entries,
     flops: products * 2 * depth * tileRows * tileColumns,
     bytes: passes * 3 * each,

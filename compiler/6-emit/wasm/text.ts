@@ -17,13 +17,16 @@ export function printModule(module: Module, descriptions: ReadonlyMap<string, De
     ...parameters.map(type => node(`param ${type}`)), ...(result === null ? [] : [node(`result ${result}`)]),
   ];
   const imports = module.imports.map(each => node('import "env"', [atom(quoted(each.name)), node(`func ${identifier(each.name)}`, signature(each))]));
-  const memory = node('import "env" "memory"', [node(`memory ${module.addresses === 'i64' ? 'i64 ' : ''}${module.minimumPages} ${module.maximumPages} shared`)]);
+  const memory = node('import "env" "memory"', [node(`memory ${module.minimumPages} ${module.maximumPages} shared`)]);
+  const arena = module.arena === null ? [] : [
+    node('import "env" "arena"', [node(`memory $arena i64 ${module.arena.minimumPages} ${module.arena.maximumPages} shared`)]),
+  ];
   const functions = module.functions.map(func => {
     const description = descriptions.get(func.name);
     const comments = (description?.comments ?? []).map(line => `  ;; ${line.replaceAll(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, ' ')}\n`);
     return `\n${comments.join('')}${layout(functionNode(func, description?.parameters ?? []), 2)}`;
   });
-  return `(module\n${[memory, ...imports].map(each => `${layout(each, 2)}\n`).join('')}${functions.join('\n')}\n)\n`;
+  return `(module\n${[memory, ...arena, ...imports].map(each => `${layout(each, 2)}\n`).join('')}${functions.join('\n')}\n)\n`;
 }
 
 /** A parenthesised list, or a word without parentheses. */
@@ -136,9 +139,10 @@ function statements(body: readonly Expression[], names: readonly string[]): read
   return all(body);
 }
 
-function immediates({ name, offset, lane }: Expression & { readonly kind: 'op' }): readonly string[] {
+function immediates({ name, offset, lane, arena }: Expression & { readonly kind: 'op' }): readonly string[] {
   const { memory, lane: hasLane } = instruction(name);
   const texts: string[] = [];
+  if (arena) texts.push('$arena');
   if (memory !== undefined && offset !== 0) texts.push(`offset=${offset}`);
   if (memory !== undefined && 2 ** memory !== accessBytes(name)) texts.push(`align=${2 ** memory}`);
   if (hasLane) texts.push(String(lane));

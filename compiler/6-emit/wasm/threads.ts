@@ -2,7 +2,7 @@
  * How threads work together: every one runs the same entries, each on its share of every kernel's iterations, and they meet at
  * barriers where one needs what another has made. A few words of the shared memory say who is where.
  */
-import { address, at, build, call, get, i32, i64, op, set, type Expression, type Func } from './code.ts';
+import { at, build, call, get, i32, i64, op, set, type Expression, type Func } from './code.ts';
 
 /** Words of the control area, in bytes from its start; each that changes while threads run has a cache line of its own. */
 export const control = {
@@ -36,7 +36,7 @@ export function barrierFunction(base: number): Func {
   const sleeps = builder.local('i32');
   const generation = builder.local('i32');
   const turns = builder.local('i32');
-  const word = (name: keyof typeof control): Expression => address(base + control[name]);
+  const word = (name: keyof typeof control): Expression => i32(base + control[name]);
   builder.when(op('i32.eq', get(threads!), i32(1)), () => builder.emit(op('return')));
   builder.emit(set(generation, op('i32.atomic.load', word('generation'))));
   builder.when(
@@ -77,8 +77,8 @@ export function barrierFunction(base: number): Func {
 export function runFunction(base: number): Func {
   const builder = build('run', ['i32']);
   const [entry] = builder.parameters;
-  const threads = builder.keep('i32', op('i32.atomic.load', address(base + control.threads)));
-  builder.emit(op('i32.atomic.store', address(base + control.command), get(entry!)));
+  const threads = builder.keep('i32', op('i32.atomic.load', i32(base + control.threads)));
+  builder.emit(op('i32.atomic.store', i32(base + control.command), get(entry!)));
   builder.emit(call('barrier', i32(0), get(threads)));
   builder.when(op('i32.ge_s', get(entry!), i32(0)), () => builder.emit(call('dispatch', get(entry!), i32(0), get(threads))));
   builder.emit(call('barrier', i32(0), get(threads)));
@@ -89,11 +89,11 @@ export function runFunction(base: number): Func {
 export function workFunction(base: number): Func {
   const builder = build('work', ['i32']);
   const [thread] = builder.parameters;
-  const threads = builder.keep('i32', op('i32.atomic.load', address(base + control.threads)));
+  const threads = builder.keep('i32', op('i32.atomic.load', i32(base + control.threads)));
   const command = builder.local('i32');
   builder.loop(again => {
     builder.emit(call('barrier', get(thread!), get(threads)));
-    builder.emit(set(command, op('i32.atomic.load', address(base + control.command))));
+    builder.emit(set(command, op('i32.atomic.load', i32(base + control.command))));
     builder.when(op('i32.ge_s', get(command), i32(0)), () => builder.emit(call('dispatch', get(command), get(thread!), get(threads))));
     builder.emit(call('barrier', get(thread!), get(threads)));
     builder.branch(again, op('i32.ge_s', get(command), i32(0)));

@@ -1,16 +1,18 @@
 /**
- * A module over a memory of 32-bit addresses made into the same module over one of 64-bit addresses. Addresses become i64, and so does
- * what is added to them, from the multiplication on: a product of a position, which is a whole number below 2^31, never overflows there.
- * All else stays as it was. What the pass does not understand throws with the name of the function.
+ * A module whose arena begins its one memory made into one whose arena is a memory of its own, with 64-bit addresses. Addresses in it
+ * become i64, and so does what is added to them, from the multiplication on: a product of a position, which is a whole number below
+ * 2^31, never overflows there. All else stays as it was: what threads pack, and the words by which they meet, are in the other memory.
+ * V8 checks no 32-bit address but every 64-bit one, and combines no vectors across a check: micro-kernels would take twice as long.
+ * What the pass does not understand throws with the name of the function.
  */
-import { get, inside, instruction, i64, op, set, tee, type Expression, type Func, type Local, type Module, type Opcode } from './code.ts';
+import { get, inside, instruction, i64, op, set, tee, type Expression, type Func, type Local, type Module, type Opcode, type Type } from './code.ts';
 
-export function widen(module: Module): Module {
+export function widen(module: Module, arena: Module['arena']): Module {
   const addresses = addressesIn(module.functions);
-  return { ...module, addresses: 'i64', functions: module.functions.map(func => widened(func, addresses)) };
+  return { ...module, arena, functions: module.functions.map(func => widened(func, addresses)) };
 }
 
-/** By the name of each function, the numbers of its locals that hold addresses; parameters are locals. */
+/** By the name of each function, the numbers of its locals that hold addresses in the arena; parameters are locals. */
 type Addresses = ReadonlyMap<string, ReadonlySet<number>>;
 
 /** Addresses come from constants and flow through sums, locals and calls. */
@@ -60,19 +62,13 @@ function isAddress(expression: Expression, addresses: ReadonlySet<number>): bool
 /** Instructions of numbers that give the same with 64 bits. */
 const wideForms: Partial<Record<Opcode, Opcode>> = { 'i32.add': 'i64.add', 'i32.sub': 'i64.sub', 'i32.mul': 'i64.mul', 'i32.shl': 'i64.shl' };
 
-/** Which operands are addresses, and which are numbers of bytes, where it is not the first alone that is an address. */
-const bulkOperands: Partial<Record<Opcode, readonly ('address' | 'bytes' | 'number')[]>> = {
-  'memory.copy': ['address', 'address', 'bytes'],
-  'memory.fill': ['address', 'number', 'bytes'],
-};
-
 function widened(func: Func, addressesOf: Addresses): Func {
   const addresses = addressesOf.get(func.name)!;
   const refuse = (what: string): never => {
-    throw new Error(`\`${func.name}\` cannot have 64-bit addresses: ${what}`);
+    throw new Error(`\`${func.name}\` cannot use an arena apart: ${what}`);
   };
   const parameterCount = func.parameters.length;
-  const typeOf = (number: number) => (number < parameterCount ? func.parameters[number]! : func.locals[number - parameterCount]!);
+  const typeOf = (number: number): Type => (number < parameterCount ? func.parameters[number]! : func.locals[number - parameterCount]!);
   const sums = sumsOf(func);
   /** Locals that hold what is added to addresses: they are set once, to a sum or a product. */
   const offsets = new Set<number>();
@@ -143,11 +139,11 @@ function widened(func: Func, addressesOf: Addresses): Func {
   };
   const narrowOp = (expression: Expression & { readonly kind: 'op' }): Expression => {
     const { name, operands } = expression;
-    const place = (operand: Expression): Expression =>
-      isAddress(operand, addresses) ? wide(operand) : refuse(`\`${name}\` is at a place that is no address`);
-    const bulk = bulkOperands[name];
-    if (bulk !== undefined) return { ...expression, operands: operands.map((each, i) => ({ address: place, bytes: wide, number: narrow })[bulk[i]!](each)) };
-    if (instruction(name).memory !== undefined) return { ...expression, operands: [place(operands[0]!), ...operands.slice(1).map(narrow)] };
+    const [first, ...others] = operands;
+    if (first !== undefined && isAddress(first, addresses)) {
+      if (name === 'memory.fill') return { ...expression, arena: true, operands: [wide(first), narrow(others[0]!), wide(others[1]!)] };
+      if (instruction(name).memory !== undefined) return { ...expression, arena: true, operands: [wide(first), ...others.map(narrow)] };
+    }
     const between = (each: Expression): boolean =>
       each.kind === 'op' && each.name === 'i32.sub' && each.operands.every(operand => isAddress(operand, addresses));
     if (name === 'i32.eq' && operands.some(between)) return op('i64.eq', ...operands.map(wide));
