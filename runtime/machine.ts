@@ -166,7 +166,14 @@ export function unusable(plan: MachinePlan, reason: () => string): Machine {
     throw new DataError(reason());
   };
   const threads: Threads = { most: 1, alone: null, count: () => 1, start: async () => refuse(), stop: () => undefined };
-  return { memory: new ArrayBuffer(plan.arena?.bytes ?? plan.scratchAt), run: refuse, step: refuse, threads };
+  let memory: ArrayBuffer;
+  try {
+    memory = new ArrayBuffer(plan.arena?.bytes ?? plan.scratchAt);
+  } catch {
+    // Nor is there room for what nothing will be computed in.
+    memory = new ArrayBuffer(0);
+  }
+  return { memory, run: refuse, step: refuse, threads };
 }
 
 /** Whether the engine takes a module with a second memory, whose addresses have 64 bits. */
