@@ -196,6 +196,25 @@ describe('the same bytes', () => {
     expect(hashes.size).toBe(1);
   }, 60_000);
 
+  test.each([['products and scatters', wholeModel], ['blocks', attentionModel]])('with the arena apart: %s', async (_, text) => {
+    const program = compiled(text).program!;
+    const train = program.entries.findIndex(entry => entry.name === 'train');
+    const hashes = new Set<string>();
+    for (const [wide, count] of [[false, 1], [true, 1], [true, 3]] as const) {
+      const { module, ...plan } = assemble(program, { deterministic: false, inspected: false, wide });
+      expect(plan.arena !== null).toBe(wide);
+      const { memory, run, threads } = openMachine({ ...plan, ...moduleText(module) });
+      await threads.start(count);
+      for (const entry of [program.entries.findIndex(each => each.name === 'initialise'), train, train]) run(entry);
+      threads.stop();
+      const last = program.parameters.at(-1)!;
+      const values = new Uint8Array(memory, 0, last.offset + 4 * last.shape.reduce((a, b) => a * b, 1));
+      expect(new Float32Array(memory, last.offset, 1)[0]).not.toBe(0);
+      hashes.add(createHash('sha256').update(values).digest('hex'));
+    }
+    expect(hashes.size).toBe(1);
+  });
+
   test('with either micro-kernel', async () => {
     const { program } = await importEmitted(emitted(wholeModel));
     const { microAt } = assemble(compiled(wholeModel).program!, { deterministic: false, inspected: false, wide: false });
