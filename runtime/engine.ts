@@ -19,10 +19,12 @@ export interface Engine {
   readonly hire: (jobs: readonly ThreadJob[], failed: () => void) => Promise<() => void>;
 }
 
-/** What another thread is told: its number, the module and the memory that all share, and places in it. */
+/** What another thread is told: its number, the module and the memories that all share, and places in it. */
 export interface ThreadJob {
   readonly module: object;
   readonly memory: object;
+  /** Where it lies apart. */
+  readonly arena: object | null;
   readonly thread: number;
   readonly gateAt: number;
   readonly failedAt: number;
@@ -107,13 +109,13 @@ export function startNodeWorker(Worker: NodeModules['node:worker_threads']['Work
 
 /** What another thread does: takes part until it is told to stop. If it ends before that, in whatever way, the others learn of it. */
 export const nodeWorkerText = `
-  const { workerData: { module, memory, thread, gateAt, failedAt } } = require('node:worker_threads');
+  const { workerData: { module, memory, arena, thread, gateAt, failedAt } } = require('node:worker_threads');
   const words = new Int32Array(memory.buffer);
   let finished = false;
   process.on('exit', () => {
     if (!finished) Atomics.store(words, failedAt / 4, 1);
   });
-  const { exports } = new WebAssembly.Instance(module, { env: { memory } });
+  const { exports } = new WebAssembly.Instance(module, { env: { memory, arena } });
   Atomics.wait(words, gateAt / 4, 1);
   exports.work(thread);
   finished = true;
@@ -178,10 +180,10 @@ export function webEngine(): Engine {
 
 /** The same for browsers, where a thread that is ended from outside cannot tell it: the first thread gives it up after a minute. */
 export const webWorkerText = `
-  onmessage = ({ data: { module, memory, thread, gateAt, failedAt } }) => {
+  onmessage = ({ data: { module, memory, arena, thread, gateAt, failedAt } }) => {
     const words = new Int32Array(memory.buffer);
     try {
-      const { exports } = new WebAssembly.Instance(module, { env: { memory } });
+      const { exports } = new WebAssembly.Instance(module, { env: { memory, arena } });
       postMessage('ready');
       Atomics.wait(words, gateAt / 4, 1);
       exports.work(thread);

@@ -10,8 +10,13 @@ import { webAssembly, type WebAssemblyMemory } from './webassembly.ts';
 export interface MachinePlan {
   /** The module's bytes in base64. */
   readonly module: string;
-  /** The byte of the module that says that its memory is shared. */
-  readonly sharedFlagAt: number;
+  /** The bytes of the module that say that its memories are shared. */
+  readonly sharedFlagsAt: readonly number[];
+  /**
+   * Of a program that needs more than 4 GiB: the size of its arena, which is a memory of its own with 64-bit addresses, and how many
+   * bytes behind it each thread has for itself. Null where the arena begins the one memory.
+   */
+  readonly arena: { readonly bytes: number; readonly threadBytes: number } | null;
   /** Numbers of the entries that all threads run together; the others would be over before anyone could help. */
   readonly shared: readonly number[];
   /** The word that says how many threads there are. */
@@ -60,24 +65,32 @@ export function openMachine(plan: MachinePlan): Machine {
   const { Memory, Module, Instance } = webAssembly();
   const pageBytes = 65536;
   const pages = (threads: number): number => Math.ceil((plan.scratchAt + threads * plan.scratchBytes) / pageBytes);
+  const arenaPages = (threads: number): number => (plan.arena ? Math.ceil((plan.arena.bytes + threads * plan.arena.threadBytes) / pageBytes) : 0);
+  const needed = (): string => `${(((pages(1) + arenaPages(1)) * pageBytes) / 2 ** 30).toFixed(2)} GiB of memory`;
   let memory: WebAssemblyMemory;
+  let arena: WebAssemblyMemory | null = null;
   let module: object;
+  if (plan.arena && !hasWideMemory()) {
+    return unusable(plan, () => `the program needs ${needed()}, and this engine has no 64-bit addresses: start it in one that has, `
+      + 'as Node 24, Chrome 133 and Firefox 134 do, or write `memory 4000MB` in its `train` block or take a smaller batch');
+  }
   try {
     const bytes = bytesOfBase64(plan.module);
-    // The flags of a memory's limits: 3 is shared with a maximum, 1 has a maximum alone.
-    if (alone !== null) bytes[plan.sharedFlagAt] = 1;
+    if (alone !== null) for (const flagAt of plan.sharedFlagsAt) bytes[flagAt]! &= ~2;
     module = new Module(bytes);
   } catch (error) {
     return unusable(plan, () => `this engine does not know all instructions of the program (${messageOf(error)}): build it with \`--deterministic\`, `
       + 'which asks for the least, or with `--target typescript`');
   }
   try {
-    memory = new Memory({ initial: pages(1), maximum: 65536, shared: alone === null });
+    const shared = alone === null;
+    memory = new Memory({ initial: pages(1), maximum: 65536, shared });
+    if (plan.arena) arena = new Memory({ address: 'i64', initial: BigInt(arenaPages(1)), maximum: 262144n, shared });
   } catch (error) {
-    return unusable(plan, () => `the program needs ${pages(1) * pageBytes} bytes of memory in 4 GiB of addresses (${messageOf(error)}): `
+    return unusable(plan, () => `the program needs ${needed()} in ${plan.arena ? 16 : 4} GiB of addresses (${messageOf(error)}): `
       + 'allow the process more memory, see `ulimit -v`, or build it with `--target typescript`');
   }
-  const { exports } = new Instance(module, { env: { memory } });
+  const { exports } = new Instance(module, { env: { memory, arena } });
   const words = new Int32Array(memory.buffer);
   words[plan.threadsAt / 4] = 1;
   if (plan.microAt !== null) words[plan.microAt / 4] = fasterMicroKernel(exports, words, plan.scratchAt, here.repetitions);
@@ -125,7 +138,9 @@ export function openMachine(plan: MachinePlan): Machine {
     try {
       const missing = pages(count) - memory.buffer.byteLength / pageBytes;
       if (missing > 0) memory.grow(missing);
-      const jobs = Array.from({ length: others }, (_, i) => ({ module, memory, thread: i + 1, gateAt: plan.threadsAt, failedAt: plan.failedAt }));
+      const missingArena = arena ? arenaPages(count) - arena.buffer.byteLength / pageBytes : 0;
+      if (missingArena > 0) arena!.grow(BigInt(missingArena));
+      const jobs = Array.from({ length: others }, (_, i) => ({ module, memory, arena, thread: i + 1, gateAt: plan.threadsAt, failedAt: plan.failedAt }));
       dismiss = await here.hire(jobs, fail);
       // With more threads than cores, whoever waits keeps the one waited for from running.
       words[plan.patienceAt / 4] = count > here.cores() ? 0 : 20_000;
@@ -142,7 +157,7 @@ export function openMachine(plan: MachinePlan): Machine {
     starting = started.catch(() => undefined);
     return started;
   };
-  return { memory: memory.buffer, run: call, step: (entry, number) => void exports['step']!(entry, number), threads: { most, alone, count: () => workers + 1, start, stop } };
+  return { memory: (arena ?? memory).buffer, run: call, step: (entry, number) => void exports['step']!(entry, number), threads: { most, alone, count: () => workers + 1, start, stop } };
 }
 
 /** A machine that gives the reason why it cannot run as soon as it is asked to. */
@@ -151,7 +166,19 @@ export function unusable(plan: MachinePlan, reason: () => string): Machine {
     throw new DataError(reason());
   };
   const threads: Threads = { most: 1, alone: null, count: () => 1, start: async () => refuse(), stop: () => undefined };
-  return { memory: new ArrayBuffer(plan.scratchAt), run: refuse, step: refuse, threads };
+  let memory: ArrayBuffer;
+  try {
+    memory = new ArrayBuffer(plan.arena?.bytes ?? plan.scratchAt);
+  } catch {
+    // Nor is there room for what nothing will be computed in.
+    memory = new ArrayBuffer(0);
+  }
+  return { memory, run: refuse, step: refuse, threads };
+}
+
+/** Whether the engine takes a module with a second memory, whose addresses have 64 bits. */
+export function hasWideMemory(): boolean {
+  return webAssembly().validate(Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, 5, 5, 2, 0, 0, 4, 0));
 }
 
 /** Of a text that this compiler wrote. */

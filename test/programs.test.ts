@@ -33,7 +33,9 @@ test('emitted programs compute what the graph says', async () => {
   await fc.assert(fc.asyncProperty(programs, async text => {
     const levels = levelsOf(text);
     compare(trace(await emittedMachine(levels), levels, seed), trace(graphMachine(levels.simplified!), levels, seed), 2e-5, 'emitted');
-    compare(trace(wasmMachine(levels.program!), levels, seed), trace(graphMachine(levels.simplified!), levels, seed), 2e-5, 'WebAssembly');
+    const wasm = trace(wasmMachine(levels.program!), levels, seed);
+    compare(wasm, trace(graphMachine(levels.simplified!), levels, seed), 2e-5, 'WebAssembly');
+    compare(trace(wasmMachine(levels.program!, true), levels, seed), wasm, 0, 'WebAssembly with 64-bit addresses');
   }), { seed: seed + 1, numRuns: runs(16), ...reporting });
 }, 120_000);
 
@@ -44,7 +46,9 @@ test.each(readdirSync(awkward))('%s at every level', async file => {
   compare(trace(graphMachine(levels.simplified!), levels, seed), truth, 1e-9, 'simplified');
   compare(trace(programMachine(levels.program!), levels, seed), truth, 1e-9, 'kernels');
   compare(trace(await emittedMachine(levels), levels, seed), truth, 2e-5, 'emitted');
-  compare(trace(wasmMachine(levels.program!), levels, seed), truth, 2e-5, 'WebAssembly');
+  const wasm = trace(wasmMachine(levels.program!), levels, seed);
+  compare(wasm, truth, 2e-5, 'WebAssembly');
+  compare(trace(wasmMachine(levels.program!, true), levels, seed), wasm, 0, 'WebAssembly with 64-bit addresses');
 }, 60_000);
 
 function levelsOf(text: string): Levels {

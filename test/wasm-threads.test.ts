@@ -63,7 +63,7 @@ describe('the barrier', () => {
       builder.emit(call('barrier', thread!, threads!));
       builder.branch(again, op('i32.lt_s', get(round), rounds!));
     });
-    return { imports: [], functions: [barrierFunction(0), builder.finish(true)], minimumPages: 1, maximumPages: 1 };
+    return { imports: [], functions: [barrierFunction(0), builder.finish(true)], minimumPages: 1, maximumPages: 1, arena: null };
   }
 
   test.each([2, 3, 5, 8].flatMap(threads => ['0', '300', '20000'].map(patience => ({ threads, patience }))))(
@@ -160,7 +160,7 @@ async function trained(program: CompiledProgram, options: RunOptions): Promise<s
 describe('the same bytes', () => {
   test('with any number of threads, one after the other, and over an interruption', async () => {
     const levels = compiled(wholeModel);
-    const { shared } = assemble(levels.program!, { deterministic: false, inspected: false });
+    const { shared } = assemble(levels.program!, { deterministic: false, inspected: false, wide: false });
     expect(shared.map(entry => levels.program!.entries[entry]!.name)).toContain('train');
     const { program } = await importEmitted(emitted(wholeModel));
     const one = await trained(program, {});
@@ -190,9 +190,28 @@ describe('the same bytes', () => {
     expect(hashes.size).toBe(1);
   }, 60_000);
 
+  test.each([['products and scatters', wholeModel], ['blocks', attentionModel]])('with the arena apart: %s', async (_, text) => {
+    const program = compiled(text).program!;
+    const train = program.entries.findIndex(entry => entry.name === 'train');
+    const hashes = new Set<string>();
+    for (const [wide, count] of [[false, 1], [true, 1], [true, 3]] as const) {
+      const { module, ...plan } = assemble(program, { deterministic: false, inspected: false, wide });
+      expect(plan.arena !== null).toBe(wide);
+      const { memory, run, threads } = openMachine({ ...plan, ...moduleText(module) });
+      await threads.start(count);
+      for (const entry of [program.entries.findIndex(each => each.name === 'initialise'), train, train]) run(entry);
+      threads.stop();
+      const last = program.parameters.at(-1)!;
+      const values = new Uint8Array(memory, 0, last.offset + 4 * last.shape.reduce((a, b) => a * b, 1));
+      expect(new Float32Array(memory, last.offset, 1)[0]).not.toBe(0);
+      hashes.add(createHash('sha256').update(values).digest('hex'));
+    }
+    expect(hashes.size).toBe(1);
+  });
+
   test('with either micro-kernel', async () => {
     const { program } = await importEmitted(emitted(wholeModel));
-    const { microAt } = assemble(compiled(wholeModel).program!, { deterministic: false, inspected: false });
+    const { microAt } = assemble(compiled(wholeModel).program!, { deterministic: false, inspected: false, wide: false });
     const words = new Int32Array(program.memory);
     const hashes: string[] = [];
     for (const micro of [0, 1]) {
@@ -395,8 +414,8 @@ test('where there is too little to share, no threads are started', async () => {
 
 test('threads start and stop, and only so many', async () => {
   const levels = compiled(wholeModel);
-  const { module, shared, threadsAt, failedAt, patienceAt, microAt, scratchAt, scratchBytes } = assemble(levels.program!, { deterministic: true, inspected: false });
-  const { memory, threads } = openMachine({ ...moduleText(module), shared, threadsAt, failedAt, patienceAt, microAt, scratchAt, scratchBytes });
+  const { module, arena, shared, threadsAt, failedAt, patienceAt, microAt, scratchAt, scratchBytes } = assemble(levels.program!, { deterministic: true, inspected: false, wide: false });
+  const { memory, threads } = openMachine({ ...moduleText(module), arena, shared, threadsAt, failedAt, patienceAt, microAt, scratchAt, scratchBytes });
   expect(threads.most).toBe(256);
   for (const count of [4, 1, 4, 2, 3, 1]) {
     await threads.start(count);

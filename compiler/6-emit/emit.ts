@@ -53,7 +53,7 @@ export function emit(levels: EmitLevels, options: EmitOptions): string {
   const source = levels.file.span.file;
   const hash = createHash('sha256').update(source.text).digest('hex').slice(0, 16);
   const names = constantNames(program);
-  const assembly = options.target === 'wasm' ? assemble(program, { deterministic: options.deterministic, inspected: options.debugNan }) : null;
+  const assembly = options.target === 'wasm' ? assemble(program, { deterministic: options.deterministic, inspected: options.debugNan, wide: false }) : null;
   const encoded = assembly && moduleText(assembly.module);
   const kernels = kernelsText(program, assembly);
   const entries = entriesText(program, names, options, assembly);
@@ -141,7 +141,7 @@ function constantNames(program: Program): readonly string[] {
 
 const arrays = { f32: 'Float32Array', i32: 'Int32Array', u8: 'Uint8Array' };
 
-function memoryText(program: Program, names: readonly string[], used: ReadonlySet<string>, assembly: (Omit<Assembly, 'module'> & { readonly sharedFlagAt: number }) | null): string {
+function memoryText(program: Program, names: readonly string[], used: ReadonlySet<string>, assembly: (Omit<Assembly, 'module'> & { readonly sharedFlagsAt: readonly number[] }) | null): string {
   const lines = program.buffers.flatMap((buffer, i) => {
     if (!used.has(names[i]!)) return [];
     const until = buffer.lifetime ? '' : ` // ${buffer.role}`;
@@ -151,8 +151,10 @@ function memoryText(program: Program, names: readonly string[], used: ReadonlySe
     ? [
         'const machine = openMachine({',
         '  module: wasm(),',
+        `  sharedFlagsAt: [${assembly.sharedFlagsAt.join(', ')}],`,
+        `  arena: ${assembly.arena ? `{ bytes: ${assembly.arena.bytes}, threadBytes: ${assembly.arena.threadBytes} }` : 'null'},`,
         `  shared: [${assembly.shared.join(', ')}],`,
-        ...(['sharedFlagAt', 'threadsAt', 'failedAt', 'patienceAt', 'microAt', 'scratchAt', 'scratchBytes'] as const).map(name => `  ${name}: ${assembly[name]},`),
+        ...(['threadsAt', 'failedAt', 'patienceAt', 'microAt', 'scratchAt', 'scratchBytes'] as const).map(name => `  ${name}: ${assembly[name]},`),
         '});',
         'const { memory } = machine;',
       ]

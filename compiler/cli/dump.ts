@@ -72,6 +72,6 @@ function printProgram(program: Program): string {
 
 /** The module of the WebAssembly target. */
 function printAssembled(program: Program): string {
-  const { module } = assemble(program, { deterministic: false, inspected: false });
+  const { module } = assemble(program, { deterministic: false, inspected: false, wide: false });
   return printModule(module, describeFunctions(program, module));
 }

@@ -8,7 +8,8 @@ import type { DType, Shape } from '../ir/type.ts';
 /** See `runtime/machine.ts`. */
 export interface MachinePlan {
   readonly module: string;
-  readonly sharedFlagAt: number;
+  readonly sharedFlagsAt: readonly number[];
+  readonly arena: { readonly bytes: number; readonly threadBytes: number } | null;
   readonly shared: readonly number[];
   readonly threadsAt: number;
   readonly failedAt: number;

@@ -58,7 +58,7 @@ export async function measure(model: Model, program: Program, parts: readonly St
   const calls = measured.flatMap(part => part.calls).filter(part => !program.kernels[part.calls[0]!.kernel]!.host);
   const apart = calls.map((part, i): ProgramEntry => ({ name: `call.${i}`, calls: part.calls, results: [] }));
   const entries = [...program.entries, ...apart, { name: 'nothing', calls: [], results: [] }];
-  const assembly = assemble({ ...program, entries }, { deterministic: false, inspected: false });
+  const assembly = assemble({ ...program, entries }, { deterministic: false, inspected: false, wide: false });
   const machine = runtime.openMachine({ ...assembly, shared: assembly.entries.map((_, entry) => entry), ...moduleText(assembly.module) });
   const host = newHost(program, machine.memory);
   await machine.threads.start(options.threads);
@@ -189,7 +189,7 @@ const mostArrays = 1 << 28;
 /** The best of several rounds: others may use the machine at the same time. */
 async function measureLimits({ openMachine }: LoadedRuntime, arenaBytes: number, threads: number): Promise<Limits> {
   const plan = roofline(Math.min(mostArrays, Math.max(leastArrays, arenaBytes)));
-  const machine = openMachine({ ...plan, shared: plan.entries.map((_, entry) => entry), ...moduleText(plan.module), microAt: null });
+  const machine = openMachine({ ...plan, shared: plan.entries.map((_, entry) => entry), ...moduleText(plan.module), arena: null, microAt: null });
   new Float32Array(machine.memory, 0, plan.arrayBytes / 4).fill(1);
   await machine.threads.start(threads);
   const best = (name: (typeof plan.entries)[number]): number => {

@@ -18,8 +18,8 @@ export interface EmitFlags extends CompileFlags {
   readonly debugNan?: boolean;
 }
 
-/** The most that WebAssembly's 32-bit addresses reach, less what threads need besides the arena. */
-const largestArena = 2 ** 32 - 2 ** 25;
+/** The most memory that engines give a WebAssembly module, less what threads need besides the arena. */
+const largestArena = 2 ** 34 - 2 ** 25;
 
 /** The text of a program, if its target can hold it. */
 export function programText(levels: Levels, flags: EmitFlags, { form, javascript }: Pick<EmitOptions, 'form' | 'javascript'>): string {
