@@ -1,5 +1,6 @@
 /**
- * The WebGPU target on a GPU in software: every nest of the op table. Each part runs in a process of its own. Where no GPU is found
+ * The WebGPU target on a GPU in software: every nest of the op table, random models, and training
+ * steps against PyTorch. Each part runs in a process of its own. Where no GPU is found
  * these tests fail.
  */
 import { spawn } from 'node:child_process';
@@ -27,6 +28,8 @@ async function told(job: string): Promise<readonly Told[]> {
 
 test.each([
   ['ops', 400],
+  ['programs', 20],
+  ['fixtures', 15],
 ] as const)('%s', async (job, fewest) => {
   const things = await told(job);
   expect(things.filter(({ problem }) => problem !== null)).toEqual([]);

@@ -2,6 +2,8 @@
  * Runs on a GPU what a test asks for, in a process of its own: GPUs do not stand threads, and find their drivers only by what the
  * environment says at the start. Prints a line of JSON for each thing that was run: its title, and what is wrong with it or null.
  */
+import { readdirSync, readFileSync } from 'node:fs';
+import fc from 'fast-check';
 import { gradients } from '../../compiler/3-differentiate/gradients.ts';
 import { evaluateGraph } from '../../compiler/ir/evaluate.ts';
 import { leaf, topological, type Value } from '../../compiler/ir/graph.ts';
@@ -9,11 +11,17 @@ import { isFloat } from '../../compiler/ir/type.ts';
 import { isPrimitive, type Tensor } from '../../compiler/ops/define.ts';
 import { add } from '../../compiler/ops/elementwise.ts';
 import { opTable } from '../../compiler/ops/index.ts';
-import { runNestsOnGpu, type NestRun } from './gpu.ts';
+import { defaultGpuOptions } from '../../compiler/6-emit/wgsl/module.ts';
+import { compare } from './compare-fixture.ts';
+import { fixtureNames, large, readFixture } from './fixture.ts';
+import { gpuMachine, runNestsOnGpu, type NestRun } from './gpu.ts';
+import { graphMachine } from './machine.ts';
 import { differentiable, drawAll, leaves, project, type AnySample } from './op-samples.ts';
+import { programPlan, programText } from './random-program.ts';
+import { compareTraces, levelsOf, trace } from './trace.ts';
 import { difference, generator, readType } from './tensors.ts';
 
-const jobs: Readonly<Record<string, () => Promise<void>>> = { ops };
+const jobs: Readonly<Record<string, () => Promise<void>>> = { fixtures, ops, programs };
 await jobs[process.argv[2]!]!();
 
 function tell(title: string, problem: string | null): void {
@@ -24,6 +32,42 @@ interface ExpectedRun extends NestRun {
   readonly title: string;
   readonly expected: Tensor;
   readonly tolerance: number;
+}
+
+/** Tells whether something throws. */
+async function attempt(title: string, run: () => Promise<void>): Promise<void> {
+  try {
+    await run();
+    tell(title, null);
+  } catch (error) {
+    tell(title, error instanceof Error ? error.message : String(error));
+  }
+}
+
+/** Ten training steps of every model against PyTorch's; large ones without what a workgroup shares, which is slow in software. */
+async function fixtures(): Promise<void> {
+  for (const name of fixtureNames) {
+    const fixture = readFixture(name);
+    const options = large.includes(name) ? { fewestProducts: Infinity, shortestRow: Infinity } : defaultGpuOptions;
+    await attempt(name, async () => compare(await gpuMachine(fixture.levels.program!, options), fixture, 10, 2e-5));
+  }
+}
+
+/** Random and awkward models against the references. */
+async function programs(): Promise<void> {
+  const seed = Number(process.env['SEED'] ?? 1);
+  const awkward = new URL('../models/levels/', import.meta.url);
+  const texts = new Map([
+    ...readdirSync(awkward).map(file => [file, readFileSync(new URL(file, awkward), 'utf8')] as const),
+    ...fc.sample(programPlan, { seed: seed + 2, numRuns: Number(process.env['RUNS'] ?? 12) }).map((plan, i) => [`random ${i}`, programText(plan)] as const),
+  ]);
+  for (const [title, text] of texts) {
+    await attempt(title, async () => {
+      const levels = levelsOf(text);
+      const truth = await trace(graphMachine(levels.simplified!), levels, seed);
+      compareTraces(await trace(await gpuMachine(levels.program!), levels, seed), truth, 5e-5, text);
+    });
+  }
 }
 
 /** Every nest of every sample and of its gradients to second order, from the values that the references give. */
