@@ -33,11 +33,17 @@ export interface GpuShaderPlan {
 }
 
 export interface GpuEntryPlan {
-  /** Shader, the segments that it binds, and the numbers that it reads: where its tensors begin. */
-  readonly dispatches: readonly (readonly [number, readonly number[], readonly number[]])[];
+  readonly parts: readonly GpuPartPlan[];
   /** What the host has written for each run. */
   readonly uploads: readonly TensorPlace[];
   readonly results: readonly TensorPlace[];
+}
+
+/** Dispatches; in a loop at each position of its axes, the last axis fastest. */
+export interface GpuPartPlan {
+  readonly axes: readonly number[];
+  /** Shader, the segments that it binds, the numbers that it reads, and for each axis how much each of these grows with the position. */
+  readonly dispatches: readonly (readonly [number, readonly number[], readonly number[], readonly (readonly number[])[]])[];
 }
 
 export interface GpuMachine {
@@ -173,6 +179,23 @@ export function piecesOf(plan: GpuPlan, places: readonly TensorPlace[]): {
   return { pieces, bytes: at };
 }
 
+/** What an entry dispatches, one after the other. */
+export function dispatchesOf({ parts }: GpuEntryPlan): readonly { readonly shader: number; readonly segments: readonly number[]; readonly numbers: readonly number[] }[] {
+  return parts.flatMap(({ axes, dispatches }) => {
+    const count = axes.reduce((product, extent) => product * extent, 1);
+    return Array.from({ length: count }, (_, flat) => {
+      let rest = flat;
+      const position = axes.map(() => 0);
+      for (let axis = axes.length - 1; axis >= 0; axis--) {
+        position[axis] = rest % axes[axis]!;
+        rest = Math.floor(rest / axes[axis]!);
+      }
+      return dispatches.map(([shader, segments, numbers, moves]) =>
+        ({ shader, segments, numbers: numbers.map((number, i) => moves.reduce((sum, move, axis) => sum + move[i]! * position[axis]!, number)) }));
+    }).flat();
+  });
+}
+
 /** Copies to a buffer that the host can read, and gives its contents. The copy is taken of what the runs until now leave. */
 export async function readGpu(
   gpu: OpenGpu, bytes: number, copy: (encoder: GpuEncoder, staging: GpuBuffer, buffers: readonly GpuBuffer[]) => void,
@@ -216,8 +239,9 @@ export async function prepareGpu(plan: GpuPlan, window: number): Promise<OpenGpu
   const buffers = sizes.map((size, i) => buffer(`memory ${i}`, size, storage | copySource | copyTarget));
   const scratch = plan.scratchBytes === 0 ? null : buffer('scratch', plan.scratchBytes, storage);
   // Where the tensors of each dispatch begin; a binding begins at a multiple of 256 bytes.
-  const slots = plan.entries.map(entry => entry.dispatches.map(([, , places]) => Math.ceil((4 * places.length) / 256) * 256));
-  const placesBytes = slots.flat().reduce((sum, slot) => sum + slot, 0);
+  const runs = plan.entries.map(dispatchesOf);
+  const slotOf = (numbers: readonly number[]): number => Math.ceil((4 * numbers.length) / 256) * 256;
+  const placesBytes = runs.flat().reduce((sum, { numbers }) => sum + slotOf(numbers), 0);
   const places = buffer('places', placesBytes, uniform | copyTarget);
   const rings = plan.entries.map(({ results }, i) => (results.length > 0 && results.every(result => elementCount(result.shape) === 1)
     ? buffer(`results ${i}`, 4 * window * results.length, copySource | copyTarget)
@@ -241,7 +265,7 @@ export async function prepareGpu(plan: GpuPlan, window: number): Promise<OpenGpu
     layouts.set(arrays, made);
     return made;
   };
-  const arraysOf = new Map(plan.entries.flatMap(entry => entry.dispatches.map(([shader, segments]) => [shader, segments.length + (plan.shaders[shader]!.scratch ? 1 : 0)] as const)));
+  const arraysOf = new Map(runs.flat().map(({ shader, segments }) => [shader, segments.length + (plan.shaders[shader]!.scratch ? 1 : 0)] as const));
   const pipelines = await Promise.all(plan.shaders.map(async ({ name, line, code }, i) => {
     const label = `${name} (${line})`;
     try {
@@ -253,9 +277,9 @@ export async function prepareGpu(plan: GpuPlan, window: number): Promise<OpenGpu
   }));
   const words = new Int32Array(placesBytes / 4);
   let at = 0;
-  const entries = plan.entries.map((entry, number): PreparedEntry => ({
-    dispatches: entry.dispatches.map(([shader, segments, numbers], i) => {
-      const slot = slots[number]![i]!;
+  const entries = runs.map((dispatches, number): PreparedEntry => ({
+    dispatches: dispatches.map(({ shader, segments, numbers }) => {
+      const slot = slotOf(numbers);
       words.set(numbers, at / 4);
       const bound = [...segments.map(segment => buffers[segment]!), ...(plan.shaders[shader]!.scratch ? [scratch!] : [])];
       const group = device.createBindGroup({

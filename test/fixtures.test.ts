@@ -3,7 +3,7 @@
  * steps, the gradients of the first, parameters and states after the last. At every level of the compiler.
  */
 import { describe, it } from 'vitest';
-import { compare } from './support/compare-fixture.ts';
+import { compareFixture } from './support/compare-fixture.ts';
 import { fixtureNames, large, readFixture } from './support/fixture.ts';
 import { graphMachine, programMachine } from './support/machine.ts';
 import { emittedMachine } from './support/run-program.ts';
@@ -14,10 +14,10 @@ describe.each(fixtureNames)('%s', name => {
   // Expected values are stored in single precision, in which the emitted program computes.
   const [double, single] = [2e-7, 1e-5];
   if (!large.includes(name)) {
-    it('graph', () => compare(graphMachine(fixture.levels.gradient!), fixture, 10, double));
-    it('simplified', () => compare(graphMachine(fixture.levels.simplified!), fixture, 10, double));
+    it('graph', () => compareFixture(graphMachine(fixture.levels.gradient!), fixture, 10, double));
+    it('simplified', () => compareFixture(graphMachine(fixture.levels.simplified!), fixture, 10, double));
   }
-  it('kernels', () => compare(programMachine(fixture.levels.program!), fixture, large.includes(name) ? 1 : 10, double), 60_000);
-  it('WebAssembly', () => compare(wasmMachine(fixture.levels.program!), fixture, 10, single));
-  it('emitted', async () => compare(await emittedMachine(fixture.levels), fixture, 10, single), 60_000);
+  it('kernels', () => compareFixture(programMachine(fixture.levels.program!), fixture, large.includes(name) ? 1 : 10, double), 60_000);
+  it('WebAssembly', () => compareFixture(wasmMachine(fixture.levels.program!), fixture, 10, single));
+  it('emitted', async () => compareFixture(await emittedMachine(fixture.levels), fixture, 10, single), 60_000);
 });

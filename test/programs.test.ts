@@ -9,7 +9,7 @@ import type { Levels } from '../compiler/index.ts';
 import { graphMachine, programMachine, type Machine } from './support/machine.ts';
 import { programPlan, programText } from './support/random-program.ts';
 import { emittedMachine } from './support/run-program.ts';
-import { compareTraces, levelsOf, trace, type Trace } from './support/trace.ts';
+import { compare, levelsOf, trace, type Trace } from './support/trace.ts';
 import { wasmMachine } from './support/wasm.ts';
 
 const seed = Number(process.env['SEED'] ?? 1);
@@ -25,16 +25,16 @@ test('simplified graphs and kernels compute what the graph says', async () => {
   await fc.assert(fc.asyncProperty(programs, async text => {
     const levels = levelsOf(text);
     const truth = await traced(graphMachine(levels.gradient!), levels);
-    compareTraces(await traced(graphMachine(levels.simplified!), levels), truth, 1e-9, 'simplified');
-    compareTraces(await traced(programMachine(levels.program!), levels), truth, 1e-9, 'kernels');
+    compare(await traced(graphMachine(levels.simplified!), levels), truth, 1e-9, 'simplified');
+    compare(await traced(programMachine(levels.program!), levels), truth, 1e-9, 'kernels');
   }), { seed, numRuns: runs(40), ...reporting });
 }, 120_000);
 
 test('emitted programs compute what the graph says', async () => {
   await fc.assert(fc.asyncProperty(programs, async text => {
     const levels = levelsOf(text);
-    compareTraces(await traced(await emittedMachine(levels), levels), await traced(graphMachine(levels.simplified!), levels), 2e-5, 'emitted');
-    compareTraces(await traced(wasmMachine(levels.program!), levels), await traced(graphMachine(levels.simplified!), levels), 2e-5, 'WebAssembly');
+    compare(await traced(await emittedMachine(levels), levels), await traced(graphMachine(levels.simplified!), levels), 2e-5, 'emitted');
+    compare(await traced(wasmMachine(levels.program!), levels), await traced(graphMachine(levels.simplified!), levels), 2e-5, 'WebAssembly');
   }), { seed: seed + 1, numRuns: runs(16), ...reporting });
 }, 120_000);
 
@@ -42,8 +42,8 @@ const awkward = new URL('models/levels/', import.meta.url);
 test.each(readdirSync(awkward))('%s at every level', async file => {
   const levels = levelsOf(readFileSync(new URL(file, awkward), 'utf8'));
   const truth = await traced(graphMachine(levels.gradient!), levels);
-  compareTraces(await traced(graphMachine(levels.simplified!), levels), truth, 1e-9, 'simplified');
-  compareTraces(await traced(programMachine(levels.program!), levels), truth, 1e-9, 'kernels');
-  compareTraces(await traced(await emittedMachine(levels), levels), truth, 2e-5, 'emitted');
-  compareTraces(await traced(wasmMachine(levels.program!), levels), truth, 2e-5, 'WebAssembly');
+  compare(await traced(graphMachine(levels.simplified!), levels), truth, 1e-9, 'simplified');
+  compare(await traced(programMachine(levels.program!), levels), truth, 1e-9, 'kernels');
+  compare(await traced(await emittedMachine(levels), levels), truth, 2e-5, 'emitted');
+  compare(await traced(wasmMachine(levels.program!), levels), truth, 2e-5, 'WebAssembly');
 }, 60_000);

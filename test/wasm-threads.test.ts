@@ -128,6 +128,20 @@ const plainModel = wholeModel
   .replace(/optimizer .*/, 'optimizer sgd(lr: linear_decay(0.1), momentum: 0.9)')
   .replace(/ {2}(clip_norm|ema) .*\n/g, '');
 
+/** So many tokens that blocks of rows are taken from each head, and their gradients summed. */
+const attentionModel = `
+model Attention {
+  input x: f32[B, 1024, 16]
+  h = x + multi_head_attention(4, causal: true, dropout_rate: 0.1)(x)
+  loss = mean((h |> linear(1)) ** 2)
+}
+train {
+  batch     1
+  steps     3
+  optimizer sgd(0.1)
+}
+`;
+
 const compiled = (text: string): Levels => {
   const { levels, diagnostics } = compile({ path: 'whole.model', text, library: false }, 'schedule', { verify: true });
   expect(diagnostics.map(diagnostic => diagnostic.message)).toEqual([]);
@@ -167,6 +181,19 @@ describe('the same bytes', () => {
     expect(await trained(program, { threads: 3, resume: true })).toBe(one);
     program.threads!.stop();
     expect(program.threads!.count()).toBe(1);
+  }, 60_000);
+
+  test('of attention in blocks, whose positions the threads share', async () => {
+    const levels = compiled(attentionModel);
+    const loops = levels.program!.entries.find(entry => entry.name === 'train')!.calls.flatMap(({ loop }) => (loop === null ? [] : [loop]));
+    expect(new Set(loops.map(loop => loop.axes.length - loop.independent))).toEqual(new Set([0, 1]));
+    const { program } = await importEmitted(emitted(attentionModel));
+    const x = Float32Array.from({ length: 1024 * 16 }, (_, i) => 2 * random(1, 98, 0, i) - 1);
+    const data = { train: arrayRows(program, { x }), test: null };
+    const hashes = new Set<string>();
+    for (const threads of [1, 2, 5]) hashes.add(await trained(program, { data, threads }));
+    program.threads!.stop();
+    expect(hashes.size).toBe(1);
   }, 60_000);
 
   test('with either micro-kernel', async () => {

@@ -29,6 +29,7 @@ async function told(job: string): Promise<readonly Told[]> {
 test.each([
   ['ops', 400],
   ['programs', 20],
+  ['blocks', 6],
   ['fixtures', 15],
 ] as const)('%s', async (job, fewest) => {
   const things = await told(job);

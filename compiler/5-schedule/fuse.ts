@@ -8,6 +8,7 @@ import type { Value } from '../ir/graph.ts';
 import type { Instruction, Load, Scalar } from '../ir/nest.ts';
 import type { Step } from '../ir/program.ts';
 import { size, type Shape } from '../ir/type.ts';
+import { formBlocks, type BlockSizes } from './blocks.ts';
 import type { Built } from './build.ts';
 import { work } from './lower.ts';
 import { distinctInstructions, isLate, isRecomputed, linear, loadsOf, mapScalar, mapSteps, stepAxes, stepBody, type Draft, type Source } from './draft.ts';
@@ -21,7 +22,7 @@ const mostInstructionsInTile = 40;
 /** Fewer iterations than this are not worth giving up the parallel loops inside them. */
 const fewestRows = 4;
 
-export function fuse(built: Built): readonly Draft[] {
+export function fuse(built: Built, sizes: BlockSizes): readonly Draft[] {
   const state = successors(built);
   for (let changed = true; changed;) {
     changed = false;
@@ -33,12 +34,13 @@ export function fuse(built: Built): readonly Draft[] {
         const joined = join(producer, consumer, built, value => state.readOnlyBy(value, producer, consumer));
         // Last, for it may look at every kernel.
         if (joined === null || state.pathBetween(producer, consumer)) continue;
-        state.replace(producer, consumer, joined);
+        state.replace([producer, consumer], joined);
         changed = true;
         break;
       }
     }
   }
+  formBlocks(state, built, sizes);
   return state.inOrder();
 }
 
@@ -47,7 +49,7 @@ function wouldRunEarly(first: Draft, second: Draft): boolean {
   const both = [first, second];
   return (
     both.some(draft => draft.values.some(isRecomputed) || draft.sources.some(source => isRecomputed(source.root))) &&
-    both.some(draft => draft.values.some(value => !isLate(value) && !isRecomputed(value)))
+    both.some(draft => draft.values.some(value => !isLate(value)))
   );
 }
 

@@ -90,7 +90,7 @@ function storeWhatIsExpensive(lowering: Lowering): void {
   const demand = new Map<Value, number>();
   const costs = new Map<Value, Cost>();
   const cost = (value: Value): Cost => {
-    if (value.op === null || stored.has(value)) return { work: 0, loads: elements(value.type) > 1 ? 1 : 0, chain: 0, random: false };
+    if (value.op === null || stored.has(value)) return { work: 0, loads: elements(value.type) > 1 ? 1 : 0, chain: 0, random: false, fixed: false };
     const known = costs.get(value);
     if (known) return known;
     const body = nest(value).body;
@@ -100,6 +100,7 @@ function storeWhatIsExpensive(lowering: Lowering): void {
       loads: inner.reduce((sum, c) => sum + c.loads, 0),
       chain: 1 + Math.max(0, ...inner.map(c => c.chain)),
       random: usesRandom(body) || inner.some(c => c.random),
+      fixed: inner.every(c => c.fixed),
     };
     costs.set(value, own);
     return own;
@@ -120,9 +121,9 @@ function storeWhatIsExpensive(lowering: Lowering): void {
     // A plain view is an index, not work: whether to store is a question to what it views.
     const isView = nest(value).body.kind === 'load' && nest(value).combine === null;
     if (!stored.has(value) && !isView && own > elements(value.type)) {
-      const { work: instructions, loads, random } = cost(value);
+      const { work: instructions, loads, random, fixed } = cost(value);
       const times = own / elements(value.type);
-      const again = (instructions + loads <= cheap && times <= fewUses) || instructions === 0 || (random && loads === 0);
+      const again = (instructions + loads <= cheap && (times <= fewUses || fixed)) || instructions === 0 || (random && loads === 0);
       if (!again) stored.add(value);
     }
     const evaluations = stored.has(value) ? size(nest(value).space) * size(nest(value).reduce) : own;
@@ -135,6 +136,8 @@ interface Cost {
   readonly loads: number;
   readonly chain: number;
   readonly random: boolean;
+  /** Made of indices and constants alone, as masks of positions are. */
+  readonly fixed: boolean;
 }
 
 const slow: Partial<Record<Instruction, number>> = {

@@ -1,5 +1,6 @@
 /** One entry from values to kernels in order, each stored value with its place among what lives within the entry. */
 import type { Entry, Placement, Value } from '../ir/graph.ts';
+import type { BlockSizes } from './blocks.ts';
 import { build, type Built } from './build.ts';
 import type { Draft } from './draft.ts';
 import { fuse } from './fuse.ts';
@@ -8,6 +9,7 @@ import { assign, residences, type EntryMemory } from './memory.ts';
 
 export interface Plan {
   readonly lowering: Lowering;
+  readonly sizes: BlockSizes;
   readonly built: Built;
   readonly order: readonly Draft[];
   readonly memory: EntryMemory;
@@ -17,12 +19,12 @@ export interface Plan {
   readonly transientBytes: number;
 }
 
-export function planEntry(entry: Entry, placements: readonly Placement[]): Plan {
+export function planEntry(entry: Entry, placements: readonly Placement[], sizes: BlockSizes): Plan {
   const lowering = lower(entry, placements);
   const built = build(lowering);
-  const order = fuse(built);
+  const order = fuse(built, sizes);
   const memory = residences(built, order);
   const offsets = assign(memory.lifetimes);
   const transientBytes = memory.lifetimes.reduce((most, { owner, bytes }) => Math.max(most, offsets.get(owner)! + bytes), 0);
-  return { lowering, built, order, memory, offsets, transientBytes };
+  return { lowering, sizes, built, order, memory, offsets, transientBytes };
 }

@@ -5,7 +5,7 @@
  */
 import type { Levels } from '../index.ts';
 import { entryRoots, topological, type Origin, type Phase } from '../ir/graph.ts';
-import type { Access } from '../ir/program.ts';
+import { timesOfCall, type Access } from '../ir/program.ts';
 import { elementBytes, elements, size } from '../ir/type.ts';
 import { isPrimitive } from '../ops/define.ts';
 import { compileFile, type CompileFlags } from './compile-file.ts';
@@ -65,8 +65,11 @@ export function costSheet({ model, scheduled, program }: Levels): CostSheet {
     }
     for (const call of program!.entries.find(other => other.name === run.name)!.calls) {
       const { operands, outputs } = program!.kernels[call.kernel]!;
+      // What the calls of a loop pass to each other stays in the caches.
+      const moved = (accesses: readonly Access[], buffers: readonly number[]): number =>
+        times * timesOfCall(call) * bytesOf(accesses.filter((_, i) => program!.buffers[buffers[i]!]!.role !== 'private'));
       const origin = call.origins.findLast(candidate => candidate.scope.length > 0) ?? call.origins.at(-1) ?? null;
-      add(ownerOf(origin), { bytesRead: times * bytesOf(operands), bytesWritten: times * bytesOf(outputs) });
+      add(ownerOf(origin), { bytesRead: moved(operands, call.reads), bytesWritten: moved(outputs, call.writes) });
     }
   }
   const all = [...layers.values()];

@@ -4,7 +4,7 @@ import type { RemoteMachine } from './gpu.ts';
 import type { Machine } from './machine.ts';
 
 /** `tolerance` is relative to the largest element of a tensor, or to a thousandth of the largest of its group, if that is more. */
-export async function compare(machine: Machine | RemoteMachine, fixture: Fixture, steps: number, tolerance: number): Promise<void> {
+export async function compareFixture(machine: Machine | RemoteMachine, fixture: Fixture, steps: number, tolerance: number): Promise<void> {
   const scalar = (name: string, value: number): void => machine.write('scalar', name, [value]);
   const feed = (batch: number): void => fixture.rows(batch).forEach((data, input) => machine.write('input', input, data));
   const compareGroup = async (title: string, actual: (name: string) => Float64Array | Promise<Float64Array>): Promise<void> => {

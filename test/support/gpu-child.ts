@@ -12,16 +12,17 @@ import { isPrimitive, type Tensor } from '../../compiler/ops/define.ts';
 import { add } from '../../compiler/ops/elementwise.ts';
 import { opTable } from '../../compiler/ops/index.ts';
 import { defaultGpuOptions } from '../../compiler/6-emit/wgsl/module.ts';
-import { compare } from './compare-fixture.ts';
+import { attentions, inBlocks } from './attention.ts';
+import { compareFixture } from './compare-fixture.ts';
 import { fixtureNames, large, readFixture } from './fixture.ts';
 import { gpuMachine, runNestsOnGpu, type NestRun } from './gpu.ts';
 import { graphMachine } from './machine.ts';
 import { differentiable, drawAll, leaves, project, type AnySample } from './op-samples.ts';
 import { programPlan, programText } from './random-program.ts';
-import { compareTraces, levelsOf, trace } from './trace.ts';
+import { compare, levelsOf, trace } from './trace.ts';
 import { difference, generator, readType } from './tensors.ts';
 
-const jobs: Readonly<Record<string, () => Promise<void>>> = { fixtures, ops, programs };
+const jobs: Readonly<Record<string, () => Promise<void>>> = { blocks, fixtures, ops, programs };
 await jobs[process.argv[2]!]!();
 
 function tell(title: string, problem: string | null): void {
@@ -49,7 +50,18 @@ async function fixtures(): Promise<void> {
   for (const name of fixtureNames) {
     const fixture = readFixture(name);
     const options = large.includes(name) ? { fewestProducts: Infinity, shortestRow: Infinity } : defaultGpuOptions;
-    await attempt(name, async () => compare(await gpuMachine(fixture.levels.program!, options), fixture, 10, 2e-5));
+    await attempt(name, async () => compareFixture(await gpuMachine(fixture.levels.program!, options), fixture, 10, 2e-5));
+  }
+}
+
+/** Attention whose kernels run in blocks. */
+async function blocks(): Promise<void> {
+  for (const [title, text] of Object.entries(attentions)) {
+    await attempt(title, async () => {
+      const levels = inBlocks(text);
+      const truth = await trace(graphMachine(levels.simplified!), levels, 1);
+      compare(await trace(await gpuMachine(levels.program!), levels, 1), truth, 5e-5, title);
+    });
   }
 }
 
@@ -65,7 +77,7 @@ async function programs(): Promise<void> {
     await attempt(title, async () => {
       const levels = levelsOf(text);
       const truth = await trace(graphMachine(levels.simplified!), levels, seed);
-      compareTraces(await trace(await gpuMachine(levels.program!), levels, seed), truth, 5e-5, text);
+      compare(await trace(await gpuMachine(levels.program!), levels, seed), truth, 5e-5, text);
     });
   }
 }

@@ -45,7 +45,7 @@ export async function trace(machine: Machine | RemoteMachine, { model }: Levels,
 }
 
 /** Throws where they differ. `tolerance` is relative to the largest element and to 1. */
-export function compareTraces(actual: Trace, truth: Trace, tolerance: number, level: string): void {
+export function compare(actual: Trace, truth: Trace, tolerance: number, level: string): void {
   const [names, expectedNames] = [actual, truth].map(each => [...each.keys()].sort().join());
   if (names !== expectedNames) throw new Error(`${level}: ${names} instead of ${expectedNames}`);
   truth.forEach((expected, name) => {

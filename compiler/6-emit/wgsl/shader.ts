@@ -46,6 +46,22 @@ export interface Outline {
   readonly scratch?: { readonly elements: 'f32' | 'u32'; readonly bytes: number };
 }
 
+/** Writes a number where it is told to. */
+export const counterShader: Shader = {
+  code: [
+    '@group(0) @binding(0) var<uniform> places: array<vec4<i32>, 1>;',
+    '@group(0) @binding(1) var<storage, read_write> memory: array<i32>;',
+    '',
+    '@compute @workgroup_size(1)',
+    'fn main() {',
+    '  memory[places[0].x] = places[0].y;',
+    '}',
+    '',
+  ].join('\n'),
+  workgroups: 1,
+  scratchBytes: 0,
+};
+
 /** Workgroups that a dispatch may have in one dimension. */
 export const mostInRow = 65535;
 
