@@ -10,11 +10,11 @@ export interface BuildFlags extends EmitFlags {
   readonly js?: boolean;
 }
 
-export function runBuild(path: string, flags: BuildFlags): number {
+export async function runBuild(path: string, flags: BuildFlags): Promise<number> {
   const output = flags.output ?? `${basename(path).replace(/\.model$/, '')}.${flags.js ? 'mjs' : 'ts'}`;
   if (resolve(output) === resolve(path)) throw new Failure(`\`${path}\` would be overwritten by its program: name another file with \`-o\``, 2);
   const levels = compileFile(path, 'schedule', flags);
-  writeOutput(output, programText(levels, flags, flags.js ?? false));
+  writeOutput(output, await programText(levels, flags, flags.js ?? false));
   if (output !== '-') process.stdout.write(`saved ${output}\n`);
   return 0;
 }

@@ -10,24 +10,23 @@ import { emit, type EmitOptions, type Target } from '../6-emit/emit.ts';
 import type { Levels } from '../index.ts';
 import { compileFile, type CompileFlags } from './compile-file.ts';
 import { Failure } from './failure.ts';
+import { chosenTarget } from './target.ts';
 
 /** Of every command that makes a program. */
 export interface EmitFlags extends CompileFlags {
-  readonly target?: Target;
+  readonly target?: Target | 'auto';
   readonly deterministic?: boolean;
   readonly debugNan?: boolean;
 }
-
-const emitOptions = ({ target, deterministic, debugNan }: EmitFlags, javascript: boolean): EmitOptions => ({
-  target: target ?? 'wasm', deterministic: deterministic ?? false, javascript, debugNan: debugNan ?? false,
-});
 
 /** The most that WebAssembly's 32-bit addresses reach, less what threads need besides the arena. */
 const largestArena = 2 ** 32 - 2 ** 25;
 
 /** The text of a program, if its target can hold it. */
-export function programText(levels: Levels, flags: EmitFlags, javascript: boolean): string {
-  const options = emitOptions(flags, javascript);
+export async function programText(levels: Levels, { target, deterministic = false, debugNan = false }: EmitFlags, javascript: boolean): Promise<string> {
+  const options: EmitOptions = { target: await chosenTarget(target), deterministic, javascript, debugNan };
+  if (options.target === 'webgpu' && debugNan) throw new Failure('`--debug-nan` looks at what kernels compute as they do: it needs `--target wasm`', 2);
+  if (options.target === 'webgpu' && deterministic) throw new Failure('GPUs differ in their last bits: `--deterministic` needs `--target wasm`', 2);
   const needed = levels.program!.arenaBytes;
   if (options.target === 'wasm' && needed > largestArena) {
     throw new Failure(`the program needs ${gibibytes(needed)} of memory, and WebAssembly reaches ${gibibytes(largestArena)}: `
@@ -46,7 +45,7 @@ export interface RunFlags extends EmitFlags {
 /** `command` is one of the program's: `train`, `evaluate`, `predict`, `bench`. */
 export async function runProgram(command: string, path: string, flags: RunFlags): Promise<number> {
   const levels = compileFile(path, 'schedule', flags);
-  const text = programText(levels, flags, true);
+  const text = await programText(levels, flags, true);
   const folder = mkdtempSync(join(tmpdir(), 'nabla-'));
   try {
     const program = join(folder, `${basename(path).replace(/\.model$/, '')}.mjs`);
