@@ -11,7 +11,7 @@ import { isFloat } from '../../compiler/ir/type.ts';
 import { isPrimitive, type Tensor } from '../../compiler/ops/define.ts';
 import { add } from '../../compiler/ops/elementwise.ts';
 import { opTable } from '../../compiler/ops/index.ts';
-import { defaultGpuOptions } from '../../compiler/6-emit/wgsl/module.ts';
+import { defaultGpuOptions, type GpuOptions } from '../../compiler/6-emit/wgsl/module.ts';
 import { attentions, inBlocks } from './attention.ts';
 import { compareFixture } from './compare-fixture.ts';
 import { fixtureNames, large, readFixture } from './fixture.ts';
@@ -22,8 +22,8 @@ import { programPlan, programText } from './random-program.ts';
 import { compare, levelsOf, trace } from './trace.ts';
 import { difference, generator, readType } from './tensors.ts';
 
-const jobs: Readonly<Record<string, () => Promise<void>>> = { blocks, fixtures, ops, programs };
-await jobs[process.argv[2]!]!();
+/** Whatever a workgroup can share it shares, however small. */
+const sharing: GpuOptions = { fewestProducts: 1, shortestRow: 1 };
 
 function tell(title: string, problem: string | null): void {
   process.stdout.write(`${JSON.stringify({ title, problem })}\n`);
@@ -77,7 +77,7 @@ async function programs(): Promise<void> {
     await attempt(title, async () => {
       const levels = levelsOf(text);
       const truth = await trace(graphMachine(levels.simplified!), levels, seed);
-      compare(await trace(await gpuMachine(levels.program!), levels, seed), truth, 5e-5, text);
+      for (const options of [defaultGpuOptions, sharing]) compare(await trace(await gpuMachine(levels.program!, options), levels, seed), truth, 5e-5, text);
     });
   }
 }
@@ -119,6 +119,11 @@ async function ops(): Promise<void> {
     }
   }
   const all = [...runs.values()];
-  const results = await runNestsOnGpu(all);
-  all.forEach(({ title, expected, tolerance }, i) => tell(title, difference(results[i]!, expected, tolerance)));
+  for (const [way, options] of [['', defaultGpuOptions], [', shared by workgroups', sharing]] as const) {
+    const results = await runNestsOnGpu(all, options);
+    all.forEach(({ title, expected, tolerance }, i) => tell(`${title}${way}`, difference(results[i]!, expected, tolerance)));
+  }
 }
+
+const jobs: Readonly<Record<string, () => Promise<void>>> = { blocks, fixtures, ops, programs };
+await jobs[process.argv[2]!]!();

@@ -3,7 +3,7 @@
  */
 import { elementBytes, isFloat } from '../../ir/type.ts';
 import type { LinearKernel } from '../wasm/linear.ts';
-import type { Elements, Frame } from './frame.ts';
+import { newFrame, type Elements, type Frame } from './frame.ts';
 import { mathIn } from './math.ts';
 
 /** One dispatch of a call. */
@@ -34,6 +34,13 @@ export function elementsOf(kernel: LinearKernel, { arrays }: Placement, wide: bo
     result.set(arrayName(array), bytes ? 'atomic<u32>' : wide ? `vec4<${scalar}>` : scalar);
   }
   return result;
+}
+
+/** A frame for a shader's body; `wide` where its arrays are of vectors. */
+export function newShaderFrame(kernel: LinearKernel, placement: Placement, wide: boolean): Frame {
+  const frame = newFrame(kernel, placement.arrays.map(arrayName), elementsOf(kernel, placement, wide));
+  for (const name of ['group', 'lane', 'group_id', 'places', 'scratch', ...frame.elements.keys()]) frame.taken.add(name);
+  return frame;
 }
 
 export interface Outline {
