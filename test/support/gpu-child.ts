@@ -5,9 +5,11 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { gradients } from '../../compiler/3-differentiate/gradients.ts';
-import { evaluateGraph } from '../../compiler/ir/evaluate.ts';
+import { affine, axisAt, type Affine } from '../../compiler/ir/affine.ts';
+import { evaluateGraph, evaluateNest } from '../../compiler/ir/evaluate.ts';
 import { leaf, topological, type Value } from '../../compiler/ir/graph.ts';
-import { isFloat } from '../../compiler/ir/type.ts';
+import { apply, constant, load } from '../../compiler/ir/nest.ts';
+import { dim, isFloat, tensor, type Shape } from '../../compiler/ir/type.ts';
 import { isPrimitive, type Tensor } from '../../compiler/ops/define.ts';
 import { add } from '../../compiler/ops/elementwise.ts';
 import { opTable } from '../../compiler/ops/index.ts';
@@ -20,10 +22,12 @@ import { graphMachine } from './machine.ts';
 import { differentiable, drawAll, leaves, project, type AnySample } from './op-samples.ts';
 import { programPlan, programText } from './random-program.ts';
 import { compare, levelsOf, trace } from './trace.ts';
-import { difference, generator, readType } from './tensors.ts';
+import { difference, draw, generator, readType } from './tensors.ts';
 
-/** Whatever a workgroup can share it shares, however small. */
-const sharing: GpuOptions = { fewestProducts: 1, shortestRow: 1 };
+/** Nothing is tiled: what waits for a workgroup is slow in software. */
+const untiled: GpuOptions = { ...defaultGpuOptions, fewestProducts: Infinity };
+/** All sums are shared, however short. */
+const sharing: GpuOptions = { ...untiled, shortestRow: 1 };
 
 function tell(title: string, problem: string | null): void {
   process.stdout.write(`${JSON.stringify({ title, problem })}\n`);
@@ -49,8 +53,7 @@ async function attempt(title: string, run: () => Promise<void>): Promise<void> {
 async function fixtures(): Promise<void> {
   for (const name of fixtureNames) {
     const fixture = readFixture(name);
-    const options = large.includes(name) ? { fewestProducts: Infinity, shortestRow: Infinity } : defaultGpuOptions;
-    await attempt(name, async () => compareFixture(await gpuMachine(fixture.levels.program!, options), fixture, 10, 2e-5));
+    await attempt(name, async () => compareFixture(await gpuMachine(fixture.levels.program!, large.includes(name) ? { ...untiled, shortestRow: Infinity } : untiled), fixture, 10, 2e-5));
   }
 }
 
@@ -62,6 +65,34 @@ async function blocks(): Promise<void> {
       const truth = await trace(graphMachine(levels.simplified!), levels, 1);
       compare(await trace(await gpuMachine(levels.program!), levels, 1), truth, 5e-5, title);
     });
+  }
+}
+
+/** Products in tiles and long sums, at extents that leave edges everywhere, against double precision. */
+async function products(): Promise<void> {
+  const next = generator(3);
+  const draws = (...shapes: readonly (readonly number[])[]): readonly Tensor[] => shapes.map(shape => draw(tensor('f32', shape.map(extent => dim(extent))), [-1, 1], next));
+  const [a, b, c, d, e] = [0, 1, 2, 3, 4].map(axisAt) as [Affine, Affine, Affine, Affine, Affine];
+  const product = (x: readonly Affine[], y: readonly Affine[], space: Shape, reduce: Shape, ...shapes: readonly Shape[]): NestRun => (
+    { nest: { space, reduce, combine: 'add', body: apply('mul', load(0, x), load(1, y)) }, operands: draws(...shapes) });
+  const sum = (...terms: readonly [axis: number, times: number][]): Affine => affine(terms.map(([axis, times]) => ({ axis, times })));
+  const tiled: GpuOptions = { ...defaultGpuOptions, fewestProducts: 1 };
+  const cases: readonly (readonly [title: string, run: NestRun, options: GpuOptions])[] = [
+    ['a product', product([a, c], [c, b], [37, 43], [29], [37, 29], [29, 43]), tiled],
+    ['with vectors', product([c, a], [c, b], [44, 36], [21], [21, 44], [21, 36]), tiled],
+    ['of transposed matrices', product([c, a], [b, c], [37, 33], [19], [19, 37], [33, 19]), tiled],
+    ['of a batch', product([a, b, d], [a, d, c], [3, 9, 34], [18], [3, 9, 18], [3, 18, 34]), tiled],
+    ['of large tiles', product([a, c], [c, b], [125, 120], [11], [125, 11], [11, 120]), { ...tiled, enoughWorkgroups: 1 }],
+    ['of tiles in between', product([a, c], [b, c], [61, 62], [18], [61, 18], [62, 18]), { ...tiled, enoughWorkgroups: 1 }],
+    ['of long sums in parts', product([a, c], [c, b], [9, 10], [700], [9, 700], [700, 10]), tiled],
+    ['a convolution', product([a, d, sum([2, 2], [4, 1])], [b, d, e], [3, 5, 7], [4, 3], [3, 4, 15], [5, 4, 3]), tiled],
+    ['a long sum', { nest: { space: [], reduce: [20011], combine: 'add', body: load(0, [a]) }, operands: draws([20011]) }, defaultGpuOptions],
+    ['the largest of many', { nest: { space: [3], reduce: [9001], combine: 'max', body: load(0, [a, b]) }, operands: draws([3, 9001]) }, defaultGpuOptions],
+    ['the first of the largest', { nest: { space: [3], reduce: [1300], combine: 'argmax', body: apply('floor', apply('mul', constant(9), load(0, [a, b]))) }, operands: draws([3, 1300]) }, defaultGpuOptions],
+  ];
+  for (const [title, run, options] of cases) {
+    const [result] = await runNestsOnGpu([run], options);
+    tell(title, difference(result!, evaluateNest(run.nest, run.operands), 1e-5));
   }
 }
 
@@ -77,7 +108,7 @@ async function programs(): Promise<void> {
     await attempt(title, async () => {
       const levels = levelsOf(text);
       const truth = await trace(graphMachine(levels.simplified!), levels, seed);
-      for (const options of [defaultGpuOptions, sharing]) compare(await trace(await gpuMachine(levels.program!, options), levels, seed), truth, 5e-5, text);
+      for (const options of [untiled, sharing]) compare(await trace(await gpuMachine(levels.program!, options), levels, seed), truth, 5e-5, text);
     });
   }
 }
@@ -119,11 +150,12 @@ async function ops(): Promise<void> {
     }
   }
   const all = [...runs.values()];
-  for (const [way, options] of [['', defaultGpuOptions], [', shared by workgroups', sharing]] as const) {
-    const results = await runNestsOnGpu(all, options);
-    all.forEach(({ title, expected, tolerance }, i) => tell(`${title}${way}`, difference(results[i]!, expected, tolerance)));
+  const sums = all.filter(({ nest }) => nest.combine !== null);
+  for (const [way, options, some] of [['', untiled, all], [', shared by workgroups', sharing, sums]] as const) {
+    const results = await runNestsOnGpu(some, options);
+    some.forEach(({ title, expected, tolerance }, i) => tell(`${title}${way}`, difference(results[i]!, expected, tolerance)));
   }
 }
 
-const jobs: Readonly<Record<string, () => Promise<void>>> = { blocks, fixtures, ops, programs };
+const jobs: Readonly<Record<string, () => Promise<void>>> = { blocks, fixtures, ops, products, programs };
 await jobs[process.argv[2]!]!();

@@ -6,7 +6,7 @@
 import { size } from '../../ir/type.ts';
 import { affine, type Affine } from '../../ir/affine.ts';
 import { mapIndices, mergeAxes, rootsOf, timesOf, valuesIn, withoutWindows, type Address, type Clear, type LinearKernel, type Store } from '../wasm/linear.ts';
-import { bind, bindFlat, emit, keep, layoutOf } from './frame.ts';
+import { bind, bindFlat, emit, isWholeAccess, keep, layoutOf } from './frame.ts';
 import { productShaders } from './products.ts';
 import { rowShaders } from './rows.ts';
 import { newShaderFrame, shaderOf, type Placement, type Shader } from './shader.ts';
@@ -18,7 +18,7 @@ const workgroup = 64;
 /** The dispatches of a call, in order. */
 export function shadersOf(linear: LinearKernel, placement: Placement, options: GpuOptions): readonly Shader[] {
   const kernel = mergeAxes(withoutWindows(linear));
-  const shared = productShaders(kernel, placement, options.fewestProducts) ?? rowShaders(kernel, placement, options.shortestRow);
+  const shared = productShaders(kernel, placement, options) ?? rowShaders(kernel, placement, options.shortestRow);
   if (shared !== null) return shared;
   const clears = kernel.steps.filter((step): step is Clear => step.kind === 'clear');
   const rest = { ...kernel, steps: kernel.steps.filter(step => step.kind !== 'clear') };
@@ -51,13 +51,7 @@ function runsWide(kernel: LinearKernel, placement: Placement): boolean {
   kernel.space.forEach((_, axis) => bind(frame, axis, '', axis === last));
   kernel.steps.forEach(step => (step.kind === 'clear' ? [] : step.axes).forEach((_, i) => bind(frame, kernel.space.length + i, '')));
   kernel.steps.forEach(step => step.kind === 'reduce' && frame.locals.set(step.local, { text: { text: '', kind: 'float', wide: true }, level: 0 }));
-  const whole = (access: number, { flat, floored, gathered, divided }: Address): boolean =>
-    placement.aligned[access]! &&
-    flat.offset % 4 === 0 &&
-    flat.terms.every(term => term.axis === last || term.times % 4 === 0) &&
-    floored.every(part => part.times % 4 === 0) &&
-    gathered.every(part => part.stride % 4 === 0) &&
-    divided.every(part => part.stride % 4 === 0);
+  const whole = (access: number, address: Address): boolean => isWholeAccess(placement.aligned[access]!, address, last);
   return kernel.steps.every(step => {
     if (step.kind === 'clear') return false;
     if (step.kind === 'store' && (step.accumulate || layoutOf(frame, step.address) !== 'dense' || !whole(step.access, step.address))) return false;

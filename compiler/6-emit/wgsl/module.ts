@@ -54,9 +54,11 @@ export interface GpuOptions {
   readonly fewestProducts: number;
   /** Shorter rows are left to one invocation each. */
   readonly shortestRow: number;
+  /** Workgroups that keep a GPU busy: with fewer, tiles of products are smaller and sums are cut. */
+  readonly enoughWorkgroups: number;
 }
 
-export const defaultGpuOptions: GpuOptions = { fewestProducts: 32768, shortestRow: 128 };
+export const defaultGpuOptions: GpuOptions = { fewestProducts: 32768, shortestRow: 128, enoughWorkgroups: 64 };
 
 export function gpuModule(program: Program, options: GpuOptions): GpuModule {
   const segments = segmentsOf(program, bindingBytes);
