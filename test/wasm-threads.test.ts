@@ -159,7 +159,7 @@ const dataFor = (program: CompiledProgram): ProgramData => ({ train: arrayRows(p
 const hashOf = (file: string): string => createHash('sha256').update(readFileSync(file)).digest('hex');
 
 async function trained(program: CompiledProgram, options: TrainOptions): Promise<string> {
-  const { outcome } = await trainProgram(program, { data: dataFor(program), save: 'weights.safetensors', ...options });
+  const { outcome } = await trainProgram(program, { save: 'weights.safetensors', ...options, data: options.data ?? dataFor(program) });
   return outcome === 'finished' ? hashOf('weights.safetensors') : outcome;
 }
 

@@ -334,6 +334,7 @@ const program: CompiledProgram = {
   initialise: initialiseEntry,
   accumulate: { count: 4, batch: {
     run: accumulateEntry,
+    number: 1,
     inputs: ["x", "y"],
     results: [
       { name: "loss", dtype: 'f32', shape: [], offset: 704 },
@@ -342,6 +343,7 @@ const program: CompiledProgram = {
   } },
   train: {
     run: trainEntry,
+    number: 2,
     inputs: [],
     results: [
       { name: "lr", dtype: 'f32', shape: [], offset: 576 },
@@ -350,6 +352,7 @@ const program: CompiledProgram = {
   },
   gradientNorm: {
     run: gradientNormEntry,
+    number: 3,
     inputs: [],
     results: [
       { name: "grad_norm", dtype: 'f32', shape: [], offset: 576 },
@@ -358,6 +361,7 @@ const program: CompiledProgram = {
   },
   evaluate: {
     run: evaluateEntry,
+    number: 4,
     inputs: ["x", "y"],
     results: [
       { name: "loss", dtype: 'f32', shape: [], offset: 640 },
@@ -366,6 +370,7 @@ const program: CompiledProgram = {
   },
   evaluateRow: {
     run: evaluateRowEntry,
+    number: 6,
     inputs: ["x", "y"],
     results: [
       { name: "loss", dtype: 'f32', shape: [], offset: 576 },
@@ -374,6 +379,7 @@ const program: CompiledProgram = {
   },
   predict: {
     run: predictEntry,
+    number: 5,
     inputs: ["x"],
     results: [
       { name: "prediction", dtype: 'f32', shape: [16, 1], offset: 576 },
@@ -382,6 +388,7 @@ const program: CompiledProgram = {
   },
   predictRow: {
     run: predictRowEntry,
+    number: 7,
     inputs: ["x"],
     results: [
       { name: "prediction", dtype: 'f32', shape: [1, 1], offset: 576 },

@@ -746,6 +746,7 @@ const program: CompiledProgram = {
   accumulate: null,
   train: {
     run: trainEntry,
+    number: 1,
     inputs: ["word", "label"],
     results: [
       { name: "loss", dtype: 'f32', shape: [], offset: 1344 },
@@ -755,6 +756,7 @@ const program: CompiledProgram = {
   },
   gradientNorm: {
     run: gradientNormEntry,
+    number: 2,
     inputs: [],
     results: [
       { name: "grad_norm", dtype: 'f32', shape: [], offset: 1152 },
@@ -763,6 +765,7 @@ const program: CompiledProgram = {
   },
   evaluate: {
     run: evaluateEntry,
+    number: 3,
     inputs: ["word", "label"],
     results: [
       { name: "loss", dtype: 'f32', shape: [], offset: 1216 },
@@ -771,6 +774,7 @@ const program: CompiledProgram = {
   },
   evaluateRow: {
     run: evaluateRowEntry,
+    number: 5,
     inputs: ["word", "label"],
     results: [
       { name: "loss", dtype: 'f32', shape: [], offset: 1152 },
@@ -779,6 +783,7 @@ const program: CompiledProgram = {
   },
   predict: {
     run: predictEntry,
+    number: 4,
     inputs: ["word"],
     results: [
       { name: "class", dtype: 'i32', shape: [3], offset: 1152 },
@@ -787,6 +792,7 @@ const program: CompiledProgram = {
   },
   predictRow: {
     run: predictRowEntry,
+    number: 6,
     inputs: ["word"],
     results: [
       { name: "class", dtype: 'i32', shape: [1], offset: 1152 },

@@ -125,10 +125,7 @@ function layer_norm_forward(x: number, weight: number, bias: number, out: number
   }
 }
 
-/**
- * source.model:4  y = x + (x |> layer_norm |> linear(6) |> gelu |> dropout(0.1))
- * source.model:5  loss = mean(y * y)
- */
+/** source.model:4  y = x + (x |> layer_norm |> linear(6) |> gelu |> dropout(0.1)) */
 function linear_forward(x: number, weight: number, bias: number, x_2: number, seed: number, step: number, out: number, out_2: number, out_3: number, out_4: number): void {
   const seed_value = i32[seed];
   const step_value = i32[step];
@@ -770,6 +767,7 @@ const program: CompiledProgram = {
   accumulate: null,
   train: {
     run: trainEntry,
+    number: 1,
     inputs: ["x"],
     results: [
       { name: "loss", dtype: 'f32', shape: [], offset: 1280 },
@@ -779,6 +777,7 @@ const program: CompiledProgram = {
   },
   gradientNorm: {
     run: gradientNormEntry,
+    number: 2,
     inputs: [],
     results: [
       { name: "grad_norm", dtype: 'f32', shape: [], offset: 1024 },
@@ -787,6 +786,7 @@ const program: CompiledProgram = {
   },
   evaluate: {
     run: evaluateEntry,
+    number: 3,
     inputs: ["x"],
     results: [
       { name: "loss", dtype: 'f32', shape: [], offset: 1024 },
@@ -795,6 +795,7 @@ const program: CompiledProgram = {
   },
   evaluateRow: {
     run: evaluateRowEntry,
+    number: 5,
     inputs: ["x"],
     results: [
       { name: "loss", dtype: 'f32', shape: [], offset: 1024 },
@@ -803,6 +804,7 @@ const program: CompiledProgram = {
   },
   predict: {
     run: predictEntry,
+    number: 4,
     inputs: ["x"],
     results: [
       { name: "y", dtype: 'f32', shape: [4, 6], offset: 1152 },
@@ -811,6 +813,7 @@ const program: CompiledProgram = {
   },
   predictRow: {
     run: predictRowEntry,
+    number: 6,
     inputs: ["x"],
     results: [
       { name: "y", dtype: 'f32', shape: [1, 6], offset: 1088 },

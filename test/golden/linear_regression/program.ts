@@ -297,6 +297,7 @@ const program: CompiledProgram = {
   accumulate: null,
   train: {
     run: trainEntry,
+    number: 1,
     inputs: ["x", "y"],
     results: [
       { name: "loss", dtype: 'f32', shape: [], offset: 640 },
@@ -306,6 +307,7 @@ const program: CompiledProgram = {
   },
   gradientNorm: {
     run: gradientNormEntry,
+    number: 2,
     inputs: [],
     results: [
       { name: "grad_norm", dtype: 'f32', shape: [], offset: 448 },
@@ -314,6 +316,7 @@ const program: CompiledProgram = {
   },
   evaluate: {
     run: evaluateEntry,
+    number: 3,
     inputs: ["x", "y"],
     results: [
       { name: "loss", dtype: 'f32', shape: [], offset: 512 },
@@ -322,6 +325,7 @@ const program: CompiledProgram = {
   },
   evaluateRow: {
     run: evaluateRowEntry,
+    number: 5,
     inputs: ["x", "y"],
     results: [
       { name: "loss", dtype: 'f32', shape: [], offset: 448 },
@@ -330,6 +334,7 @@ const program: CompiledProgram = {
   },
   predict: {
     run: predictEntry,
+    number: 4,
     inputs: ["x"],
     results: [
       { name: "prediction", dtype: 'f32', shape: [16, 1], offset: 448 },
@@ -338,6 +343,7 @@ const program: CompiledProgram = {
   },
   predictRow: {
     run: predictRowEntry,
+    number: 6,
     inputs: ["x"],
     results: [
       { name: "prediction", dtype: 'f32', shape: [1, 1], offset: 448 },
