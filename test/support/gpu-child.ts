@@ -5,6 +5,9 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { gradients } from '../../compiler/3-differentiate/gradients.ts';
+import { gpuPlan } from '../../compiler/6-emit/wgsl/plan.ts';
+import { compile } from '../../compiler/index.ts';
+import type { Program } from '../../compiler/ir/program.ts';
 import { affine, axisAt, type Affine } from '../../compiler/ir/affine.ts';
 import { evaluateGraph, evaluateNest } from '../../compiler/ir/evaluate.ts';
 import { leaf, topological, type Value } from '../../compiler/ir/graph.ts';
@@ -17,7 +20,7 @@ import { defaultGpuOptions, type GpuOptions } from '../../compiler/6-emit/wgsl/m
 import { attentions, inBlocks } from './attention.ts';
 import { compareFixture } from './compare-fixture.ts';
 import { fixtureNames, large, readFixture } from './fixture.ts';
-import { gpuMachine, runNestsOnGpu, type NestRun } from './gpu.ts';
+import { gpuMachine, programOfNests, runNestsOnGpu, type NestRun } from './gpu.ts';
 import { graphMachine } from './machine.ts';
 import { differentiable, drawAll, leaves, project, type AnySample } from './op-samples.ts';
 import { programPlan, programText } from './random-program.ts';
@@ -114,7 +117,7 @@ async function programs(): Promise<void> {
 }
 
 /** Every nest of every sample and of its gradients to second order, from the values that the references give. */
-async function ops(): Promise<void> {
+function nestsOfOps(): readonly ExpectedRun[] {
   const runs = new Map<string, ExpectedRun>();
   const collect = (title: string, roots: readonly Value[], feeds: ReadonlyMap<Value, Tensor>, tolerance: number): void => {
     const values = evaluateGraph(roots, feeds);
@@ -149,7 +152,11 @@ async function ops(): Promise<void> {
       }
     }
   }
-  const all = [...runs.values()];
+  return [...runs.values()];
+}
+
+async function ops(): Promise<void> {
+  const all = nestsOfOps();
   const sums = all.filter(({ nest }) => nest.combine !== null);
   for (const [way, options, some] of [['', untiled, all], [', shared by workgroups', sharing, sums]] as const) {
     const results = await runNestsOnGpu(some, options);
@@ -157,5 +164,34 @@ async function ops(): Promise<void> {
   }
 }
 
-const jobs: Readonly<Record<string, () => Promise<void>>> = { blocks, fixtures, ops, products, programs };
+/** Whatever can be tiled or shared is. */
+const everything: GpuOptions = { fewestProducts: 1, shortestRow: 1, enoughWorkgroups: 64 };
+
+/** Every shader of every model and of the op table through the validator, which needs no GPU: types, uniformity, limits. */
+async function shaders(): Promise<void> {
+  const { create } = await import('webgpu');
+  const gpu = create(['backend=null']);
+  const device = (await (await gpu.requestAdapter())!.requestDevice());
+  const folder = new URL('../../models/', import.meta.url);
+  const models = readdirSync(folder).filter(name => name.endsWith('.model')).map(name => [name, programOf(name, readFileSync(new URL(name, folder), 'utf8'))] as const);
+  const programs = [
+    ...models, ...fixtureNames.map(name => [name, readFixture(name).levels.program!] as const), ['the op table', programOfNests(nestsOfOps())] as const,
+  ];
+  for (const [title, program] of programs)
+    for (const options of [defaultGpuOptions, everything])
+      for (const { name, code } of gpuPlan(program, options).shaders) {
+        device.pushErrorScope('validation');
+        device.createComputePipeline({ layout: 'auto', compute: { module: device.createShaderModule({ code }), entryPoint: 'main' } });
+        const error = await device.popErrorScope();
+        tell(`${title}: ${name}`, error === null ? null : `${error.message}\n${code}`);
+      }
+}
+
+function programOf(path: string, text: string): Program {
+  const { levels, diagnostics } = compile({ path, text, library: false }, 'schedule');
+  if (levels.program === undefined) throw new Error(diagnostics.map(d => d.message).join('; '));
+  return levels.program;
+}
+
+const jobs: Readonly<Record<string, () => Promise<void>>> = { blocks, fixtures, ops, products, programs, shaders };
 await jobs[process.argv[2]!]!();
