@@ -224,13 +224,22 @@ export async function prepareGpu(plan: GpuPlan, window: number): Promise<OpenGpu
   const { gpu: implementation, adapter } = await requestGpuAdapter();
   const sizes = plan.segments.map((start, i) => (plan.segments[i + 1] ?? plan.bytes) - start);
   const needed = Math.max(plan.scratchBytes, ...sizes);
-  const limits = { maxStorageBufferBindingSize: 128 * 2 ** 20, maxBufferSize: 256 * 2 ** 20 };
-  for (const [name, usual] of Object.entries(limits)) {
-    if (needed <= usual || needed <= adapter.limits[name]!) continue;
+  const runs = plan.entries.map(dispatchesOf);
+  const arraysOf = new Map(runs.flat().map(({ shader, segments }) => [shader, segments.length + (plan.shaders[shader]!.scratch ? 1 : 0)] as const));
+  // What every GPU offers, and what this program needs.
+  const limits = [
+    ['maxStorageBufferBindingSize', 128 * 2 ** 20, needed], ['maxBufferSize', 256 * 2 ** 20, needed],
+    ['maxStorageBuffersPerShaderStage', 8, Math.max(0, ...arraysOf.values())],
+  ] as const;
+  for (const [name, usual, own] of limits) {
+    if (own <= usual || own <= adapter.limits[name]!) continue;
+    if (name === 'maxStorageBuffersPerShaderStage') {
+      throw new DataError(`a kernel of the program needs ${own} parts of the memory at once, and this GPU allows ${adapter.limits[name]}: build the program with \`--target wasm\``);
+    }
     throw new DataError(`the program binds ${needed} bytes at once, and this GPU allows ${adapter.limits[name]} (the largest tensor is ${plan.largest}): `
       + 'take a smaller batch, or build the program with `--target wasm`');
   }
-  const required = Object.fromEntries(Object.entries(limits).filter(([, usual]) => needed > usual).map(([name]) => [name, needed]));
+  const required = Object.fromEntries(limits.filter(([, usual, own]) => own > usual).map(([name, , own]) => [name, own]));
   const device = await adapter.requestDevice({ requiredLimits: required });
   const staging: GpuBuffer[] = [];
   device.pushErrorScope('out-of-memory');
@@ -239,7 +248,6 @@ export async function prepareGpu(plan: GpuPlan, window: number): Promise<OpenGpu
   const buffers = sizes.map((size, i) => buffer(`memory ${i}`, size, storage | copySource | copyTarget));
   const scratch = plan.scratchBytes === 0 ? null : buffer('scratch', plan.scratchBytes, storage);
   // Where the tensors of each dispatch begin; a binding begins at a multiple of 256 bytes.
-  const runs = plan.entries.map(dispatchesOf);
   const slotOf = (numbers: readonly number[]): number => Math.ceil((4 * numbers.length) / 256) * 256;
   const placesBytes = runs.flat().reduce((sum, { numbers }) => sum + slotOf(numbers), 0);
   const places = buffer('places', placesBytes, uniform | copyTarget);
@@ -265,7 +273,6 @@ export async function prepareGpu(plan: GpuPlan, window: number): Promise<OpenGpu
     layouts.set(arrays, made);
     return made;
   };
-  const arraysOf = new Map(runs.flat().map(({ shader, segments }) => [shader, segments.length + (plan.shaders[shader]!.scratch ? 1 : 0)] as const));
   const pipelines = await Promise.all(plan.shaders.map(async ({ name, line, code }, i) => {
     const label = `${name} (${line})`;
     try {

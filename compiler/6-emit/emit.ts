@@ -19,6 +19,7 @@ import { moduleText, shadersText, type MachineText } from './machine-text.ts';
 import { assemble } from './wasm/module.ts';
 import { defaultGpuOptions } from './wgsl/module.ts';
 import { gpuPlan } from './wgsl/plan.ts';
+import { laidOut } from './wgsl/segments.ts';
 import { identifiersIn, reached, readRuntime, withoutTypes } from './runtime.ts';
 
 export type Target = 'wasm' | 'typescript' | 'webgpu';
@@ -42,7 +43,7 @@ export function emit(
   const { model } = levels;
   const runtime = readRuntime();
   const program = withFreeNames(
-    levels.program,
+    options.target === 'webgpu' ? laidOut(levels.program, defaultGpuOptions.bindingBytes) : levels.program,
     new Set([...runtime.declarations.map(declaration => declaration.name), ...runtime.imports.keys(), ...ownNames]),
   );
   const source = levels.file.span.file;

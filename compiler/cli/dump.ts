@@ -4,6 +4,7 @@ import { assemble } from '../6-emit/wasm/module.ts';
 import { printModule } from '../6-emit/wasm/text.ts';
 import { defaultGpuOptions } from '../6-emit/wgsl/module.ts';
 import { gpuPlan } from '../6-emit/wgsl/plan.ts';
+import { laidOut } from '../6-emit/wgsl/segments.ts';
 import type { Levels } from '../index.ts';
 import type { Entry, Graph, Value } from '../ir/graph.ts';
 import { printKernel } from '../ir/kernel-text.ts';
@@ -81,6 +82,6 @@ function printAssembled(program: Program): string {
 
 /** The shaders of the WebGPU target, each under its name and the line that it serves. */
 function printShaders(program: Program): string {
-  const { shaders } = gpuPlan(program, defaultGpuOptions);
+  const { shaders } = gpuPlan(laidOut(program, defaultGpuOptions.bindingBytes), defaultGpuOptions);
   return shaders.map(({ name, line, workgroups, code }) => `// ${name}, ${workgroups === 1 ? '1 workgroup' : `${workgroups} workgroups`}\n// ${line}\n${code}`).join('\n');
 }

@@ -8,7 +8,8 @@ import { constants, tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { emit, type EmitOptions, type Target } from '../6-emit/emit.ts';
 import type { Levels } from '../index.ts';
-import { compileFile, type CompileFlags } from './compile-file.ts';
+import { bindingProblems } from '../6-emit/wgsl/segments.ts';
+import { compileFile, drawn, type CompileFlags } from './compile-file.ts';
 import { Failure } from './failure.ts';
 import { chosenTarget } from './target.ts';
 
@@ -27,6 +28,10 @@ export async function programText(levels: Levels, { target, deterministic = fals
   const options: EmitOptions = { target: await chosenTarget(target), deterministic, javascript, debugNan };
   if (options.target === 'webgpu' && debugNan) throw new Failure('`--debug-nan` looks at what kernels compute as they do: it needs `--target wasm`', 2);
   if (options.target === 'webgpu' && deterministic) throw new Failure('GPUs differ in their last bits: `--deterministic` needs `--target wasm`', 2);
+  if (options.target === 'webgpu') {
+    const problems = bindingProblems(levels.program!, levels.file.span);
+    if (problems.length > 0) throw drawn(problems, levels.file.span.file.path);
+  }
   const needed = levels.program!.arenaBytes;
   if (options.target === 'wasm' && needed > largestArena) {
     throw new Failure(`the program needs ${gibibytes(needed)} of memory, and WebAssembly reaches ${gibibytes(largestArena)}: `

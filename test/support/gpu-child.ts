@@ -6,6 +6,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { gradients } from '../../compiler/3-differentiate/gradients.ts';
 import { gpuPlan } from '../../compiler/6-emit/wgsl/plan.ts';
+import { laidOut } from '../../compiler/6-emit/wgsl/segments.ts';
 import { compile } from '../../compiler/index.ts';
 import type { Program } from '../../compiler/ir/program.ts';
 import { affine, axisAt, type Affine } from '../../compiler/ir/affine.ts';
@@ -111,7 +112,7 @@ async function programs(): Promise<void> {
     await attempt(title, async () => {
       const levels = levelsOf(text);
       const truth = await trace(graphMachine(levels.simplified!), levels, seed);
-      for (const options of [untiled, sharing]) compare(await trace(await gpuMachine(levels.program!, options), levels, seed), truth, 5e-5, text);
+      for (const options of [untiled, { ...sharing, bindingBytes: 2048 }]) compare(await trace(await gpuMachine(levels.program!, options), levels, seed), truth, 5e-5, text);
     });
   }
 }
@@ -165,7 +166,7 @@ async function ops(): Promise<void> {
 }
 
 /** Whatever can be tiled or shared is. */
-const everything: GpuOptions = { fewestProducts: 1, shortestRow: 1, enoughWorkgroups: 64 };
+const everything: GpuOptions = { ...defaultGpuOptions, fewestProducts: 1, shortestRow: 1 };
 
 /** Every shader of every model and of the op table through the validator, which needs no GPU: types, uniformity, limits. */
 async function shaders(): Promise<void> {
@@ -179,7 +180,7 @@ async function shaders(): Promise<void> {
   ];
   for (const [title, program] of programs)
     for (const options of [defaultGpuOptions, everything])
-      for (const { name, code } of gpuPlan(program, options).shaders) {
+      for (const { name, code } of gpuPlan(laidOut(program, options.bindingBytes), options).shaders) {
         device.pushErrorScope('validation');
         device.createComputePipeline({ layout: 'auto', compute: { module: device.createShaderModule({ code }), entryPoint: 'main' } });
         const error = await device.popErrorScope();

@@ -7,7 +7,7 @@ import { partsOf, type Call, type Kernel, type Loop, type Program } from '../../
 import { elementBytes, type Shape } from '../../ir/type.ts';
 import { linearKernel } from '../wasm/linear.ts';
 import { shadersOf } from './kernel.ts';
-import { segmentsOf, type Segment } from './segments.ts';
+import { segmentsOf, usualBinding, type Segment } from './segments.ts';
 import { counterShader, type Shader } from './shader.ts';
 
 export interface GpuModule {
@@ -46,9 +46,6 @@ export interface Dispatch {
   readonly moves: readonly (readonly number[])[];
 }
 
-/** Largest binding that every device offers. */
-export const bindingBytes = 128 * 2 ** 20;
-
 export interface GpuOptions {
   /** Products with fewer multiplications are not tiled: what a workgroup shares costs more than it saves. */
   readonly fewestProducts: number;
@@ -56,12 +53,14 @@ export interface GpuOptions {
   readonly shortestRow: number;
   /** Workgroups that keep a GPU busy: with fewer, tiles of products are smaller and sums are cut. */
   readonly enoughWorkgroups: number;
+  /** Bytes of a segment, unless a single tensor needs more. */
+  readonly bindingBytes: number;
 }
 
-export const defaultGpuOptions: GpuOptions = { fewestProducts: 32768, shortestRow: 128, enoughWorkgroups: 64 };
+export const defaultGpuOptions: GpuOptions = { fewestProducts: 32768, shortestRow: 128, enoughWorkgroups: 64, bindingBytes: usualBinding };
 
 export function gpuModule(program: Program, options: GpuOptions): GpuModule {
-  const segments = segmentsOf(program, bindingBytes);
+  const segments = segmentsOf(program, options.bindingBytes);
   const shaders: ModuleShader[] = [];
   const made = new Map<string, readonly number[]>();
   const aligned = alignedAccesses(program);
