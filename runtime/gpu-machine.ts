@@ -196,6 +196,8 @@ export function dispatchesOf({ parts }: GpuEntryPlan): readonly { readonly shade
   });
 }
 
+export const firstLine = (message: string): string => message.trim().split('\n')[0]!;
+
 /** Copies to a buffer that the host can read, and gives its contents. The copy is taken of what the runs until now leave. */
 export async function readGpu(
   gpu: OpenGpu, bytes: number, copy: (encoder: GpuEncoder, staging: GpuBuffer, buffers: readonly GpuBuffer[]) => void,
@@ -211,7 +213,7 @@ export async function readGpu(
   try {
     await buffer.mapAsync(1);
   } catch (error) {
-    throw new DataError(gpu.failure ?? `the GPU does not give its results (${messageOf(error)})`);
+    throw new DataError(gpu.failure ?? `the GPU does not give its results (${firstLine(messageOf(error))})`);
   }
   if (gpu.failure !== null) throw new DataError(gpu.failure);
   const contents = new Uint8Array(buffer.getMappedRange().slice(0, bytes));
@@ -241,6 +243,11 @@ export async function prepareGpu(plan: GpuPlan, window: number): Promise<OpenGpu
   }
   const required = Object.fromEntries(limits.filter(([, usual, own]) => own > usual).map(([name, , own]) => [name, own]));
   const device = await adapter.requestDevice({ requiredLimits: required });
+  // What is wrong with a shader is told before the pipeline fails that needs it.
+  let refusal: string | null = null;
+  device.onuncapturederror = ({ error }) => {
+    refusal ??= error.message;
+  };
   const staging: GpuBuffer[] = [];
   device.pushErrorScope('out-of-memory');
   const buffer = (label: string, size: number, usage: number): GpuBuffer => device.createBuffer({ label, size: Math.max(16, size), usage });
@@ -256,7 +263,7 @@ export async function prepareGpu(plan: GpuPlan, window: number): Promise<OpenGpu
     : null));
   const shortage = await device.popErrorScope();
   if (shortage !== null) {
-    throw new DataError(`the GPU has no room for the ${plan.bytes} bytes of the program (${shortage.message}): take a smaller batch, write `
+    throw new DataError(`the GPU has no room for the ${plan.bytes} bytes of the program (${firstLine(shortage.message)}): take a smaller batch, write `
       + '`memory` in the `train` block, or build the program with `--target wasm`');
   }
   const layouts = new Map<number, { readonly group: object; readonly pipeline: object }>();
@@ -273,15 +280,20 @@ export async function prepareGpu(plan: GpuPlan, window: number): Promise<OpenGpu
     layouts.set(arrays, made);
     return made;
   };
-  const pipelines = await Promise.all(plan.shaders.map(async ({ name, line, code }, i) => {
+  // All are waited for, also when one fails: the device must not be let go before.
+  const compiled = await Promise.allSettled(plan.shaders.map(async ({ name, line, code }, i) => {
     const label = `${name} (${line})`;
     try {
       const module = device.createShaderModule({ label, code });
       return await device.createComputePipelineAsync({ label, layout: layoutOf(arraysOf.get(i)!).pipeline, compute: { module, entryPoint: 'main' } });
     } catch (error) {
-      throw new DataError(`the GPU does not take the kernel \`${name}\`, which computes ${line} (${messageOf(error)}): build the program with \`--target wasm\``);
+      throw new DataError(`the GPU does not take the kernel \`${name}\`, which computes ${line} (${firstLine(refusal ?? messageOf(error))}): build the program with \`--target wasm\``);
     }
   }));
+  const pipelines = compiled.map(each => {
+    if (each.status === 'rejected') throw each.reason;
+    return each.value;
+  });
   const words = new Int32Array(placesBytes / 4);
   let at = 0;
   const entries = runs.map((dispatches, number): PreparedEntry => ({
@@ -307,10 +319,10 @@ export async function prepareGpu(plan: GpuPlan, window: number): Promise<OpenGpu
   if (placesBytes > 0) device.queue.writeBuffer(places, 0, words.buffer, 0, placesBytes);
   const gpu: OpenGpu = { implementation, device, buffers, entries, staging, failure: null };
   device.onuncapturederror = ({ error }) => {
-    gpu.failure ??= `the GPU refused to compute: ${error.message.split('\n')[0]}; nothing was saved since the last checkpoint: build the program with \`--target wasm\``;
+    gpu.failure ??= `the GPU refused to compute: ${firstLine(error.message)}; nothing was saved since the last checkpoint: build the program with \`--target wasm\``;
   };
   void device.lost.then(({ reason, message }) => {
-    gpu.failure ??= `the GPU is gone (${reason}: ${message.split('\n')[0]}); the last checkpoint is as it was: start the program again, with \`--resume\``;
+    gpu.failure ??= `the GPU is gone (${reason}: ${firstLine(message)}); the last checkpoint is as it was: start the program again, with \`--resume\``;
   });
   return gpu;
 }
