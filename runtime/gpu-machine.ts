@@ -58,7 +58,20 @@ export interface PreparedEntry {
   readonly dispatches: readonly { readonly pipeline: object; readonly group: object; readonly x: number; readonly y: number }[];
   /** The results of the last runs, one run after another; null where results are no single numbers. */
   readonly ring: GpuBuffer | null;
+  readonly uploads: readonly GpuPiece[];
+  readonly results: readonly GpuPiece[];
   runs: number;
+}
+
+/** Whole words of the memory. */
+export interface GpuPiece {
+  readonly segment: number;
+  /** Bytes from the start of the segment, and of the memory. */
+  readonly offset: number;
+  readonly start: number;
+  readonly bytes: number;
+  /** Bytes from the start of a buffer that holds pieces one after another. */
+  readonly at: number;
 }
 
 /** Everything that exists once a device is open. */
@@ -129,11 +142,10 @@ export function openGpu(plan: GpuPlan): GpuMachine {
     },
   };
   const run = (number: number): void => {
-    const { device: { queue, createCommandEncoder }, buffers, entries } = gpu();
-    const { uploads, results } = plan.entries[number]!;
+    const { device: opened, buffers, entries } = gpu();
     const entry = entries[number]!;
-    for (const piece of piecesOf(plan, uploads).pieces) queue.writeBuffer(buffers[piece.segment]!, piece.offset, memory, piece.start, piece.bytes);
-    const encoder = createCommandEncoder.call(opened!.device);
+    for (const piece of entry.uploads) opened.queue.writeBuffer(buffers[piece.segment]!, piece.offset, memory, piece.start, piece.bytes);
+    const encoder = opened.createCommandEncoder();
     const pass = encoder.beginComputePass();
     for (const { pipeline, group, x, y } of entry.dispatches) {
       pass.setPipeline(pipeline);
@@ -143,12 +155,11 @@ export function openGpu(plan: GpuPlan): GpuMachine {
     pass.end();
     if (entry.ring !== null) {
       const slot = entry.runs++ % window;
-      results.forEach((result, i) => {
-        const segment = segmentOf(plan, result.offset);
-        encoder.copyBufferToBuffer(buffers[segment]!, (result.offset - plan.segments[segment]!) & ~3, entry.ring!, 4 * (slot * results.length + i), 4);
-      });
+      for (const { segment, offset, at } of entry.results) {
+        encoder.copyBufferToBuffer(buffers[segment]!, offset, entry.ring, 4 * slot * entry.results.length + at, 4);
+      }
     }
-    queue.submit([encoder.finish()]);
+    opened.queue.submit([encoder.finish()]);
   };
   return { memory, run, device };
 }
@@ -163,10 +174,7 @@ export function numberAt(view: DataView, at: number, { dtype, offset }: TensorPl
 export const segmentOf = (plan: GpuPlan, offset: number): number => plan.segments.findLastIndex(start => start <= offset);
 
 /** Places as whole words of their segments, and one after another in a buffer. */
-export function piecesOf(plan: GpuPlan, places: readonly TensorPlace[]): {
-  readonly pieces: readonly { readonly segment: number; readonly offset: number; readonly start: number; readonly bytes: number; readonly at: number }[];
-  readonly bytes: number;
-} {
+export function piecesOf(plan: GpuPlan, places: readonly TensorPlace[]): { readonly pieces: readonly GpuPiece[]; readonly bytes: number } {
   let at = 0;
   const pieces = places.map(({ dtype, shape, offset }) => {
     const segment = segmentOf(plan, offset);
@@ -314,6 +322,8 @@ export async function prepareGpu(plan: GpuPlan, window: number): Promise<OpenGpu
       return { pipeline: pipelines[shader]!, group, x: Math.min(workgroups, 65535), y: Math.ceil(workgroups / 65535) };
     }),
     ring: rings[number]!,
+    uploads: piecesOf(plan, plan.entries[number]!.uploads).pieces,
+    results: piecesOf(plan, plan.entries[number]!.results).pieces,
     runs: 0,
   }));
   if (placesBytes > 0) device.queue.writeBuffer(places, 0, words.buffer, 0, placesBytes);

@@ -143,7 +143,7 @@ describe('a program for a GPU', () => {
   }, 60_000);
 
   test('ends with one line when the GPU is lost, and when it has no room', () => {
-    const lost = irisText().replace('queue.submit([encoder.finish()]);\n  };', 'queue.submit([encoder.finish()]);\n    if (++submitted === 3) (opened!.device as unknown as { destroy(): void }).destroy();\n  };')
+    const lost = irisText().replace('queue.submit([encoder.finish()]);\n  };', 'queue.submit([encoder.finish()]);\n    if (++submitted === 3) (opened as unknown as { destroy(): void }).destroy();\n  };')
       .replace('function openGpu(', 'let submitted = 0;\nfunction openGpu(');
     expect(failing(lost, environment)).toEqual([1, expect.stringMatching(/^error: the GPU is gone .*`--resume`\n$/)]);
     const large = irisText().replace(/^ {4}bytes: \d+,$/m, '    bytes: 1000000000000,').replace('const memory = new ArrayBuffer(plan.bytes);', 'const memory = new ArrayBuffer(65536);');

@@ -12,7 +12,7 @@ import type { Program } from '../../compiler/ir/program.ts';
 import { affine, axisAt, type Affine } from '../../compiler/ir/affine.ts';
 import { evaluateGraph, evaluateNest } from '../../compiler/ir/evaluate.ts';
 import { leaf, topological, type Value } from '../../compiler/ir/graph.ts';
-import { apply, constant, load } from '../../compiler/ir/nest.ts';
+import { apply, constant, load, type Nest } from '../../compiler/ir/nest.ts';
 import { dim, isFloat, tensor, type Shape } from '../../compiler/ir/type.ts';
 import { isPrimitive, type Tensor } from '../../compiler/ops/define.ts';
 import { add } from '../../compiler/ops/elementwise.ts';
@@ -20,7 +20,7 @@ import { opTable } from '../../compiler/ops/index.ts';
 import { defaultGpuOptions, type GpuOptions } from '../../compiler/6-emit/wgsl/module.ts';
 import { attentions, inBlocks } from './attention.ts';
 import { compareFixture } from './compare-fixture.ts';
-import { fixtureNames, large, readFixture } from './fixture.ts';
+import { fixtureNames, large as largeModels, readFixture } from './fixture.ts';
 import { gpuMachine, programOfNests, runNestsOnGpu, type NestRun } from './gpu.ts';
 import { graphMachine } from './machine.ts';
 import { differentiable, drawAll, leaves, project, type AnySample } from './op-samples.ts';
@@ -57,7 +57,7 @@ async function attempt(title: string, run: () => Promise<void>): Promise<void> {
 async function fixtures(): Promise<void> {
   for (const name of fixtureNames) {
     const fixture = readFixture(name);
-    await attempt(name, async () => compareFixture(await gpuMachine(fixture.levels.program!, large.includes(name) ? { ...untiled, shortestRow: Infinity } : untiled), fixture, 10, 2e-5));
+    await attempt(name, async () => compareFixture(await gpuMachine(fixture.levels.program!, largeModels.includes(name) ? { ...untiled, shortestRow: Infinity } : untiled), fixture, 10, 2e-5));
   }
 }
 
@@ -99,6 +99,17 @@ async function products(): Promise<void> {
     const [result] = await runNestsOnGpu([run], options);
     tell(title, difference(result!, evaluateNest(run.nest, run.operands), 1e-5));
   }
+}
+
+/** More workgroups than one dimension of a dispatch has. */
+async function large(): Promise<void> {
+  const count = 65536 * 64;
+  const data = Float64Array.from({ length: count }, (_, i) => i % 1000);
+  const backwards: Nest = { space: [count], reduce: [], combine: null, body: load(0, [affine([{ axis: 0, times: -1 }], count - 1)]) };
+  const shape = [count];
+  const [result, after] = await runNestsOnGpu([{ nest: backwards, operands: [{ dtype: 'f32', shape, data }] }, { nest: backwards, operands: [{ dtype: 'f32', shape, data }] }]);
+  for (const [title, { data: found }] of [['large', result!], ['after it', after!]] as const)
+    tell(title, found.every((value, i) => value === data[count - 1 - i]) ? null : 'not what was there');
 }
 
 /** Random and awkward models against the references. */
@@ -196,5 +207,5 @@ function programOf(path: string, text: string): Program {
   return levels.program;
 }
 
-const jobs: Readonly<Record<string, () => Promise<void>>> = { blocks, fixtures, ops, products, programs, shaders };
+const jobs: Readonly<Record<string, () => Promise<void>>> = { blocks, fixtures, large, ops, products, programs, shaders };
 await jobs[process.argv[2]!]!();

@@ -125,7 +125,6 @@ function tileShader(product: Product, placement: Placement, tile: Tile, parts: n
   const side = sideOf(tile);
   const [rowTiles, columnTiles] = [tilesOf(rows.extent, tile), tilesOf(columns.extent, tile)];
   const workgroups = parts * count * rowTiles * columnTiles;
-  if (workgroups > 65535) emit(frame, `if (group >= ${workgroups}u) { return; }`);
   const numbers = [['column', columnTiles], ['row', rowTiles], ['number', count], ['part', parts]] as const;
   let rest = 'group';
   const [column0, row0, number, part] = numbers.map(([name, extent], i) => {

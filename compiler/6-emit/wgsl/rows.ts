@@ -68,7 +68,7 @@ function rowShader(kernel: LinearKernel, placement: Placement, longest: number, 
   const frame = newShaderFrame(kernel, placement, false);
   const workgroupSize = sizeOfWorkgroup(longest);
   const count = size(kernel.space);
-  const row = rowOf(frame, kernel, count, 1);
+  const row = rowOf(frame, kernel, 1);
   const shared = new Map<string, string>();
   const groups = groupsOf(kernel.steps);
   groups.forEach((group, i) => {
@@ -98,7 +98,7 @@ function partShader(kernel: LinearKernel, placement: Placement, leading: readonl
   const frame = newShaderFrame({ ...kernel, steps: leading }, placement, false);
   const workgroupSize = 256;
   const count = size(kernel.space);
-  const row = rowOf(frame, kernel, count, parts);
+  const row = rowOf(frame, kernel, parts);
   const part = keep(frame, 'part', parts === 1 ? '0u' : `group % ${parts}u`);
   const shared = new Map<string, string>();
   leading.forEach((step, number) => {
@@ -116,9 +116,8 @@ function partShader(kernel: LinearKernel, placement: Placement, leading: readonl
 }
 
 /** Binds the axes of the space to a workgroup's iteration, and gives its number. */
-function rowOf(frame: Frame, kernel: LinearKernel, count: number, parts: number): string {
+function rowOf(frame: Frame, kernel: LinearKernel, parts: number): string {
   const row = keep(frame, 'row', parts === 1 ? 'group' : `group / ${parts}u`);
-  if (count * parts > 65535) emit(frame, `if (${row} >= ${count}u) { return; }`);
   bindFlat(frame, kernel.space.map((_, axis) => axis), kernel.space, row);
   return row;
 }

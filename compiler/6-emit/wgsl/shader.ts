@@ -91,6 +91,8 @@ export function shaderOf(frame: Frame, outline: Outline): Shader {
     `@compute @workgroup_size(${workgroupSize})`,
     'fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_index) lane: u32) {',
     `  let group = ${group};`,
+    // Rows of workgroups are whole, the last one too.
+    ...(workgroups > mostInRow ? [`  if (group >= ${workgroups}u) { return; }`] : []),
     ...bases,
     main,
     '}',
