@@ -3,10 +3,9 @@
  * small models on their data.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { emit, type Target } from '../compiler/6-emit/emit.ts';
 import { compile } from '../compiler/index.ts';
 import { openBytes, wholeFileLimit } from '../runtime/files.ts';
@@ -15,11 +14,11 @@ import { readTensor } from '../runtime/stored-tensor.ts';
 import { elementCount } from '../runtime/tensor.ts';
 import { writeSafetensors } from '../runtime/weights.ts';
 import { readFixture } from './support/fixture.ts';
+import { folderOfFile } from './support/folder.ts';
 import { emitOptions, importEmitted } from './support/run-program.ts';
 import { swiftshaderEnvironment } from './support/swiftshader.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'nabla-emitted-'));
-afterAll(() => rmSync(folder, { recursive: true }));
+const folder = folderOfFile();
 
 const importable = ['wasm', 'typescript'] as const satisfies readonly Target[];
 /** A GPU is used by processes alone. */
