@@ -166,10 +166,16 @@ test('cost counts all batches of a step', async () => {
   expect((await nabla('cost', 'flowers.model')).out).toContain('one run of `train` on 3 batches of 16 rows');
 });
 
-test.each(['ast', 'model', 'gradient', 'simplified', 'kernels', 'program', 'wasm'])('dump --stage %s', async stage => {
+test.each(['ast', 'model', 'gradient', 'simplified', 'kernels', 'program', 'wasm', 'wgsl'])('dump --stage %s', async stage => {
   const { code, out, error } = await nabla('dump', 'flowers.model', '--stage', stage);
   expect([code, error]).toEqual([0, '']);
   expect(out.length).toBeGreaterThan(100);
+});
+
+test('what a GPU cannot do is said', async () => {
+  for (const flag of ['--debug-nan', '--deterministic']) {
+    expect(await nabla('build', 'flowers.model', '--target', 'webgpu', flag)).toEqual({ code: 2, out: '', error: expect.stringMatching(new RegExp(`^error: .*\`${flag}\`.* needs \`--target wasm\`\n$`)) });
+  }
 });
 
 test('profile: every kernel of a step once, shares that add up, the hottest in red', async () => {

@@ -1,7 +1,7 @@
 /**
  * A compiled model as one standalone program, written to be read: what it is and costs, its memory, its kernels under the lines they
  * came from, the entries as lists of calls, the typed interface, and the parts of the runtime that it reaches. Kernels are functions
- * of TypeScript, or of a WebAssembly module that the program carries as text; what the host computes is TypeScript in any case.
+ * of TypeScript or of a WebAssembly module, or shaders, which the program carries as text; what the host computes is TypeScript in any case.
  * Nothing from a model's file becomes code: names become identifiers of letters and digits, everything else string literals.
  */
 import { createHash } from 'node:crypto';
@@ -15,11 +15,14 @@ import { place } from '../source/text.ts';
 import { modelLines, originsOfKernels } from './model-lines.ts';
 import { arrayOf } from './typescript/arrays.ts';
 import { kernelText } from './typescript/kernel.ts';
-import { moduleText } from './wasm/encode.ts';
-import { assemble, type Assembly } from './wasm/module.ts';
+import { assemblyText, shadersText, type MachineText } from './machine-text.ts';
+import { assemble } from './wasm/module.ts';
+import { defaultGpuOptions } from './wgsl/module.ts';
+import { gpuPlan } from './wgsl/plan.ts';
+import { laidOut } from './wgsl/segments.ts';
 import { identifiersIn, reached, readRuntime, withoutTypes } from './runtime.ts';
 
-export type Target = 'wasm' | 'typescript';
+export type Target = 'wasm' | 'typescript' | 'webgpu';
 
 export interface EmitOptions {
   readonly target: Target;
@@ -47,21 +50,20 @@ export function emit(levels: EmitLevels, options: EmitOptions): string {
   const { model } = levels;
   const runtime = readRuntime();
   const program = withFreeNames(
-    levels.program,
+    options.target === 'webgpu' ? laidOut(levels.program, defaultGpuOptions.bindingBytes) : levels.program,
     new Set([...runtime.declarations.map(declaration => declaration.name), ...runtime.imports.keys(), ...ownNames]),
   );
   const source = levels.file.span.file;
   const hash = createHash('sha256').update(source.text).digest('hex').slice(0, 16);
   const names = constantNames(program);
-  const assembly = options.target === 'wasm' ? assemble(program, { deterministic: options.deterministic, inspected: options.debugNan, wide: false }) : null;
-  const encoded = assembly && moduleText(assembly.module);
-  const kernels = kernelsText(program, assembly);
-  const entries = entriesText(program, names, options, assembly);
+  const machine = machineOf(program, options);
+  const kernels = kernelsText(program, machine);
+  const entries = entriesText(program, names, options, machine);
   const body = [
-    memoryText(program, names, identifiersIn(kernels + entries), assembly && { ...assembly, ...encoded! }),
+    memoryText(program, names, identifiersIn(kernels + entries), machine),
     kernels,
     entries,
-    programText(model, program, versionOf(source.text, levels.gradient, model), assembly),
+    programText(model, program, versionOf(source.text, levels.gradient, model), machine),
     ...(options.form === 'page' ? [] : [interfaceText(model, program)]),
   ].join('\n\n');
   const start = starts[options.form];
@@ -72,7 +74,7 @@ export function emit(levels: EmitLevels, options: EmitOptions): string {
     body,
     section('The runtime: data, training loop, files'),
     ...declarations.map(declaration => declaration.text),
-    ...(encoded ? [section('The WebAssembly module'), `function wasm(): string {\n  return '${encoded.module}';\n}`] : []),
+    ...(machine ? [section(machine.title), machine.carried] : []),
     ...(start === '' ? [] : [start]),
   ].join('\n\n');
   return options.javascript ? withoutTypes(text, options.form !== 'page') : `${text}\n`;
@@ -85,8 +87,17 @@ const starts = {
   page: 'startTrainer(program);',
 } as const satisfies Record<EmitOptions['form'], string>;
 
+function machineOf(program: Program, { target, deterministic, debugNan }: EmitOptions): MachineText | null {
+  switch (target) {
+    case 'wasm': return assemblyText(assemble(program, { deterministic, inspected: debugNan, wide: false }));
+    case 'webgpu': return shadersText(gpuPlan(program, defaultGpuOptions));
+    case 'typescript': return null;
+    default: return target satisfies never;
+  }
+}
+
 /** What the emitted text declares itself. */
-const ownNames = ['machine', 'wasm', 'memory', 'f32', 'i32', 'u8', 'program', 'predict', 'train', 'evaluate', 'load', 'save', 'main'];
+const ownNames = ['machine', 'wasm', 'gpuPlan', 'memory', 'f32', 'i32', 'u8', 'program', 'predict', 'train', 'evaluate', 'load', 'save', 'main'];
 
 /** Kernels whose name something else in the program has are called `…_kernel`. */
 const withFreeNames = (program: Program, taken: ReadonlySet<string>): Program => ({
@@ -141,23 +152,14 @@ function constantNames(program: Program): readonly string[] {
 
 const arrays = { f32: 'Float32Array', i32: 'Int32Array', u8: 'Uint8Array' };
 
-function memoryText(program: Program, names: readonly string[], used: ReadonlySet<string>, assembly: (Omit<Assembly, 'module'> & { readonly sharedFlagsAt: readonly number[] }) | null): string {
+function memoryText(program: Program, names: readonly string[], used: ReadonlySet<string>, machine: MachineText | null): string {
   const lines = program.buffers.flatMap((buffer, i) => {
     if (!used.has(names[i]!)) return [];
     const until = buffer.lifetime ? '' : ` // ${buffer.role}`;
     return [`const ${names[i]} = ${buffer.offset / elementBytes(buffer.dtype)};${until}`];
   });
-  const memory = assembly
-    ? [
-        'const machine = openMachine({',
-        '  module: wasm(),',
-        `  sharedFlagsAt: [${assembly.sharedFlagsAt.join(', ')}],`,
-        `  arena: ${assembly.arena ? `{ bytes: ${assembly.arena.bytes}, threadBytes: ${assembly.arena.threadBytes} }` : 'null'},`,
-        `  shared: [${assembly.shared.join(', ')}],`,
-        ...(['threadsAt', 'failedAt', 'patienceAt', 'microAt', 'scratchAt', 'scratchBytes'] as const).map(name => `  ${name}: ${assembly[name]},`),
-        '});',
-        'const { memory } = machine;',
-      ]
+  const memory = machine
+    ? [...machine.opening, 'const { memory } = machine;']
     : [`const memory = new ArrayBuffer(${program.arenaBytes});`];
   return [
     section('Memory'),
@@ -167,17 +169,17 @@ function memoryText(program: Program, names: readonly string[], used: ReadonlySe
   ].join('\n');
 }
 
-function kernelsText(program: Program, assembly: Assembly | null): string {
+function kernelsText(program: Program, machine: MachineText | null): string {
   const origins = originsOfKernels(program);
   const written = program.kernels.flatMap((kernel, i) =>
-    assembly === null || kernel.host ? [`${kernelComment(origins.get(i) ?? [])}\n${kernelText(kernel)}`] : [],
+    machine === null || kernel.host ? [`${kernelComment(origins.get(i) ?? [])}\n${kernelText(kernel)}`] : [],
   );
   const assembled = program.kernels.flatMap((kernel, i) => {
-    if (assembly === null || kernel.host) return [];
+    if (machine === null || kernel.host) return [];
     const [line = 'written by the compiler: nothing in the model names it', ...others] = modelLines(origins.get(i) ?? []);
     return [`//   ${`${kernel.name}.${i}`.padEnd(28)} ${comment(line)}${others.length > 0 ? `, and ${others.length} more` : ''}`];
   });
-  const table = assembled.length === 0 ? [] : [['// Functions of the module, and the lines that they compute:', ...assembled].join('\n')];
+  const table = assembled.length === 0 ? [] : [[`// ${machine!.functions}, and the lines that they compute:`, ...assembled].join('\n')];
   return [section('Kernels'), ...written, ...table].join('\n\n');
 }
 
@@ -201,17 +203,17 @@ const functionNames: Readonly<Record<string, string>> = {
   predict_row: 'predictRowEntry',
 };
 
-function entriesText(program: Program, names: readonly string[], options: EmitOptions, assembly: Assembly | null): string {
+function entriesText(program: Program, names: readonly string[], options: EmitOptions, machine: MachineText | null): string {
   const entry = ({ name, calls }: ProgramEntry, number: number): string => {
     const isHost = (each: Call): boolean => program.kernels[each.kernel]!.host;
     const part = (each: Part, i: number): string[] => {
-      const ofProgram = assembly === null || isHost(each.calls[0]!);
+      const ofProgram = machine === null || isHost(each.calls[0]!);
       const text = ofProgram ? partText(program, each, names) : [`machine.step(${number}, ${i});`];
       return [...text, ...(options.debugNan ? each.calls.flatMap(call => checksText(program, call)) : [])].map(line => `  ${line}`);
     };
     const parts = partsOf(calls);
     // The host's kernels read scalars alone, so they can all come first; then one call runs the others on all threads.
-    const whole = assembly !== null && !options.debugNan;
+    const whole = machine !== null && !options.debugNan;
     const lines = whole ? [...parts.filter(each => isHost(each.calls[0]!)).flatMap(part), `  machine.run(${number});`] : parts.flatMap(part);
     return `function ${functionNames[name]!}(): void {\n${lines.join('\n')}\n}`;
   };
@@ -261,7 +263,7 @@ function tensorText({ name, dtype, shape, offset }: TensorPlace): string {
 const list = (items: readonly string[], indent: string): string =>
   items.length === 0 ? '[]' : `[\n${items.map(item => `${indent}  ${item},\n`).join('')}${indent}]`;
 
-function programText(model: Model, program: Program, version: string, assembly: Assembly | null): string {
+function programText(model: Model, program: Program, version: string, machine: MachineText | null): string {
   const entryOf = (name: string): ProgramEntry | undefined => program.entries.find(entry => entry.name === name);
   const inputsOf = (entry: ProgramEntry): string[] => {
     const read = new Set(
@@ -288,8 +290,8 @@ function programText(model: Model, program: Program, version: string, assembly: 
     `  name: ${literal(model.name.toLowerCase())},`,
     `  source: '${version}',`,
     '  memory,',
-    '  device: null,',
-    `  threads: ${assembly ? 'machine.threads' : 'null'},`,
+    `  device: ${machine?.device ?? 'null'},`,
+    `  threads: ${machine?.threads ?? 'null'},`,
     `  batched: ${model.batchName !== null},`,
     `  inputs: ${list(
       program.inputs.map(input => tensorText(input).replace(/ }$/, `, below: ${below.get(input.name) ?? null} }`)),

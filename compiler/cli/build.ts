@@ -26,8 +26,8 @@ export async function runBuild(path: string, flags: BuildFlags): Promise<number>
     const files = data === undefined ? [] : dataFileNames(levels.model).map(name => [name, readFileSync(dataFilePath(data, name))] as const);
     return write(output, await pageText(levels, flags, new Map(files), null));
   }
-  if (!module) return write(output, programText(levels, flags, { form: 'program', javascript: js }));
-  const text = programText(levels, flags, { form: 'module', javascript: false });
+  if (!module) return write(output, await programText(levels, flags, { form: 'program', javascript: js }));
+  const text = await programText(levels, flags, { form: 'module', javascript: false });
   if (!js) return write(output, text);
   // `name.d.mts` tells the types of `name.mjs`.
   if (output !== '-') write(output.replace(/(\.[cm]?)js$|$/, (_, dot: string | undefined) => `.d${dot ?? '.'}ts`), declarationsOf(text));

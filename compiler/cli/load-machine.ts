@@ -36,10 +36,12 @@ export interface LoadedRuntime {
   readonly openMachine: (plan: MachinePlan) => Machine;
   /** Made-up inputs, as `nabla bench` has them. */
   readonly fillInputs: (program: FillableProgram) => void;
+  /** Fails where there is no GPU. */
+  readonly requestGpuAdapter: () => Promise<object>;
 }
 
 export async function loadRuntime(): Promise<LoadedRuntime> {
-  const wanted = ['openMachine', 'fillInputs'];
+  const wanted = ['openMachine', 'fillInputs', 'requestGpuAdapter'];
   const { declarations, imports } = reached(readRuntime(), new Set(wanted));
   const text = withoutTypes([...imports, ...declarations.map(declaration => declaration.text), `export { ${wanted.join(', ')} };`].join('\n'));
   const url = `data:text/javascript;base64,${Buffer.from(text).toString('base64')}`;

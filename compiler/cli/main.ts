@@ -88,7 +88,7 @@ function declareCommands(finish: (code: number) => void): Command {
     .action(async (file, flags) => finish(await (await import('./graph.ts')).runGraph(file, flags)));
   compiling(declare('dump <file>', 'print a stage of the compilation as text'))
     .addOption(new Option('--stage <stage>', 'what is printed')
-      .choices(['ast', 'model', 'gradient', 'simplified', 'kernels', 'program', 'wasm']).makeOptionMandatory())
+      .choices(['ast', 'model', 'gradient', 'simplified', 'kernels', 'program', 'wasm', 'wgsl']).makeOptionMandatory())
     .action(async (file, flags) => finish((await import('./dump.ts')).runDump(file, flags)));
   compiling(declare('cost <file>', 'print what a step costs, by layer: parameters, FLOPs, bytes'))
     .option('--json', 'print it as JSON')
@@ -122,7 +122,7 @@ const compiling = (command: Command): Command => command
 
 /** The flags of every command that makes a program. */
 const emitting = (command: Command): Command => compiling(command)
-  .addOption(new Option('--target <target>', 'what the kernels are').choices(['wasm', 'typescript']).default('wasm'))
+  .addOption(new Option('--target <target>', 'what the kernels are; auto: webgpu where there is a GPU, else wasm').choices(['wasm', 'typescript', 'webgpu', 'auto']).default('wasm'))
   .option('--deterministic', 'the same bits on every machine: no fused multiply-add');
 
 const debugging = (command: Command): Command =>

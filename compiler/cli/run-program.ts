@@ -8,12 +8,14 @@ import { constants, tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { emit, type EmitOptions, type Target } from '../6-emit/emit.ts';
 import type { Levels } from '../index.ts';
-import { compileFile, type CompileFlags } from './compile-file.ts';
+import { bindingProblems } from '../6-emit/wgsl/segments.ts';
+import { compileFile, drawn, type CompileFlags } from './compile-file.ts';
 import { Failure } from './failure.ts';
+import { chosenTarget } from './target.ts';
 
 /** Of every command that makes a program. */
 export interface EmitFlags extends CompileFlags {
-  readonly target?: Target;
+  readonly target?: Target | 'auto';
   readonly deterministic?: boolean;
   readonly debugNan?: boolean;
 }
@@ -22,13 +24,21 @@ export interface EmitFlags extends CompileFlags {
 const largestArena = 2 ** 34 - 2 ** 25;
 
 /** The text of a program, if its target can hold it. */
-export function programText(levels: Levels, flags: EmitFlags, { form, javascript }: Pick<EmitOptions, 'form' | 'javascript'>): string {
-  const { target = 'wasm', deterministic = false, debugNan = false } = flags;
-  checkArena(levels, target);
+export async function programText(levels: Levels, flags: EmitFlags, { form, javascript }: Pick<EmitOptions, 'form' | 'javascript'>): Promise<string> {
+  const { deterministic = false, debugNan = false } = flags;
+  const target = await chosenTarget(flags.target);
+  if (target === 'webgpu' && debugNan) throw new Failure('`--debug-nan` looks at what kernels compute as they do: it needs `--target wasm`', 2);
+  if (target === 'webgpu' && deterministic) throw new Failure('GPUs differ in their last bits: `--deterministic` needs `--target wasm`', 2);
+  checkTarget(levels, target);
   return emit(levels, { target, form, javascript, deterministic, debugNan });
 }
 
-export function checkArena({ program }: Levels, target: Target): void {
+/** Whether a target's memory can hold the program. */
+export function checkTarget({ program, file }: Levels, target: Target): void {
+  if (target === 'webgpu') {
+    const problems = bindingProblems(program!, file.span);
+    if (problems.length > 0) throw drawn(problems, file.span.file.path);
+  }
   const needed = program!.arenaBytes;
   if (target !== 'wasm' || needed <= largestArena) return;
   throw new Failure(`the program needs ${gibibytes(needed)} of memory, and WebAssembly reaches ${gibibytes(largestArena)}: `
@@ -45,7 +55,7 @@ export interface RunFlags extends EmitFlags {
 /** `command` is one of the program's: `train`, `evaluate`, `predict`, `bench`. */
 export async function runProgram(command: string, path: string, flags: RunFlags): Promise<number> {
   const levels = compileFile(path, 'schedule', flags);
-  const text = programText(levels, flags, { form: 'program', javascript: true });
+  const text = await programText(levels, flags, { form: 'program', javascript: true });
   const folder = mkdtempSync(join(tmpdir(), 'nabla-'));
   try {
     const program = join(folder, `${basename(path).replace(/\.model$/, '')}.mjs`);

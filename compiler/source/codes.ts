@@ -505,6 +505,14 @@ operations need at once have to fit in any case.
   wrong:  batch 4096   memory 1MB
   right:  batch 256    memory 64MB`,
   },
+  'webgpu.binding': {
+    title: 'A tensor that no GPU can bind',
+    explanation: `With --target webgpu a kernel is given whole tensors, of at most 2147483644 bytes each. Parameters of one group, their
+gradients and each of their states count as one tensor.
+
+  wrong:  batch 4096     --target webgpu
+  right:  batch 64       --target webgpu`,
+  },
   'train.later': {
     title: 'A setting of a later version',
     explanation: `The setting is part of the language but not of this version of nabla.
