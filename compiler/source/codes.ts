@@ -600,12 +600,14 @@ operations need at once have to fit in any case.
   wrong:  batch 4096   memory 1MB
   right:  batch 256    memory 64MB`,
   },
-  'train.later': {
-    title: 'A setting of a later version',
-    explanation: `The setting is part of the language but not of this version of nabla.
+  'train.minimize': {
+    title: 'Losses and parameters that do not go together',
+    explanation: `A train block has one optimizer for the one loss of the model, or says which loss is minimized over which
+parameters. Then every loss is minimized, and every parameter that is not frozen descends exactly one of them.
 
-  wrong:  minimize loss over encoder.* with adam(lr: 1e-3)
-  right:  optimizer adam(lr: 1e-3)`,
+  wrong:  minimize d_loss over discriminator.* with adam(lr: 1e-3)          of a model that has a generator too
+  right:  minimize d_loss over discriminator.* with adam(lr: 1e-3)
+          minimize g_loss over generator.* with adam(lr: 1e-3)`,
   },
   'train.optimizer': {
     title: 'An optimizer that is missing or does not exist',
