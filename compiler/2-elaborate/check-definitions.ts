@@ -123,7 +123,8 @@ function checkFile(context: Context, file: File, module: Module): void {
           else within(context, at.span, () => reportUnknown(context, at.text, names, module));
         }
         const inside = at.kind === 'call' && at.callee.kind === 'subscript' ? [...bound, ...indexNames(at.callee.subscripts)] : bound;
-        pending.push(...expressionParts(at).map(part => ({ at: part, indices: inside, position: position || (at.kind === 'subscript' && part !== at.object) })));
+        const places = (part: Expression): boolean => at.kind === 'subscript' && part !== at.object;
+        pending.push(...expressionParts(at).map(part => ({ at: part, indices: inside, position: position || places(part) })));
       }
     }
   }

@@ -1,4 +1,7 @@
-/** What a training step minimizes: each loss with the parameters that descend it, and their optimizer. Every trained parameter has one place. */
+/**
+ * What a training step minimizes: each loss with the parameters that descend it, and their optimizer. Every trained parameter
+ * belongs to exactly one.
+ */
 import type { ModelItem } from '../1-parse/ast.ts';
 import { topological, type Value } from '../ir/graph.ts';
 import type { Forward, Minimization, Parameter } from '../ir/model.ts';
@@ -24,7 +27,8 @@ export function elaborateMinimizations(
     const groups = attempt(() => elaborateGroups(context, setting.optimizer, own, scope));
     return loss === null || groups === null ? [] : [{ loss, groups }];
   });
-  if (context.problems === before && settings.length > 0) requireCovered(context, settings, forward, parameters.filter(one => one.trainable && !taken.has(one)));
+  const left = parameters.filter(parameter => parameter.trainable && !taken.has(parameter));
+  if (context.problems === before && settings.length > 0) requireCovered(context, settings, forward, left);
   return made;
 }
 
@@ -47,7 +51,9 @@ function lossOf(context: Context, { loss, span }: MinimizeSetting, { losses }: F
 }
 
 /** What the patterns name, frozen ones too; tells what an earlier minimization has already. */
-function parametersOver(context: Context, { over, span }: MinimizeSetting, parameters: readonly Parameter[], taken: Map<Parameter, Span>): readonly Parameter[] {
+function parametersOver(
+  context: Context, { over, span }: MinimizeSetting, parameters: readonly Parameter[], taken: Map<Parameter, Span>,
+): readonly Parameter[] {
   const paths = parameters.map(parameter => parameter.leaf.leaf!.name);
   for (const pattern of over ?? []) if (!paths.some(path => matchesPattern(path, pattern.text))) unmatchedPattern(context, pattern, paths);
   const own = parameters.filter((_, i) => over === null || over.some(pattern => matchesPattern(paths[i]!, pattern.text)));
@@ -67,8 +73,9 @@ function requireParameters(context: Context, { loss, over }: MinimizeSetting, va
   if (trained.some(parameter => reached.has(parameter.leaf))) return;
   report(context, {
     code: 'train.parameters', span: over[0]!.span,
-    message: trained.length === 0 ? `\`${loss.text}\` is minimized over no parameter: all of these are frozen` : `\`${loss.text}\` depends on none of these parameters`,
-    help: trained.length === 0 ? 'let some out of `freeze`, or remove the line' : 'minimize it over parameters that it is computed from',
+    ...(trained.length === 0
+      ? { message: `\`${loss.text}\` is minimized over no parameter: all of these are frozen`, help: 'let some out of `freeze`, or remove the line' }
+      : { message: `\`${loss.text}\` depends on none of these parameters`, help: 'minimize it over parameters that it is computed from' }),
   });
 }
 
@@ -78,12 +85,14 @@ function requireCovered(context: Context, settings: readonly MinimizeSetting[], 
   const used = new Set(settings.map(setting => setting.loss?.text));
   const unused = settings.every(setting => setting.loss !== null) ? losses.find(loss => !used.has(loss.name)) : undefined;
   if (unused !== undefined) report(context, {
-    code: 'train.minimize', message: `nothing minimizes the loss \`${unused.name}\``, span, help: `minimize it, or make it a metric: \`metric ${unused.name} = …\``,
+    code: 'train.minimize', message: `nothing minimizes the loss \`${unused.name}\``, span,
+    help: `minimize it, or make it a metric: \`metric ${unused.name} = …\``,
   });
   if (left.length === 0) return;
   const name = left[0]!.leaf.leaf!.name;
   const more = left.length > 1 ? ` and ${left.length - 1} more` : '';
   report(context, {
-    code: 'train.minimize', message: `nothing is minimized over \`${name}\`${more}`, span, help: `minimize a loss over it, or freeze it: \`freeze ${name}\``,
+    code: 'train.minimize', message: `nothing is minimized over \`${name}\`${more}`, span,
+    help: `minimize a loss over it, or freeze it: \`freeze ${name}\``,
   });
 }

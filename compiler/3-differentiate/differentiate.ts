@@ -68,7 +68,9 @@ export function differentiate(model: Model): Graph {
   for (const { leaf: value } of model.states) placements.push(own('state', value));
 
   const training = [initialise(model, groups)];
-  const steps = model.minimizations.map((minimization): Step => ({ loss: minimization.loss, groups: minimization.groups.flatMap(group => flatGroups.get(group)!) }));
+  const steps = model.minimizations.map(
+    (minimization): Step => ({ loss: minimization.loss, groups: minimization.groups.flatMap(group => flatGroups.get(group)!) }),
+  );
   if (groups.length > 0) training.push(...train(model, steps));
   const inference: Entry[] = [];
   const forwards: readonly (readonly [string, Forward | null])[] = [
