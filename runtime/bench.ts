@@ -1,9 +1,11 @@
 /** Measures training steps on made-up inputs. Uses node: modules. */
 import { DataError } from './data-error.ts';
+import { openDevice } from './device.ts';
 import type { CompiledProgram } from './program.ts';
 import { benchStream, random } from './random.ts';
 import { viewOf } from './tensor.ts';
-import { setScalars, stepRunner } from './train.ts';
+import { stepRunner } from './step-runner.ts';
+import { setScalars } from './train.ts';
 
 export interface BenchReport {
   readonly model: string;
@@ -15,22 +17,30 @@ export interface BenchReport {
   readonly threads: number;
 }
 
-/** Runs a tenth as many steps (at least 3) first, so that the code is compiled and the caches are warm. */
-export function benchProgram(program: CompiledProgram, options: { readonly steps: number }): BenchReport {
+/**
+ * Runs a tenth as many steps (at least 3) first, so that the code is compiled and the caches are warm. Steps on a device are measured as
+ * many at a time as may run at once, and count with their mean.
+ */
+export async function benchProgram(program: CompiledProgram, options: { readonly steps: number }): Promise<BenchReport> {
   const { train, memory, settings } = program;
   if (train === null) throw new DataError(`the model \`${program.name}\` cannot be trained: add a \`loss\` and a \`train\` block to it`);
   const warmUp = Math.max(3, Math.ceil(options.steps / 10));
+  await openDevice(program);
   setScalars(program, settings.seed, 0, warmUp + options.steps);
   program.initialise();
   fillInputs(program);
-  const step = stepRunner(program, train, {});
-  const keepInputs = (): void => undefined;
+  const { run, settle, window } = stepRunner(program, train, {}, false);
+  const nothing = (): void => undefined;
   const times = new Float64Array(options.steps);
-  for (let i = 0; i < warmUp + options.steps; i++) {
+  const runSteps = async (first: number, count: number): Promise<void> => {
     const started = performance.now();
-    step(i + 1, keepInputs);
-    if (i >= warmUp) times[i - warmUp] = performance.now() - started;
-  }
+    for (let i = 0; i < count; i++) run(first + i + 1, nothing);
+    const settling = settle(nothing);
+    if (settling !== null) await settling;
+    if (first >= warmUp) times.fill((performance.now() - started) / count, first - warmUp, first - warmUp + count);
+  };
+  for (let i = 0; i < warmUp; i += window) await runSteps(i, Math.min(window, warmUp - i));
+  for (let i = 0; i < options.steps; i += window) await runSteps(warmUp + i, Math.min(window, options.steps - i));
   times.sort();
   const middle = times.length >> 1;
   const median = times.length % 2 === 1 ? times[middle]! : (times[middle - 1]! + times[middle]!) / 2;

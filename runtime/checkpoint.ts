@@ -1,6 +1,7 @@
 /** Checkpoints: everything that a run needs to go on as if it had never stopped, in one safetensors file. Uses node: modules. */
 import { constants, copyFileSync, existsSync, renameSync } from 'node:fs';
 import { DataError } from './data-error.ts';
+import { fetchPlaces } from './device.ts';
 import { openBytes, wholeFileLimit } from './files.ts';
 import type { History } from './history.ts';
 import type { CompiledProgram } from './program.ts';
@@ -26,14 +27,15 @@ export interface Progress {
 export const checkpointPath = (program: CompiledProgram): string => `${program.name}.checkpoint.safetensors`;
 
 /** Writes the checkpoint; `keep` - 1 older ones move to `…checkpoint.1.safetensors` and so on, 1 being the newest of them. */
-export function saveCheckpoint(program: CompiledProgram, progress: Progress, keep: number): void {
+export async function saveCheckpoint(program: CompiledProgram, progress: Progress, keep: number): Promise<void> {
   const path = checkpointPath(program);
+  const places = [...program.parameters, ...program.states];
+  await fetchPlaces(program, places);
   const older = (age: number): string => (age === 0 ? path : path.replace(/safetensors$/, `${age}.safetensors`));
   for (let age = keep - 2; age >= 1; age--) if (existsSync(older(age))) renameSync(older(age), older(age + 1));
   // A copy, so that there is a newest checkpoint at every moment.
   if (keep > 1 && existsSync(path)) copyFileSync(path, older(1), constants.COPYFILE_FICLONE);
-  const tensors = tensorsAt(program.memory, [...program.parameters, ...program.states]);
-  writeSafetensors(path, tensors, { model: program.name, source: program.source, progress: JSON.stringify(progress) });
+  writeSafetensors(path, tensorsAt(program.memory, places), { model: program.name, source: program.source, progress: JSON.stringify(progress) });
 }
 
 /** Restores tensors and progress. */
@@ -41,7 +43,7 @@ export function loadCheckpoint(program: CompiledProgram): Progress {
   const path = checkpointPath(program);
   if (!existsSync(path)) throw new DataError(`there is no checkpoint \`${path}\` here to resume from: start without \`--resume\``);
   const file = readSafetensors(openBytes(path, path, wholeFileLimit));
-  loadTensors(file, path, [...program.parameters, ...program.states], program.memory);
+  loadTensors(file, path, [...program.parameters, ...program.states], program);
   const { progress } = file.metadata;
   if (progress === undefined) throw new DataError(`\`${path}\` is a weights file, not a checkpoint: use it with \`--init\``);
   if (file.metadata.source !== program.source) {

@@ -10,6 +10,7 @@ import type { Arguments } from './arguments.ts';
 import { helpText, parseArguments, wholeNumber } from './arguments.ts';
 import { benchProgram } from './bench.ts';
 import { DataError, messageOf, printable, suggestion } from './data-error.ts';
+import { openDevice } from './device.ts';
 import { evaluateProgram } from './evaluate.ts';
 import { openBytes, wholeFileLimit, writeWhole } from './files.ts';
 import { npyBytes, readNpy } from './npy.ts';
@@ -42,9 +43,9 @@ export async function main(program: CompiledProgram, argv: readonly string[]): P
     }
     program.threads?.start(threads);
     if (given.command === 'train') process.exitCode = await runTrain(program, given);
-    else if (given.command === 'evaluate') runEvaluate(program, given);
-    else if (given.command === 'predict') runPredict(program, given);
-    else process.stdout.write(`${JSON.stringify(benchProgram(program, { steps: wholeNumber(given, 'steps', 1) ?? 100 }))}\n`);
+    else if (given.command === 'evaluate') await runEvaluate(program, given);
+    else if (given.command === 'predict') await runPredict(program, given);
+    else process.stdout.write(`${JSON.stringify(await benchProgram(program, { steps: wholeNumber(given, 'steps', 1) ?? 100 }))}\n`);
   } catch (error) {
     process.stderr.write(`${process.stderr.isTTY ? '\r\x1b[2K' : ''}error: ${printable(messageOf(error))}\n`);
     process.exitCode = 1;
@@ -106,23 +107,24 @@ export function trainOptions(given: Arguments): TrainOptions {
 }
 
 /** Parameters and states as training left them. */
-export function restoreWeights(program: CompiledProgram, given: Arguments): void {
+export async function restoreWeights(program: CompiledProgram, given: Arguments): Promise<void> {
+  await openDevice(program);
   setScalars(program, program.settings.seed, 0, 0);
   program.initialise();
   loadWeights(program, given.values.get('weights')?.[0] ?? `${program.name}.safetensors`);
 }
 
-export function runEvaluate(program: CompiledProgram, given: Arguments): void {
+export async function runEvaluate(program: CompiledProgram, given: Arguments): Promise<void> {
   const data = openData(program, dataFolder(given));
   const needsRows = program.evaluate !== null && program.evaluate.inputs.length > 0;
   if (needsRows && data.test === null) {
     throw new DataError('there is no test data: add a `test` source, `split` or `hold_out` to the `data` block');
   }
-  restoreWeights(program, given);
-  process.stdout.write(`${showResults('', evaluateProgram(program, needsRows ? data.test : null))}\n`);
+  await restoreWeights(program, given);
+  process.stdout.write(`${showResults('', await evaluateProgram(program, needsRows ? data.test : null))}\n`);
 }
 
-export function runPredict(program: CompiledProgram, given: Arguments): void {
+export async function runPredict(program: CompiledProgram, given: Arguments): Promise<void> {
   const names = program.inputs.map(input => input.name);
   const columns = (given.values.get('input') ?? []).map(text => {
     const [name, file] = [text.slice(0, text.indexOf('=')), text.slice(text.indexOf('=') + 1)];
@@ -141,8 +143,8 @@ export function runPredict(program: CompiledProgram, given: Arguments): void {
     throw new DataError(`no rows for ${missing.map(name => `\`${name}\``).join(', ')}: give \`--input ${missing[0]}=FILE.npy\``);
   }
   checkColumns(columns, program.inputs, program.batched);
-  restoreWeights(program, given);
-  const outputs = predictSet(program, columns.length === 0 ? null : rowSetOf(columns));
+  await restoreWeights(program, given);
+  const outputs = await predictSet(program, columns.length === 0 ? null : rowSetOf(columns));
   const path = given.values.get('output')?.[0] ?? `${program.name}.npz`;
   const files = program.predict!.results.map(({ name, dtype, shape }) => {
     const values = outputs[name]!;

@@ -7,13 +7,13 @@ import type { TensorArray } from './tensor.ts';
 import { elementCount, newTensorArray, viewOf } from './tensor.ts';
 
 /** The outputs for rows in typed arrays, `length / row size` of them each. */
-export function predictRows(program: CompiledProgram, inputs: Readonly<Record<string, TensorArray>>): Record<string, TensorArray> {
+export async function predictRows(program: CompiledProgram, inputs: Readonly<Record<string, TensorArray>>): Promise<Record<string, TensorArray>> {
   return predictSet(program, arrayRows(program, inputs));
 }
 
-/** The outputs for every row of `set`, by name, rows one after another. */
-export function predictSet(program: CompiledProgram, set: RowSet | null): Record<string, TensorArray> {
-  const { predict, predictRow } = program;
+/** The outputs for every row of `set`, by name, rows one after another. Without a device all is computed before it returns. */
+export async function predictSet(program: CompiledProgram, set: RowSet | null): Promise<Record<string, TensorArray>> {
+  const { predict, predictRow, device } = program;
   if (predict === null) throw new DataError(`the model \`${program.name}\` has no output to predict: add \`output name = …\` to it`);
   const load = set === null ? null : rowLoader(program, set, predict.inputs);
   const rows = set === null ? predict.rows : set.count;
@@ -21,17 +21,28 @@ export function predictSet(program: CompiledProgram, set: RowSet | null): Record
   const collected = predict.results.map((result, i) => newTensorArray(result.dtype, rows * rowSizes[i]!));
   const batchViews = predict.results.map(result => viewOf(program.memory, result));
   const rowViews = predictRow === null ? [] : predictRow.results.map(result => viewOf(program.memory, result));
-  const runOn = (entry: Entry, views: typeof batchViews, from: number): void => {
+  const runOn = (entry: Entry, from: number): void => {
     if (load !== null) for (let slot = 0; slot < entry.rows; slot++) load(from + slot, slot);
     entry.run();
+  };
+  const collect = (views: typeof batchViews, from: number): void => {
     for (let i = 0; i < collected.length; i++) collected[i]!.set(views[i]!, from * rowSizes[i]!);
   };
+  if (device !== null) await device.open();
   let row = 0;
-  for (; row + predict.rows <= rows; row += predict.rows) runOn(predict, batchViews, row);
+  for (; row + predict.rows <= rows; row += predict.rows) {
+    runOn(predict, row);
+    if (device !== null) await device.fetch(predict.results);
+    collect(batchViews, row);
+  }
   if (row < rows && predictRow === null) {
     throw new DataError(`${rows} rows cannot be predicted in batches of ${predict.rows}: give a multiple of ${predict.rows} rows`);
   }
-  for (; row < rows; row++) runOn(predictRow!, rowViews, row);
+  for (; row < rows; row++) {
+    runOn(predictRow!, row);
+    if (device !== null) await device.fetch(predictRow!.results);
+    collect(rowViews, row);
+  }
   return Object.fromEntries(predict.results.map((result, i) => [result.name, collected[i]!]));
 }
 

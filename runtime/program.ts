@@ -22,7 +22,10 @@ export interface InputPlace extends TensorPlace {
 }
 
 export interface Entry {
+  /** Computes, or has the device compute some time later, but in the order of the calls. */
   readonly run: () => void;
+  /** By which a device knows it. */
+  readonly number: number;
   /** Names of the inputs that it reads. */
   readonly inputs: readonly string[];
   /**
@@ -34,11 +37,30 @@ export interface Entry {
   readonly rows: number;
 }
 
+/**
+ * A memory of their own in which a program's kernels compute, such as a GPU's. The program's `memory` is then where it exchanges tensors
+ * with the host: every run takes its inputs and the scalars from there, everything else is there once it is fetched.
+ */
+export interface Device {
+  /** Resolves when entries can run, and must have before anything else here is called; again it does nothing. */
+  readonly open: () => Promise<void>;
+  /** What the runs until now leave in the given places is in `memory` when it resolves. */
+  readonly fetch: (places: readonly TensorPlace[]) => Promise<void>;
+  /** Runs from now on find in the given places what `memory` holds there now. */
+  readonly send: (places: readonly TensorPlace[]) => void;
+  /** The first element of each result of the last `runs` runs of an entry, one run after the other, the oldest first. */
+  readonly recent: (entry: Entry, runs: number) => Promise<Float64Array>;
+  /** For how many runs of an entry `recent` has results. */
+  readonly window: number;
+}
+
 export interface CompiledProgram {
   readonly name: string;
   /** Hash of the model's file and of the graph made from it: what a checkpoint must agree with. */
   readonly source: string;
   readonly memory: ArrayBuffer;
+  /** Null where kernels compute in `memory` itself: then a run is over when it returns, and nothing has to be waited for. */
+  readonly device: Device | null;
   /** Null where a program computes on one thread only. */
   readonly threads: Threads | null;
   /** The first dimension of the inputs is the batch; otherwise every input is fed whole. */

@@ -1,10 +1,12 @@
 /**
  * The training loop: loads batches, runs the program's step, evaluates, saves checkpoints, the weights and the loss curve. Resumed
- * runs end in the same bytes as uninterrupted ones. Allocates nothing per step. Uses node: modules.
+ * runs end in the same bytes as uninterrupted ones. Allocates nothing per step, and waits only where a program has a device.
+ * Uses node: modules.
  */
 import type { Progress } from './checkpoint.ts';
 import { checkpointPath, loadCheckpoint, saveCheckpoint } from './checkpoint.ts';
 import { DataError } from './data-error.ts';
+import { fetchPlaces, openDevice } from './device.ts';
 import type { Results } from './evaluate.ts';
 import { evaluator } from './evaluate.ts';
 import { checkOutputs, writeWhole } from './files.ts';
@@ -16,6 +18,8 @@ import type { ProgramData } from './row-set.ts';
 import { rowLoader, trainingOrder } from './row-set.ts';
 import type { StepLog } from './step-log.ts';
 import { openStepLog } from './step-log.ts';
+import type { StepRunner } from './step-runner.ts';
+import { batchesOf, stepRunner } from './step-runner.ts';
 import { viewOf } from './tensor.ts';
 import { loadWeights, saveWeights, tensorsAt, writeSafetensors } from './weights.ts';
 
@@ -77,10 +81,10 @@ export async function trainProgram(program: CompiledProgram, options: TrainOptio
   const reporter = options.reporter ?? silentReporter;
   const data = typeof options.data === 'object' ? options.data : openData(program, options.data ?? '.');
   const plan = planOf(program, train, data);
+  await openDevice(program);
   const progress = startProgress(program, plan, options);
   // Without a prototype, so that a metric may have any name.
   const results: Results = Object.create(null) as Results;
-  const step = stepper(program, train, data, progress, results);
   const evaluate = data.test === null || program.evaluate === null ? null : evaluator(program, data.test);
   const save = options.save ?? `${program.name}.safetensors`;
   checkOutputs([save, curvePath(program), checkpointPath(program), ...(options.saveGradients === undefined ? [] : [options.saveGradients])], options.log ?? null);
@@ -92,36 +96,37 @@ export async function trainProgram(program: CompiledProgram, options: TrainOptio
   const evaluateAt = evaluateEvery === null ? onceAnEpoch : intervalSteps(evaluateEvery, plan);
   const checkpointAt = checkpointEvery === null ? Infinity : intervalSteps(checkpointEvery, plan);
   const log = options.log === undefined ? null : openStepLog(options.log, options.resume === true ? progress.step : 0);
-  const measured = program.gradientNorm === null ? null : viewOf(program.memory, program.gradientNorm.results[0]!);
+  const isEvaluated = (step: number): boolean => evaluate !== null && (step === progress.steps || step % evaluateAt === 0);
+  const isPause = (step: number): boolean => step === progress.steps || isEvaluated(step) || step % checkpointAt === 0;
+  const settled = (milliseconds: number): void => {
+    const loss = results.loss!;
+    if (log !== null) writeStep(log, progress.step, results, milliseconds);
+    if (!Number.isFinite(loss)) throw notFinite(plan, progress, 'loss', loss);
+    const gradNorm = results.grad_norm ?? 0;
+    if (!Number.isFinite(gradNorm)) throw notFinite(plan, progress, 'norm of the gradient', gradNorm);
+    progress.smoothed = (progress.smoothed ?? loss) + Math.max(0.02, 2 / (progress.step + 1)) * (loss - (progress.smoothed ?? loss));
+    recordLoss(progress.history, progress.step, loss);
+    reporter.step(plan, progress, results);
+  };
+  const steps = stepper(program, train, data, progress, stepRunner(program, train, results, log !== null), isPause, settled);
   let outcome: TrainReport['outcome'] = 'finished';
   let lastPause = performance.now();
   reporter.start(plan, progress);
   try {
     while (progress.step < progress.steps && outcome === 'finished') {
       const started = performance.now();
-      step();
-      const loss = results.loss!;
-      if (log !== null && measured !== null) {
-        program.gradientNorm!.run();
-        results.grad_norm = measured[0]!;
-      }
-      if (log !== null) writeStep(log, progress.step, results, performance.now() - started);
-      if (!Number.isFinite(loss)) throw notFinite(plan, progress, 'loss', loss);
-      const gradNorm = results.grad_norm ?? 0;
-      if (!Number.isFinite(gradNorm)) throw notFinite(plan, progress, 'norm of the gradient', gradNorm);
-      progress.smoothed = (progress.smoothed ?? loss) + Math.max(0.02, 2 / (progress.step + 1)) * (loss - (progress.smoothed ?? loss));
-      recordLoss(progress.history, progress.step, loss);
-      reporter.step(plan, progress, results);
+      const settling = steps.run();
+      if (settling !== null) await settling;
       const last = progress.step === progress.steps;
-      if (evaluate !== null && (last || progress.step % evaluateAt === 0)) {
-        const better = takeEvaluation(progress, evaluate());
+      if (isEvaluated(progress.step)) {
+        const better = takeEvaluation(progress, await evaluate!());
         reporter.evaluation(plan, progress, progress.history.evaluations.at(-1)!.results);
         if (!better && earlyStop !== null && progress.sinceBest >= earlyStop) outcome = 'stopped early';
       }
       if (progress.step % checkpointAt === 0) {
-        checkFinite(program, progress);
+        await checkFinite(program, progress);
         log?.flush();
-        saveCheckpoint(program, progress, checkpointKeep);
+        await saveCheckpoint(program, progress, checkpointKeep);
       }
       // Signals and timers only get their turn between two steps, when the loop lets go.
       if (started - lastPause > 50) {
@@ -133,10 +138,13 @@ export async function trainProgram(program: CompiledProgram, options: TrainOptio
   } finally {
     log?.close();
   }
-  if (options.saveGradients !== undefined) writeSafetensors(options.saveGradients, tensorsAt(program.memory, program.gradients), {});
-  checkFinite(program, progress);
-  if (outcome === 'interrupted') saveCheckpoint(program, progress, checkpointKeep);
-  const files = outcome === 'interrupted' ? [] : saveResults(program, plan, progress, save);
+  if (options.saveGradients !== undefined) {
+    await fetchPlaces(program, program.gradients);
+    writeSafetensors(options.saveGradients, tensorsAt(program.memory, program.gradients), {});
+  }
+  await checkFinite(program, progress);
+  if (outcome === 'interrupted') await saveCheckpoint(program, progress, checkpointKeep);
+  const files = outcome === 'interrupted' ? [] : await saveResults(program, plan, progress, save);
   const test = progress.history.evaluations.at(-1)?.results ?? null;
   return { outcome, step: progress.step, loss: progress.smoothed ?? NaN, test, files };
 }
@@ -151,10 +159,6 @@ export function planOf(program: CompiledProgram, train: Entry, data: ProgramData
   const rowsPerStep = count * batch.rows;
   return { name: program.name, rows, batch: rowsPerStep, stepsPerEpoch: rows / rowsPerStep, metrics };
 }
-
-/** The entry that takes the rows of a step, and how often it runs in one. */
-export const batchesOf = (program: CompiledProgram, train: Entry): { readonly count: number; readonly batch: Entry } =>
-  program.accumulate ?? { count: 1, batch: train };
 
 /** Steps between two events; epochs that are no whole number of steps are rounded up. */
 export function intervalSteps(interval: Interval, plan: TrainPlan): number {
@@ -198,43 +202,48 @@ export function setScalars(program: CompiledProgram, seed: number, step: number,
   new Int32Array(memory, scalars.steps, 1)[0] = steps;
 }
 
-/** One step: for each of its batches the next rows into memory, then the program. The step's results go to `results`. */
-export function stepper(program: CompiledProgram, train: Entry, data: ProgramData, progress: Progress, results: Results): () => void {
-  const { batch } = batchesOf(program, train);
+/** The steps of a run. */
+export interface Stepper {
+  /** Runs the next step; with a device more of them, as many as take a tenth of a second, but none beyond one that is a pause. */
+  readonly run: () => Promise<void> | null;
+}
+
+/** Loads the rows of each step. Once its results are in place, `progress` has come to it and `settled` is told how long it took. */
+export function stepper(
+  program: CompiledProgram, train: Entry, data: ProgramData, progress: Progress, runner: StepRunner,
+  isPause: (step: number) => boolean, settled: (milliseconds: number) => void,
+): Stepper {
+  const { count, batch } = batchesOf(program, train);
   const set = batch.inputs.length === 0 ? null : data.train;
   const load = set === null ? null : rowLoader(program, set, batch.inputs);
   const order = set === null ? null : trainingOrder(set.count, progress.seed, program.data?.shuffle ?? true);
-  const run = stepRunner(program, train, results);
+  let position = progress.position;
+  let atOnce = 1;
+  let ran = 0;
+  let started = 0;
+  let milliseconds = 0;
   const nextRows = (): void => {
-    if (load !== null) for (let slot = 0; slot < batch.rows; slot++) load(order!(progress.position + slot), slot);
-    progress.position += batch.rows;
+    if (load !== null) for (let slot = 0; slot < batch.rows; slot++) load(order!(position + slot), slot);
+    position += batch.rows;
   };
-  return () => {
+  const settledOne = (): void => {
+    if (ran > 0) milliseconds = (performance.now() - started) / ran;
+    ran = 0;
     progress.step++;
-    run(progress.step, nextRows);
+    progress.position += count * batch.rows;
+    settled(milliseconds);
   };
-}
-
-/** Runs the entries of a step, `beforeBatch` before each of its batches, and gives the batches' results as their means. */
-export function stepRunner(program: CompiledProgram, train: Entry, results: Results): (step: number, beforeBatch: () => void) => void {
-  const { memory, scalars, accumulate } = program;
-  const { count, batch } = batchesOf(program, train);
-  const stepScalar = new Int32Array(memory, scalars.step, 1);
-  const batchViews = batch.results.map(result => viewOf(memory, result));
-  const trainViews = train.results.map(result => viewOf(memory, result));
-  return (step, beforeBatch) => {
-    for (const { name } of batch.results) results[name] = 0;
-    for (let i = 0; i < count; i++) {
-      beforeBatch();
-      stepScalar[0] = (step - 1) * count + i + 1;
-      batch.run();
-      for (let k = 0; k < batchViews.length; k++) results[batch.results[k]!.name]! += batchViews[k]![0]!;
-    }
-    for (const { name } of batch.results) results[name]! /= count;
-    if (accumulate === null) return;
-    stepScalar[0] = step;
-    train.run();
-    for (let k = 0; k < trainViews.length; k++) results[train.results[k]!.name] = trainViews[k]![0]!;
+  const adapt = (): void => {
+    atOnce = Math.max(1, Math.min(runner.window, 2 * atOnce, Math.floor(100 / milliseconds)));
+  };
+  return {
+    run: () => {
+      started = performance.now();
+      do runner.run(progress.step + ++ran, nextRows);
+      while (ran < atOnce && !isPause(progress.step + ran));
+      const settling = runner.settle(settledOne);
+      return settling === null ? null : settling.then(adapt);
+    },
   };
 }
 
@@ -250,8 +259,8 @@ export function takeEvaluation(progress: Progress, results: Results): boolean {
 
 export const curvePath = (program: CompiledProgram): string => `${program.name}.svg`;
 
-export function saveResults(program: CompiledProgram, plan: TrainPlan, progress: Progress, path: string): string[] {
-  saveWeights(program, path);
+export async function saveResults(program: CompiledProgram, plan: TrainPlan, progress: Progress, path: string): Promise<string[]> {
+  await saveWeights(program, path);
   const curve = curvePath(program);
   writeWhole(curve, [lossCurve(plan.name, progress.history)]);
   return [path, curve];
@@ -263,7 +272,8 @@ export function writeStep(log: StepLog, step: number, results: Results, millisec
 }
 
 /** Guards the files of an earlier, good state: values that are not finite must not replace them. */
-export function checkFinite(program: CompiledProgram, progress: Progress): void {
+export async function checkFinite(program: CompiledProgram, progress: Progress): Promise<void> {
+  await fetchPlaces(program, program.parameters);
   for (const place of program.parameters) {
     const at = viewOf(program.memory, place).findIndex(value => !Number.isFinite(value));
     if (at < 0) continue;

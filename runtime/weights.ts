@@ -1,5 +1,6 @@
 /** Weights files: the parameters and layers' states of a program in one safetensors file, by their paths. Uses node: modules. */
 import { DataError } from './data-error.ts';
+import { fetchPlaces } from './device.ts';
 import { openBytes, wholeFileLimit, writeWhole } from './files.ts';
 import type { CompiledProgram, TensorPlace } from './program.ts';
 import type { NamedTensor, Safetensors } from './safetensors.ts';
@@ -19,8 +20,10 @@ export function writeSafetensors(path: string, tensors: readonly NamedTensor[], 
   writeWhole(path, safetensorsPieces(tensors, metadata));
 }
 
-export function saveWeights(program: CompiledProgram, path: string): void {
-  writeSafetensors(path, tensorsAt(program.memory, weightPlaces(program)), { format: 'pt', model: program.name, source: program.source });
+export async function saveWeights(program: CompiledProgram, path: string): Promise<void> {
+  const places = weightPlaces(program);
+  await fetchPlaces(program, places);
+  writeSafetensors(path, tensorsAt(program.memory, places), { format: 'pt', model: program.name, source: program.source });
 }
 
 /**
@@ -37,10 +40,10 @@ export function loadWeights(program: CompiledProgram, path: string): void {
     if (!places.some(place => place.name === average)) tensors.delete(average);
     else if (program.settings.ema !== null && stored !== undefined && !tensors.has(average)) tensors.set(average, stored);
   }
-  loadTensors({ ...file, tensors }, path, places, program.memory);
+  loadTensors({ ...file, tensors }, path, places, program);
 }
 
-export function loadTensors(file: Safetensors, path: string, places: readonly TensorPlace[], memory: ArrayBuffer): void {
+export function loadTensors(file: Safetensors, path: string, places: readonly TensorPlace[], { memory, device }: CompiledProgram): void {
   const problems: string[] = [];
   const known = new Set(places.map(place => place.name));
   for (const { name, dtype, shape } of places) {
@@ -55,4 +58,5 @@ export function loadTensors(file: Safetensors, path: string, places: readonly Te
   for (const [name, stored] of file.tensors) if (!known.has(name)) problems.push(`\`${name}\` ${showShape(stored.shape)} is not in the model`);
   if (problems.length > 0) throw new DataError(`\`${path}\` does not fit the model:${problems.map(problem => `\n  ${problem}`).join('')}`);
   for (const place of places) readTensor(file.tensors.get(place.name)!, viewOf(memory, place), place.dtype);
+  device?.send(places);
 }

@@ -151,7 +151,7 @@ test('cost counts a layer as one counts by hand', async () => {
 test('cost tells what a memory limit takes', async () => {
   const limited = (amount: string): string => readFileSync(join(folder, 'flowers.model'), 'utf8').replace('train {', `train {\n  memory ${amount}`);
   writeFileSync(join(folder, 'limited.model'), limited('1MB'));
-  expect((await nabla('cost', 'limited.model')).out).toContain('with memory 1 MB: nothing is recomputed');
+  expect((await nabla('cost', 'limited.model')).out).toContain('within memory 1 MB: nothing is recomputed');
   writeFileSync(join(folder, 'limited.model'), limited('1KB'));
   for (const command of ['check', 'cost']) expect((await nabla(command, 'limited.model')).error).toContain('train.memory');
 });

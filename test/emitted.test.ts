@@ -66,7 +66,7 @@ test.each(targets)('%s: predictions of any number of rows, without dropout', asy
   for (const { name, shape, offset } of program.parameters) new Float32Array(program.memory, offset, elementCount(shape)).set(group('weights').get(name)!);
   const x = rows(0).get('x')!;
   // A whole batch, then all but one of its rows again.
-  const { prediction } = predict!({ x: Float32Array.from([...x, ...x.slice(0, x.length - x.length / batch)]) });
+  const { prediction } = await predict!({ x: Float32Array.from([...x, ...x.slice(0, x.length - x.length / batch)]) });
   const expected = group('before').get('prediction')!;
   expect(prediction).toHaveLength((2 - 1 / batch) * expected.length);
   prediction!.forEach((value, i) => expect(value).toBeCloseTo(expected[i % expected.length]!, 5));

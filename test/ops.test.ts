@@ -11,12 +11,12 @@ import { evaluateGraph, evaluateLowered, evaluateNest, type RunNest } from '../c
 import { leaf, topological, type Value } from '../compiler/ir/graph.ts';
 import { nestFlops } from '../compiler/ir/nest.ts';
 import { isFloat, shapeOf, size } from '../compiler/ir/type.ts';
-import { ConstraintViolation, isPrimitive, type AnyOp, type Attributes, type Sample, type Tensor } from '../compiler/ops/define.ts';
-import { sum } from '../compiler/ops/sum.ts';
-import { add, mul } from '../compiler/ops/elementwise.ts';
+import { ConstraintViolation, isPrimitive, type AnyOp, type Attributes, type Tensor } from '../compiler/ops/define.ts';
+import { add } from '../compiler/ops/elementwise.ts';
 import { fullLike } from '../compiler/ops/full.ts';
 import { opTable } from '../compiler/ops/index.ts';
-import { difference, draw, generator, readType } from './support/tensors.ts';
+import { differentiable, drawAll, leaves, project, type AnySample } from './support/op-samples.ts';
+import { difference, generator, readType } from './support/tensors.ts';
 import { runNestOnWasm } from './support/wasm.ts';
 
 /** Each must give what the references give; `exact` ways compute in double precision. */
@@ -25,8 +25,6 @@ const waysToRun: readonly { readonly name: string; readonly run: RunNest; readon
   { name: 'functions in f64', run: newNestRunner(), exact: true },
   { name: 'WebAssembly', run: runNestOnWasm, exact: false },
 ];
-
-type AnySample = Sample<readonly string[], Readonly<Record<string, unknown>>>;
 
 describe.each([...opTable.keys()])('%s', name => {
   const op = opTable.get(name)!;
@@ -117,17 +115,6 @@ test('threefry gives the published known answers', () => {
   expect(answer([0x13198a2e, 0x03707344], [0x243f6a88, 0x85a308d3])).toBe('c4923a9c 483df7a0');
 });
 
-const leaves = (sample: AnySample): Value[] => sample.operands.map((text, i) => leaf('input', String(i), readType(text)));
-
-function drawAll(inputs: readonly Value[], sample: AnySample, seed: number): Map<Value, Tensor> {
-  const next = generator(seed);
-  const domain = (i: number): readonly [number, number] => {
-    if (sample.domain === undefined) return [-2, 2];
-    return typeof sample.domain[0] === 'number' ? (sample.domain as readonly [number, number]) : (sample.domain as readonly (readonly [number, number])[])[i]!;
-  };
-  return new Map(inputs.map((input, i) => [input, draw(input.type, domain(i), next)]));
-}
-
 function codeOf(build: () => unknown): string | null {
   try {
     build();
@@ -144,19 +131,6 @@ function expectDeclaredFlops(value: Value): void {
   if (!isPrimitive(definition)) throw new Error(`composite ${definition.name} in a graph`);
   const types = value.operands.map(operand => operand.type);
   expect(definition.flops(types, value.attrs, value.type), definition.name).toBe(nestFlops(definition.lower(types, value.attrs, value.type)));
-}
-
-/** Whether a gradient is to be expected: the result and an operand are real, and no op on the way stops it. */
-function differentiable(op: AnyOp, inputs: readonly Value[], out: Value): boolean {
-  if (!isFloat(out.type.dtype) || !inputs.some(input => isFloat(input.type.dtype))) return false;
-  return !isPrimitive(op.definition) || op.definition.gradient !== 'none';
-}
-
-/** A scalar of a value: its elements weighted by random numbers, so that no two changes cancel. */
-function project(value: Value, weights: Map<Value, Tensor>, next: () => number): Value {
-  const weight = leaf('input', 'weight', value.type);
-  weights.set(weight, draw(value.type, [0.5, 1.5], next));
-  return sum(mul(value, weight), { axes: 'all', keep: false });
 }
 
 /** Compares the gradient of a projection of the op, or of a projection of its gradient, with central differences in every element. */

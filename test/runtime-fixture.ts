@@ -76,9 +76,9 @@ export function linearProgram(
   const predictInto = (at: TensorPlace): void => {
     for (let row = 0; row < at.shape[0]!; row++) f(at)[row] = guess(row);
   };
-  const entry = (run: () => void, names: readonly string[], results: readonly TensorPlace[], rows: number): Entry => ({ run, inputs: names, results, rows });
+  const entry = (run: () => void, names: readonly string[], results: readonly TensorPlace[], rows: number): Entry => ({ run, number: 0, inputs: names, results, rows });
   return {
-    name: 'Linear', source: 'abc123', memory, threads: null, batched: true, inputs,
+    name: 'Linear', source: 'abc123', memory, device: null, threads: null, batched: true, inputs,
     parameters: [w, b], states: [mw, mb], gradients: [gw, gb], scalars,
     initialise: () => {
       for (let i = 0; i < 3; i++) W[i] = random(words[scalars.seed / 4]!, 0, 0, i) - 0.5;
@@ -92,6 +92,65 @@ export function linearProgram(
     predict: entry(() => predictInto(outputs), ['x'], [outputs], batch),
     predictRow: entry(() => predictInto(rowOutput), ['x'], [rowOutput], 1),
     settings: { ...defaultSettings, ...settings }, data, readers, flopsPerStep: 100,
+  };
+}
+
+/** The same program on a device: its memory is out of reach, and nothing comes back from it before it is waited for. */
+export function deviceProgram(program: CompiledProgram): CompiledProgram {
+  const memory = new ArrayBuffer(program.memory.byteLength);
+  const window = 8;
+  const later = (): Promise<void> => new Promise(resolve => setTimeout(resolve, 1));
+  const copy = (from: ArrayBuffer, to: ArrayBuffer, places: readonly TensorPlace[]): void =>
+    places.forEach(place => viewOf(to, place).set(viewOf(from, place)));
+  const scalars = Object.entries(program.scalars).map(([name, offset]): TensorPlace => ({ name, dtype: 'i32', shape: [], offset }));
+  const kept = new Map<Entry, number[][]>();
+  let isOpen = false;
+  const requireOpen = (): void => {
+    if (!isOpen) throw new Error('the device is not open');
+  };
+  const remote = (entry: Entry): Entry => {
+    const made: Entry = {
+      ...entry,
+      run: () => {
+        requireOpen();
+        copy(memory, program.memory, [...scalars, ...program.inputs.filter(input => entry.inputs.includes(input.name))]);
+        entry.run();
+        const values = entry.results.map(result => viewOf(program.memory, result)[0]!);
+        kept.set(made, [...(kept.get(made) ?? []), values].slice(-window));
+      },
+    };
+    return made;
+  };
+  const made = <T extends Entry | null>(entry: T): T => (entry === null ? entry : remote(entry) as T);
+  return {
+    ...program, memory,
+    device: {
+      open: async () => {
+        await later();
+        isOpen = true;
+      },
+      fetch: async places => {
+        requireOpen();
+        const snapshot = program.memory.slice(0);
+        await later();
+        copy(snapshot, memory, places);
+      },
+      send: places => {
+        requireOpen();
+        copy(memory, program.memory, places);
+      },
+      recent: async (entry, runs) => {
+        const values = kept.get(entry)!.slice(-runs).flat();
+        if (values.length !== runs * entry.results.length) throw new Error(`only the last ${window} runs are kept`);
+        await later();
+        return Float64Array.from(values);
+      },
+      window,
+    },
+    initialise: () => remote({ run: program.initialise, number: 0, inputs: [], results: [], rows: 0 }).run(),
+    accumulate: program.accumulate && { ...program.accumulate, batch: made(program.accumulate.batch) },
+    train: made(program.train), gradientNorm: made(program.gradientNorm),
+    evaluate: made(program.evaluate), evaluateRow: made(program.evaluateRow), predict: made(program.predict), predictRow: made(program.predictRow),
   };
 }
 

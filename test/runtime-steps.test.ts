@@ -18,7 +18,7 @@ import { readSafetensors } from '../runtime/safetensors.ts';
 import { viewOf } from '../runtime/tensor.ts';
 import { planOf, setScalars, trainProgram } from '../runtime/train.ts';
 import { loadWeights, saveWeights, tensorsAt, writeSafetensors } from '../runtime/weights.ts';
-import { linearRows } from './runtime-fixture.ts';
+import { deviceProgram, linearRows } from './runtime-fixture.ts';
 import { emitOptions, importEmitted } from './support/run-program.ts';
 
 beforeEach(() => process.chdir(mkdtempSync(join(tmpdir(), 'nabla-'))));
@@ -76,7 +76,7 @@ describe('accumulate', () => {
   test('loss and metrics of a step are the means over its batches', async () => {
     const program = await programOf(layers, '  batch 4\n  accumulate 3\n  steps 1\n  optimizer sgd(lr: 0.1)');
     const data = dataFor(program, 12);
-    const { loss } = evaluateProgram(started(program), data.train);
+    const { loss } = await evaluateProgram(started(program), data.train);
     await trainProgram(program, { data, seed: 7, log: 'log.jsonl' });
     const { x } = linearRows(12);
     expect(logged('log.jsonl')[0]!.loss).toBeCloseTo(loss!, 5);
@@ -111,12 +111,21 @@ describe('accumulate', () => {
     expect(values(program, program.gradients)).toEqual(expected);
   });
 
+  test('a device, too, gives means over batches, and the norm where a log asks for it', async () => {
+    const program = await programOf(layers, '  batch 4\n  accumulate 3\n  steps 9\n  optimizer adam(lr: cosine(0.02))');
+    const data = dataFor(program, 50);
+    await trainProgram(program, { data, log: 'local.jsonl' });
+    await trainProgram(deviceProgram(program), { data, log: 'device.jsonl' });
+    expect(logged('device.jsonl')).toEqual(logged('local.jsonl'));
+    expect(logged('device.jsonl')[8]!.grad_norm).toBeGreaterThan(0);
+  });
+
   test('bench runs whole steps', async () => {
     const program = await programOf(layers, '  batch 4\n  accumulate 2\n  optimizer sgd(lr: 0.1)');
     const runs = { batch: 0, train: 0 };
     const { count, batch } = program.accumulate!;
     const counted = (entry: typeof batch, name: keyof typeof runs): typeof batch => ({ ...entry, run: () => { runs[name]++; entry.run(); } });
-    benchProgram({ ...program, accumulate: { count, batch: counted(batch, 'batch') }, train: counted(program.train!, 'train') }, { steps: 4 });
+    await benchProgram({ ...program, accumulate: { count, batch: counted(batch, 'batch') }, train: counted(program.train!, 'train') }, { steps: 4 });
     expect(runs).toEqual({ batch: 14, train: 7 });
   });
 });
@@ -138,7 +147,7 @@ describe('ema', () => {
     expectClose(values(program, averages(program)), expected, 1e-6);
     const { x, y } = linearRows(7);
     const guesses = Array.from(y, (_, i) => [0, 1, 2].reduce((sum, k) => sum + x[3 * i + k]! * expected[k]!, expected[3]!));
-    expectClose([...predictRows(program, { x })['prediction']!], guesses, 1e-5);
+    expectClose([...(await predictRows(program, { x }))['prediction']!], guesses, 1e-5);
     expect(report.test!.loss).toBeCloseTo(guesses.reduce((sum, guess, i) => sum + (guess - y[i]!) ** 2, 0) / 7, 5);
   });
 
@@ -167,7 +176,7 @@ describe('ema', () => {
     const plain = started(await programOf('  guess = x |> linear(1)', '  batch 8\n  optimizer adam(lr: 0.05)'));
     loadWeights(plain, 'guess.safetensors');
     expect(values(plain, plain.parameters)).toEqual(weights);
-    saveWeights(plain, 'plain.safetensors');
+    await saveWeights(plain, 'plain.safetensors');
     loadWeights(started(again), 'plain.safetensors');
     expect([values(again, again.parameters), values(again, averages(again))]).toEqual([weights, weights]);
 

@@ -5,10 +5,12 @@ import { join } from 'node:path';
 import { beforeEach, expect, test } from 'vitest';
 import { memoryBytes } from '../runtime/bytes.ts';
 import { readIdx } from '../runtime/idx.ts';
+import { evaluateProgram } from '../runtime/evaluate.ts';
+import { predictRows } from '../runtime/predict.ts';
 import { arrayRows, rowSetOf, trainingOrder } from '../runtime/row-set.ts';
 import { tensorColumn } from '../runtime/stored-tensor.ts';
 import { trainProgram } from '../runtime/train.ts';
-import { linearProgram, linearRows } from './runtime-fixture.ts';
+import { deviceProgram, linearProgram, linearRows } from './runtime-fixture.ts';
 
 beforeEach(() => process.chdir(mkdtempSync(join(tmpdir(), 'nabla-'))));
 
@@ -49,6 +51,32 @@ test('a run interrupted and resumed ends in the same bytes', async () => {
   expect(readFileSync('parts.safetensors').equals(whole)).toBe(true);
   const steady = (path: string) => readFileSync(path, 'utf8').trim().split('\n').map(line => ({ ...JSON.parse(line), ms: 0 }));
   expect(steady('parts.jsonl')).toEqual(steady('whole.jsonl'));
+});
+
+test('a program on a device ends in the same bytes, interrupted or not', async () => {
+  const data = rows(10);
+  const settings = { evaluateEvery: { count: 7, unit: 'steps' }, checkpointEvery: { count: 9, unit: 'steps' } } as const;
+  const program = linearProgram(settings);
+  await trainProgram(program, { data, log: 'local.jsonl', save: 'local', saveGradients: 'local.gradients' });
+  const curve = readFileSync('Linear.svg');
+  const whole = deviceProgram(linearProgram(settings));
+  await trainProgram(whole, { data, log: 'whole.jsonl', save: 'whole', saveGradients: 'whole.gradients' });
+  expect(readFileSync('Linear.svg').equals(curve)).toBe(true);
+  let settled = 0;
+  const parts = { data, log: 'parts.jsonl', save: 'parts', saveGradients: 'parts.gradients' };
+  const first = await trainProgram(deviceProgram(linearProgram(settings)), { ...parts, interrupted: () => ++settled === 4 });
+  expect(first.outcome).toBe('interrupted');
+  expect(first.step).toBeGreaterThan(4);
+  await trainProgram(deviceProgram(linearProgram(settings)), { ...parts, resume: true });
+  const steady = (path: string) => readFileSync(path, 'utf8').trim().split('\n').map(line => ({ ...JSON.parse(line), ms: 0 }));
+  for (const run of ['whole', 'parts']) {
+    for (const file of ['', '.gradients']) expect(readFileSync(`${run}${file}`).equals(readFileSync(`local${file}`)), `${run}${file}`).toBe(true);
+    expect(steady(`${run}.jsonl`)).toEqual(steady('local.jsonl'));
+  }
+  const { x, y } = linearRows(50);
+  expect(await predictRows(whole, { x })).toEqual(await predictRows(program, { x }));
+  expect(await evaluateProgram(whole, arrayRows(whole, { x, y }))).toEqual(await evaluateProgram(program, arrayRows(program, { x, y })));
+  await expect(trainProgram(deviceProgram(linearProgram(settings, null, 12)), { data, save: 'bad' })).rejects.toThrow('loss is NaN at step 12 ');
 });
 
 test('resuming is exact across epochs that do not divide, with checkpoints on the way', async () => {

@@ -128,6 +128,20 @@ const plainModel = wholeModel
   .replace(/optimizer .*/, 'optimizer sgd(lr: linear_decay(0.1), momentum: 0.9)')
   .replace(/ {2}(clip_norm|ema) .*\n/g, '');
 
+/** So many tokens that blocks of rows are taken from each head, and their gradients summed. */
+const attentionModel = `
+model Attention {
+  input x: f32[B, 1024, 16]
+  h = x + multi_head_attention(4, causal: true, dropout_rate: 0.1)(x)
+  loss = mean((h |> linear(1)) ** 2)
+}
+train {
+  batch     1
+  steps     3
+  optimizer sgd(0.1)
+}
+`;
+
 const compiled = (text: string): Levels => {
   const { levels, diagnostics } = compile({ path: 'whole.model', text, library: false }, 'schedule', { verify: true });
   expect(diagnostics.map(diagnostic => diagnostic.message)).toEqual([]);
@@ -145,7 +159,7 @@ const dataFor = (program: CompiledProgram): ProgramData => ({ train: arrayRows(p
 const hashOf = (file: string): string => createHash('sha256').update(readFileSync(file)).digest('hex');
 
 async function trained(program: CompiledProgram, options: TrainOptions): Promise<string> {
-  const { outcome } = await trainProgram(program, { data: dataFor(program), save: 'weights.safetensors', ...options });
+  const { outcome } = await trainProgram(program, { save: 'weights.safetensors', ...options, data: options.data ?? dataFor(program) });
   return outcome === 'finished' ? hashOf('weights.safetensors') : outcome;
 }
 
@@ -167,6 +181,19 @@ describe('the same bytes', () => {
     expect(await trained(program, { threads: 3, resume: true })).toBe(one);
     program.threads!.stop();
     expect(program.threads!.count()).toBe(1);
+  }, 60_000);
+
+  test('of attention in blocks, whose positions the threads share', async () => {
+    const levels = compiled(attentionModel);
+    const loops = levels.program!.entries.find(entry => entry.name === 'train')!.calls.flatMap(({ loop }) => (loop === null ? [] : [loop]));
+    expect(new Set(loops.map(loop => loop.axes.length - loop.independent))).toEqual(new Set([0, 1]));
+    const { program } = await importEmitted(emitted(attentionModel));
+    const x = Float32Array.from({ length: 1024 * 16 }, (_, i) => 2 * random(1, 98, 0, i) - 1);
+    const data = { train: arrayRows(program, { x }), test: null };
+    const hashes = new Set<string>();
+    for (const threads of [1, 2, 5]) hashes.add(await trained(program, { data, threads }));
+    program.threads!.stop();
+    expect(hashes.size).toBe(1);
   }, 60_000);
 
   test('with either micro-kernel', async () => {
@@ -233,7 +260,7 @@ describe('programs as processes', () => {
     writeFileSync('application.mjs', `
       import { predict, train } from './whole.mjs';
       for (const threads of [2, 2, 1, 3]) await train({ steps: 3, threads }).catch(error => console.log(error.name));
-      try { predict({ x: new Float32Array(11), word: new Int32Array(3) }) } catch (error) { console.log(error.name); }
+      await predict({ x: new Float32Array(11), word: new Int32Array(3) }).catch(error => console.log(error.name));
     `);
     expect(run(['application.mjs'])).toEqual({ code: 0, out: 'DataError\n'.repeat(5), error: '' });
   });
@@ -294,7 +321,7 @@ describe('programs as processes', () => {
       for (const threads of [2, 1, 4, 3]) await train({ steps: 20, threads, reporter: {
         start() {}, evaluation() {}, note() {}, step() { predict(rows); },
       } });
-      console.log(predict(rows).class.length);
+      console.log((await predict(rows)).class.length);
     `);
     const started = performance.now();
     expect(run(['application.mjs'])).toEqual({ code: 0, out: '3\n', error: '' });

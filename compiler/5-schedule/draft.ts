@@ -14,6 +14,8 @@ export interface Source {
   readonly offset: number;
   readonly shape: Shape;
   readonly dtype: DType;
+  /** In a kernel that runs in blocks: by how many elements it moves with the position of each loop around. */
+  readonly along?: readonly number[];
 }
 
 export interface Draft {
@@ -24,10 +26,29 @@ export interface Draft {
   /** What it computes, in order; the last gives the kernel its name. */
   readonly values: readonly Value[];
   readonly host: boolean;
+  /** Several kernels that run block by block, which stand as one for all that is around: then there are no steps. */
+  readonly blocks?: Blocks;
 }
 
+/** Kernels that run one after the other at every position of some loops around them. */
+export interface Blocks {
+  /** Extents, outermost first. */
+  readonly axes: Shape;
+  /** Positions of the first so many axes do not depend on one another. */
+  readonly independent: number;
+  readonly members: readonly Draft[];
+  /** Values that are there for one position at a time, each with the number of its elements then. */
+  readonly inside: ReadonlyMap<Value, number>;
+  /** For each axis a value that holds its position, where a member reads it. */
+  readonly counters: readonly (Value | null)[];
+}
+
+/** The kernels that a draft stands for. */
+export const membersOf = (draft: Draft): readonly Draft[] => draft.blocks?.members ?? [draft];
+
 /** Whether a value comes after the forward pass of a training step. */
-export const isLate = ({ origin }: Value): boolean => origin?.phase === 'backward' || origin?.phase === 'update';
+export const isLate = (value: Value): boolean =>
+  value.origin?.phase === 'backward' || value.origin?.phase === 'update' || isRecomputed(value);
 export const isRecomputed = ({ origin }: Value): boolean => origin?.phase === 'recompute';
 
 export const stepAxes = (step: Step): Shape => (step.kind === 'clear' ? [] : step.axes);

@@ -90,7 +90,7 @@ function storeWhatIsExpensive(lowering: Lowering): void {
   const demand = new Map<Value, number>();
   const costs = new Map<Value, Cost>();
   const cost = (value: Value): Cost => {
-    if (value.op === null || stored.has(value)) return { work: 0, loads: elements(value.type) > 1 ? 1 : 0, chain: 0, random: false };
+    if (value.op === null || stored.has(value)) return { work: 0, loads: elements(value.type) > 1 ? 1 : 0, chain: 0, random: false, fixed: false };
     const known = costs.get(value);
     if (known) return known;
     const body = nest(value).body;
@@ -100,6 +100,7 @@ function storeWhatIsExpensive(lowering: Lowering): void {
       loads: inner.reduce((sum, c) => sum + c.loads, 0),
       chain: 1 + Math.max(0, ...inner.map(c => c.chain)),
       random: usesRandom(body) || inner.some(c => c.random),
+      fixed: inner.every(c => c.fixed),
     };
     costs.set(value, own);
     return own;
@@ -113,6 +114,12 @@ function storeWhatIsExpensive(lowering: Lowering): void {
         if (operand.op !== null && !host.has(operand) && cost(operand).work > cheap) stored.add(operand);
   }
   costs.clear();
+  const isCheap = (value: Value): boolean => {
+    const { work: instructions, loads, random, fixed } = cost(value);
+    const times = demand.get(value)! / elements(value.type);
+    return (instructions + loads <= cheap && (times <= fewUses || fixed)) || instructions === 0 || (random && loads === 0);
+  };
+  const expensive: Value[] = [];
   // Users come after operands, so that backwards every user is settled before its operands.
   for (const value of [...values].reverse()) {
     if (value.op === null || host.has(value)) continue;
@@ -120,13 +127,19 @@ function storeWhatIsExpensive(lowering: Lowering): void {
     // A plain view is an index, not work: whether to store is a question to what it views.
     const isView = nest(value).body.kind === 'load' && nest(value).combine === null;
     if (!stored.has(value) && !isView && own > elements(value.type)) {
-      const { work: instructions, loads, random } = cost(value);
-      const times = own / elements(value.type);
-      const again = (instructions + loads <= cheap && times <= fewUses) || instructions === 0 || (random && loads === 0);
-      if (!again) stored.add(value);
+      if (!isCheap(value)) {
+        stored.add(value);
+        expensive.push(value);
+      }
     }
     const evaluations = stored.has(value) ? size(nest(value).space) * size(nest(value).reduce) : own;
     for (const operand of value.operands) demand.set(operand, (demand.get(operand) ?? 0) + evaluations);
+  }
+  // What was expensive may be cheap from operands that turned out to be stored, too: operands come first here.
+  costs.clear();
+  for (const value of expensive.reverse()) {
+    stored.delete(value);
+    if (!isCheap(value)) stored.add(value);
   }
 }
 
@@ -135,6 +148,8 @@ interface Cost {
   readonly loads: number;
   readonly chain: number;
   readonly random: boolean;
+  /** Made of indices and constants alone, as masks of positions are. */
+  readonly fixed: boolean;
 }
 
 const slow: Partial<Record<Instruction, number>> = {

@@ -6,7 +6,7 @@
 import type { Value } from '../ir/graph.ts';
 import { bytes, elementBytes } from '../ir/type.ts';
 import type { Built } from './build.ts';
-import { linear, loadsOf, stepBody, type Draft } from './draft.ts';
+import { linear, loadsOf, membersOf, stepBody, type Draft } from './draft.ts';
 
 /** Bytes to which every buffer is aligned: a cache line, and the widest vector. */
 export const alignment = 64;
@@ -21,6 +21,9 @@ export interface Residence {
 export interface Lifetime {
   readonly owner: Value;
   readonly bytes: number;
+  /** Of one position of a loop. */
+  readonly isPrivate: boolean;
+  /** Numbers of kernels, counted through the members of blocks. */
   readonly first: number;
   readonly last: number;
 }
@@ -40,39 +43,54 @@ export function residences(built: Built, order: readonly Draft[]): EntryMemory {
     return { owner: outer.owner, offset: outer.offset + home.offset };
   };
   const lifetimes = new Map<Value, Lifetime>();
-  const touch = (value: Value, call: number): void => {
+  const touch = (value: Value, first: number, last: number, inside: number | undefined): void => {
     const { owner } = residence(value);
-    if (owner.op === null) return;
+    if (owner.op === null && owner.leaf!.role !== 'counter') return;
     const known = lifetimes.get(owner);
     lifetimes.set(owner, {
       owner,
-      bytes: bytes(owner.type),
-      first: Math.min(known?.first ?? call, call),
-      last: Math.max(known?.last ?? call, call),
+      bytes: inside === undefined ? bytes(owner.type) : inside * elementBytes(owner.type.dtype),
+      isPrivate: inside !== undefined,
+      first: Math.min(known?.first ?? first, first),
+      last: Math.max(known?.last ?? last, last),
     });
   };
-  order.forEach((draft, call) => {
-    for (const { root } of [...draft.sources, ...draft.outputs]) touch(root, call);
-  });
-  for (const value of built.required) if (!built.homes.has(value)) touch(value, order.length);
+  let number = 0;
+  for (const draft of order) {
+    const members = membersOf(draft);
+    const last = number + members.length - 1;
+    // What outlives a position has to be there as long as the loop runs.
+    for (const { root } of [...draft.sources, ...draft.outputs]) touch(root, number, last, undefined);
+    for (const counter of draft.blocks?.counters ?? []) if (counter !== null) touch(counter, number, last, 1);
+    members.forEach((member, i) => {
+      for (const { root } of [...member.sources, ...member.outputs]) {
+        const inside = draft.blocks?.inside.get(root);
+        if (inside !== undefined) touch(root, number + i, number + i, inside);
+      }
+    });
+    number = last + 1;
+  }
+  for (const value of built.required) if (!built.homes.has(value)) touch(value, number, number, undefined);
   return { residence, lifetimes: [...lifetimes.values()] };
 }
 
 /** Values that take over the memory of an operand read for the last time where they are written. */
 function inPlace(built: Built, order: readonly Draft[]): Map<Value, { readonly root: Value; readonly offset: number }> {
-  const lastRead = new Map<Value, number>();
-  order.forEach((draft, call) => {
-    for (const { root } of draft.sources) lastRead.set(root, call);
-  });
+  const lastRead = new Map<Value, Draft>();
+  for (const draft of order.flatMap(membersOf)) for (const { root } of draft.sources) lastRead.set(root, draft);
   const result = new Map<Value, { root: Value; offset: number }>();
   const taken = new Set<Value>();
-  order.forEach((draft, call) => {
+  for (const { blocks, draft } of order.flatMap(each => membersOf(each).map(draft => ({ blocks: each.blocks, draft })))) {
+    // Other positions of a loop may still read what outlives one.
+    const mayShare = (value: Value): boolean => blocks === undefined || blocks.inside.has(value);
     for (const output of draft.outputs) {
       if (output.root.op === null || built.homes.has(output.root) || output.offset !== 0 || bytes(output.root.type) < alignment) continue;
+      if (!mayShare(output.root)) continue;
       const candidate = draft.sources.find(
         source =>
           source.root.op !== null &&
-          lastRead.get(source.root) === call &&
+          lastRead.get(source.root) === draft &&
+          mayShare(source.root) &&
           !taken.has(source.root) &&
           !built.homes.has(source.root) &&
           !built.required.has(source.root) &&
@@ -86,7 +104,7 @@ function inPlace(built: Built, order: readonly Draft[]): Map<Value, { readonly r
       result.set(output.root, { root: candidate.root, offset: 0 });
       taken.add(candidate.root);
     }
-  });
+  }
   return result;
 }
 

@@ -16,7 +16,11 @@ export interface Successors {
   /** Whether some other kernel has to run after the first and before the second. */
   readonly pathBetween: (first: Draft, second: Draft) => boolean;
   readonly readOnlyBy: (value: Value, first: Draft, second: Draft) => boolean;
-  readonly replace: (first: Draft, second: Draft, joined: Draft) => void;
+  readonly writersOf: (value: Value) => readonly Draft[];
+  readonly readersOf: (value: Value) => readonly Draft[];
+  /** Whether these kernels can run one after the other with no other kernel between them. */
+  readonly areNeighbours: (drafts: readonly Draft[]) => boolean;
+  readonly replace: (drafts: readonly Draft[], by: readonly Draft[]) => void;
 }
 
 export function successors(built: Built): Successors {
@@ -66,14 +70,33 @@ export function successors(built: Built): Successors {
       return false;
     },
     readOnlyBy: (value, first, second) => [...(readers.get(value) ?? [])].every(reader => reader === first || reader === second),
-    replace: (first, second, joined) => {
-      for (const draft of [first, second]) {
+    writersOf,
+    readersOf: value => [...(readers.get(value) ?? [])],
+    areNeighbours: drafts => {
+      const own = new Set(drafts);
+      const seen = new Set<Draft>();
+      const pending = drafts.flatMap(before).filter(draft => !own.has(draft));
+      while (pending.length > 0) {
+        const draft = pending.pop()!;
+        if (seen.has(draft)) continue;
+        seen.add(draft);
+        for (const earlier of before(draft)) {
+          if (own.has(earlier)) return false;
+          pending.push(earlier);
+        }
+      }
+      return true;
+    },
+    replace: (drafts, by) => {
+      for (const draft of drafts) {
         live.delete(draft);
         for (const { root } of draft.sources) readers.get(root)!.delete(draft);
         for (const { root } of draft.outputs) writers.get(root)!.delete(draft);
       }
-      live.add(joined);
-      register(joined);
+      for (const draft of by) {
+        live.add(draft);
+        register(draft);
+      }
     },
   };
 }

@@ -4,7 +4,7 @@
  * needs less memory and computes the same.
  */
 import type { Entry, Value } from '../ir/graph.ts';
-import { bytes } from '../ir/type.ts';
+import { bytes, elements } from '../ir/type.ts';
 import { isPrimitive } from '../ops/define.ts';
 import { isLate, type Draft } from './draft.ts';
 import { placeOf } from './expand.ts';
@@ -21,7 +21,7 @@ export function fit(plan: Plan, room: number): Plan {
   const activations = findActivations(plan);
   const choices = choose(activations);
   const without = ({ dropped }: Choice): Plan =>
-    dropped.size === 0 ? plan : planEntry(recompute(activations, dropped), plan.lowering.placements);
+    dropped.size === 0 ? plan : planEntry(recompute(activations, dropped).entry, plan.lowering.placements, plan.sizes);
   // The estimate knows of no memory taken over in place; the difference is about the same with recomputation.
   let target = room + estimate(activations, new Set()).peak - plan.transientBytes;
   for (let tries = 0; tries < mostTries; tries++) {
@@ -36,6 +36,39 @@ export function fit(plan: Plan, room: number): Plan {
   return [...candidates].map(without).reduce((a, b) => (b.transientBytes < a.transientBytes ? b : a), plan);
 }
 
+/** What is kept for the backward pass though it is at least so many times as large as what it is computed from. */
+const growth = 2;
+/** FLOPs and bytes moved for each byte, in having it again. */
+const mostCost = 100;
+
+/**
+ * A plan that does not keep such values where their second computation needs no memory either, since it runs in blocks: attention's
+ * weights, for one. The same plan where there is nothing of that kind.
+ */
+export function spare(plan: Plan): Plan {
+  const activations = findActivations(plan);
+  let dropped = new Set<Value>();
+  // Operands come first: what is computed from something large that is dropped is computed from what that is computed from.
+  for (const each of activations.byValue.values()) if (isLargeAndCheap(each, plan, dropped)) dropped.add(each.value);
+  while (dropped.size > 0) {
+    const { entry, again } = recompute(activations, dropped);
+    const spared = planEntry(entry, plan.lowering.placements, plan.sizes);
+    const inside = new Set(spared.order.flatMap(draft => [...(draft.blocks?.inside.keys() ?? [])]));
+    const isFree = (value: Value): boolean => inside.has(again.get(value)!) || !spared.lowering.stored.has(again.get(value)!);
+    const free = new Set([...dropped].filter(isFree));
+    if (free.size === dropped.size) return spared;
+    dropped = free;
+  }
+  return plan;
+}
+
+function isLargeAndCheap(activation: Activation, { built, sizes }: Plan, dropped: ReadonlySet<Value>): boolean {
+  const { value, isKept } = activation;
+  if (!isKept || built.required.has(value) || elements(value.type) < sizes.fewestElements) return false;
+  const { cost, from } = again(activation, dropped);
+  return cost <= mostCost * activation.bytes && growth * from <= activation.bytes;
+}
+
 /** A stored value of the forward pass. */
 interface Activation {
   readonly value: Value;
@@ -44,6 +77,8 @@ interface Activation {
   readonly isKept: boolean;
   /** The activations that it is computed from. */
   readonly sources: readonly Activation[];
+  /** Bytes of inputs and parameters that it is computed from besides. */
+  readonly leafBytes: number;
   /** FLOPs of computing it from these, and bytes read and written on the way, counted alike. */
   readonly cost: number;
 }
@@ -88,6 +123,7 @@ function findActivations(plan: Plan): Activations {
     const seen = new Set<Value>();
     const pending = [value];
     let cost = bytes(value.type);
+    let leafBytes = 0;
     while (pending.length > 0) {
       const part = pending.pop()!;
       if (seen.has(part) || part.op === null) continue;
@@ -101,10 +137,12 @@ function findActivations(plan: Plan): Activations {
       } else {
         cost += flops(part);
         pending.push(...part.operands);
+        // A part of a flat leaf is seen through a view that is no larger.
+        for (const { op, type } of part.operands) if (op === null) leafBytes += Math.min(bytes(type), bytes(part.type));
       }
     }
     const isKept = readLate.has(value) || built.required.has(value);
-    byValue.set(value, { value, bytes: bytes(value.type), isKept, sources: [...sources.values()], cost });
+    byValue.set(value, { value, bytes: bytes(value.type), isKept, sources: [...sources.values()], leafBytes, cost });
   }
   return { plan, byValue, runs, holder };
 }
@@ -154,7 +192,7 @@ function choose(activations: Activations): (target: number) => Choice {
 function cheapest(activations: Iterable<Activation>, dropped: ReadonlySet<Value>): Activation {
   let best: { readonly activation: Activation; readonly price: number } | null = null;
   for (const activation of activations) {
-    const price = costAgain(activation, dropped) / activation.bytes;
+    const price = again(activation, dropped).cost / activation.bytes;
     if (best === null || price < best.price) best = { activation, price };
   }
   return best!.activation;
@@ -162,18 +200,23 @@ function cheapest(activations: Iterable<Activation>, dropped: ReadonlySet<Value>
 
 const mustRunAgain = (activation: Activation, dropped: ReadonlySet<Value>): boolean => !activation.isKept || dropped.has(activation.value);
 
-function costAgain(activation: Activation, dropped: ReadonlySet<Value>): number {
+/** What it costs to have an activation once more, and the bytes of what is there for that. */
+function again(activation: Activation, dropped: ReadonlySet<Value>): { readonly cost: number; readonly from: number } {
   const seen = new Set<Activation>();
   const pending = [activation];
-  let cost = 0;
+  let [cost, from] = [0, 0];
   while (pending.length > 0) {
     const next = pending.pop()!;
     if (seen.has(next)) continue;
     seen.add(next);
-    cost += next.cost;
-    pending.push(...next.sources.filter(source => mustRunAgain(source, dropped)));
+    if (next !== activation && !mustRunAgain(next, dropped)) from += next.bytes;
+    else {
+      cost += next.cost;
+      from += next.leafBytes;
+      pending.push(...next.sources);
+    }
   }
-  return cost;
+  return { cost, from };
 }
 
 /** Memory of a value, or of its second computation. */
@@ -250,18 +293,25 @@ function estimate({ plan, byValue, runs }: Activations, dropped: ReadonlySet<Val
  * The entry with everything after the forward pass reading second computations in place of the dropped values. These start from what
  * is kept; what has no memory of its own in between is written out again, so that nothing of it is kept either.
  */
-function recompute({ plan, byValue, holder }: Activations, dropped: ReadonlySet<Value>): Entry {
+function recompute(
+  { plan, byValue, holder }: Activations,
+  dropped: ReadonlySet<Value>,
+): { readonly entry: Entry; readonly again: ReadonlyMap<Value, Value> } {
   const { lowering } = plan;
   const { entry, host, values } = lowering;
   const again = new Map<Value, Value>();
-  /** What only the second computation may be read of after the forward pass. */
+  /** What is dropped, and what has no memory and comes from that: after the forward pass only the second computation may be read. */
   const isGone = new Set<Value>();
+  /** What is not kept anyway: a reader that ran together with the forward pass may stay there, one that reads what is gone does not. */
+  const isUnkept = new Set<Value>();
   const rewritten = new Map<Value, Value>();
-  const replaced = (operand: Value): Value => (isGone.has(operand) ? again.get(operand)! : (rewritten.get(operand) ?? operand));
   for (const value of values) {
     if (value.operands.length === 0) continue;
     if (isLate(value)) {
-      const operands = value.operands.map(replaced);
+      const comesLater = value.operands.some(operand => isGone.has(operand));
+      const operands = value.operands.map(operand =>
+        isGone.has(operand) || (comesLater && isUnkept.has(operand)) ? again.get(operand)! : (rewritten.get(operand) ?? operand),
+      );
       if (operands.some((operand, i) => operand !== value.operands[i])) rewritten.set(value, { ...value, operands });
       continue;
     }
@@ -270,13 +320,17 @@ function recompute({ plan, byValue, holder }: Activations, dropped: ReadonlySet<
     const isThere =
       held === null ? placeOf(value, lowering)?.root.op === null : activation === null || !mustRunAgain(activation, dropped);
     if (isThere || host.has(value)) continue;
-    if (held !== null || value.operands.some(operand => isGone.has(operand))) isGone.add(value);
+    if ((held !== null && dropped.has(held)) || value.operands.some(operand => isGone.has(operand))) isGone.add(value);
+    else if (held !== null || value.operands.some(operand => isUnkept.has(operand))) isUnkept.add(value);
     const operands = value.operands.map(operand => again.get(operand) ?? operand);
     again.set(value, { ...value, operands, origin: { span: null, scope: [], ...value.origin, phase: 'recompute' } });
   }
   return {
-    name: entry.name,
-    results: entry.results.map(({ name, value }) => ({ name, value: rewritten.get(value) ?? value })),
-    updates: entry.updates.map(({ leaf, value }) => ({ leaf, value: rewritten.get(value) ?? value })),
+    entry: {
+      name: entry.name,
+      results: entry.results.map(({ name, value }) => ({ name, value: rewritten.get(value) ?? value })),
+      updates: entry.updates.map(({ leaf, value }) => ({ leaf, value: rewritten.get(value) ?? value })),
+    },
+    again,
   };
 }

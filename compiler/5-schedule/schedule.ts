@@ -4,16 +4,17 @@
  */
 import type { Graph, Leaf, Value } from '../ir/graph.ts';
 import type { MemoryLimit } from '../ir/model.ts';
-import type { Access, Buffer, Call, Kernel, Program, ProgramEntry, Step, TensorPlace } from '../ir/program.ts';
+import type { Access, Buffer, Call, Kernel, Loop, Program, ProgramEntry, Step, TensorPlace } from '../ir/program.ts';
 import { bytes, elementBytes, shapeOf, size, type Shape } from '../ir/type.ts';
 import type { Diagnostic } from '../source/diagnostic.ts';
-import { distinctInstructions, stepBody, stepsKey, type Draft, type Source } from './draft.ts';
+import { usualSizes } from './blocks.ts';
+import { distinctInstructions, membersOf, stepBody, stepsKey, type Blocks, type Draft, type Source } from './draft.ts';
 import { placeOf } from './expand.ts';
 import type { Lowering } from './lower.ts';
 import { aligned, alignment } from './memory.ts';
 import { accessNames, bufferName, kernelName, uniqueNames } from './names.ts';
 import { planEntry } from './plan.ts';
-import { fit } from './recompute.ts';
+import { fit, spare } from './recompute.ts';
 import { shortage } from './shortage.ts';
 
 /** What the host writes before each run, whether or not the model reads it. */
@@ -30,8 +31,8 @@ export interface Scheduled {
  * `inputs` are the model's, in the order in which a program lists them; their leaves give the extents of a whole batch. With a limit,
  * entries that go beyond it recompute activations; where that does not suffice, a diagnostic tells what is missing.
  */
-export function schedule(graph: Graph, inputs: readonly Value[], limit: MemoryLimit | null): Scheduled {
-  const unlimited = graph.entries.map(entry => planEntry(entry, graph.placements));
+export function schedule(graph: Graph, inputs: readonly Value[], limit: MemoryLimit | null, sizes = usualSizes): Scheduled {
+  const unlimited = graph.entries.map(entry => spare(planEntry(entry, graph.placements, sizes)));
 
   const buffers: Buffer[] = [];
   const unique = uniqueNames();
@@ -71,16 +72,16 @@ export function schedule(graph: Graph, inputs: readonly Value[], limit: MemoryLi
   const kernelNames = uniqueNames();
   const programEntries = plans.map(({ lowering, order, memory, offsets }): ProgramEntry => {
     const owned = new Map<Value, number>();
-    for (const { owner, bytes: length, first, last } of memory.lifetimes) {
+    for (const { owner, bytes: length, isPrivate, first, last } of memory.lifetimes) {
       const offset = persistent + offsets.get(owner)!;
       end = Math.max(end, offset + length);
       buffers.push({
-        name: unique(bufferName(owner)),
+        name: unique(owner.leaf ? owner.leaf.name : bufferName(owner)),
         dtype: owner.type.dtype,
-        shape: shapeOf(owner.type),
+        shape: isPrivate ? [length / elementBytes(owner.type.dtype)] : shapeOf(owner.type),
         offset,
         bytes: length,
-        role: 'transient',
+        role: isPrivate ? 'private' : 'transient',
         lifetime: [first, last],
         origin: owner.origin,
       });
@@ -88,10 +89,10 @@ export function schedule(graph: Graph, inputs: readonly Value[], limit: MemoryLi
     }
     const locate = (source: Source): { readonly buffer: number; readonly offset: number } => {
       const { owner, offset } = memory.residence(source.root);
-      const buffer = owner.op === null ? leafBuffer(owner) : owned.get(owner)!;
+      const buffer = owned.get(owner) ?? leafBuffer(owner);
       return { buffer, offset: buffers[buffer]!.offset / elementBytes(source.dtype) + offset + source.offset };
     };
-    const calls = order.map((draft): Call => {
+    const callOf = (draft: Draft, loop: Loop | null): Call => {
       const names = accessNames(draft, graph.placements);
       const access = (source: Source, i: number): Access => ({ name: names[i]!, dtype: source.dtype, shape: source.shape });
       const accesses = [...draft.sources, ...draft.outputs].map(access);
@@ -118,7 +119,18 @@ export function schedule(graph: Graph, inputs: readonly Value[], limit: MemoryLi
         reads: places.slice(0, draft.sources.length).map(place => place.buffer),
         writes: places.slice(draft.sources.length).map(place => place.buffer),
         origins: draft.values.flatMap(value => (value.origin ? [value.origin] : [])),
+        loop,
+        moves: loop === null ? [] : [...draft.sources, ...draft.outputs].map(source => source.along ?? loop.axes.map(() => 0)),
       };
+    };
+    const loopOf = ({ axes, independent, counters }: Blocks): Loop => ({
+      axes,
+      independent,
+      counters: counters.map(counter => (counter === null ? null : locate({ root: counter, offset: 0, shape: [], dtype: 'i32' }).buffer)),
+    });
+    const calls = order.flatMap(draft => {
+      const loop = draft.blocks ? loopOf(draft.blocks) : null;
+      return membersOf(draft).map(member => callOf(member, loop));
     });
     return {
       name: lowering.entry.name,

@@ -8,7 +8,7 @@ import { createHash } from 'node:crypto';
 import { entryRoots, topological, type Graph, type Origin } from '../ir/graph.ts';
 import type { File } from '../1-parse/ast.ts';
 import type { DataSource, Model } from '../ir/model.ts';
-import type { Call, Program, ProgramEntry, TensorPlace } from '../ir/program.ts';
+import { partsOf, reachOfCall, timesOfCall, type Call, type Part, type Program, type ProgramEntry, type TensorPlace } from '../ir/program.ts';
 import { printGraph } from '../ir/text.ts';
 import { elementBytes, size, type DType } from '../ir/type.ts';
 import { place } from '../source/text.ts';
@@ -109,7 +109,7 @@ function headerText(model: Model, program: Program, path: string, hash: string):
 const flopsOfStep = (model: Model, program: Program): number =>
   program.entries
     .filter(entry => entry.name === 'train' || entry.name === 'accumulate')
-    .flatMap(({ name, calls }) => calls.map(call => program.kernels[call.kernel]!.flops * (name === 'train' ? 1 : model.settings.accumulate)))
+    .flatMap(({ name, calls }) => calls.map(call => timesOfCall(call) * program.kernels[call.kernel]!.flops * (name === 'train' ? 1 : model.settings.accumulate)))
     .reduce((sum, flops) => sum + flops, 0);
 
 const group = (value: number): string => Math.round(value).toLocaleString('en-US');
@@ -188,26 +188,40 @@ const functionNames: Readonly<Record<string, string>> = {
 
 function entriesText(program: Program, names: readonly string[], options: EmitOptions, assembly: Assembly | null): string {
   const entry = ({ name, calls }: ProgramEntry, number: number): string => {
-    const call = (each: Call): string[] => {
-      const { host } = program.kernels[each.kernel]!;
-      const text = assembly === null || host ? callText(program, each, names) : `machine.step(${number}, ${calls.indexOf(each)});`;
-      return [`  ${text}`, ...(options.debugNan ? checksText(program, each) : [])];
+    const isHost = (each: Call): boolean => program.kernels[each.kernel]!.host;
+    const part = (each: Part, i: number): string[] => {
+      const ofProgram = assembly === null || isHost(each.calls[0]!);
+      const text = ofProgram ? partText(program, each, names) : [`machine.step(${number}, ${i});`];
+      return [...text, ...(options.debugNan ? each.calls.flatMap(call => checksText(program, call)) : [])].map(line => `  ${line}`);
     };
+    const parts = partsOf(calls);
     // The host's kernels read scalars alone, so they can all come first; then one call runs the others on all threads.
     const whole = assembly !== null && !options.debugNan;
-    const lines = whole ? [...calls.filter(each => program.kernels[each.kernel]!.host).flatMap(call), `  machine.run(${number});`] : calls.flatMap(call);
+    const lines = whole ? [...parts.filter(each => isHost(each.calls[0]!)).flatMap(part), `  machine.run(${number});`] : parts.flatMap(part);
     return `function ${functionNames[name]!}(): void {\n${lines.join('\n')}\n}`;
   };
   return [section('Entries: what is called in which order'), ...program.entries.map(entry)].join('\n\n');
 }
 
-function callText(program: Program, call: Call, names: readonly string[]): string {
+/** A call; or a loop around several, each of whose accesses moves with the positions. */
+function partText(program: Program, { loop, calls }: Part, names: readonly string[]): string[] {
+  if (loop === null) return calls.map(call => callText(program, call, names, []));
+  const axes = loop.axes.map((_, axis) => `block${axis}`);
+  const counters = loop.counters.flatMap((buffer, axis) => (buffer === null ? [] : [`i32[${names[buffer]!}] = ${axes[axis]!};`]));
+  return loop.axes.reduceRight(
+    (body, extent, axis) => [`for (let ${axes[axis]!} = 0; ${axes[axis]!} < ${extent}; ${axes[axis]!}++) {`, ...body.map(line => `  ${line}`), '}'],
+    [...counters, ...calls.map(call => callText(program, call, names, axes))],
+  );
+}
+
+function callText(program: Program, call: Call, names: readonly string[], axes: readonly string[]): string {
   const kernel = program.kernels[call.kernel]!;
   const accesses = [...kernel.operands, ...kernel.outputs];
   const args = [...call.reads, ...call.writes].map((index, i) => {
     const buffer = program.buffers[index]!;
     const into = call.offsets[i]! - buffer.offset / elementBytes(accesses[i]!.dtype);
-    return into === 0 ? names[index]! : `${names[index]!} + ${into}`;
+    const moves = axes.flatMap((axis, number) => (call.moves[i]![number] === 0 ? [] : [`${call.moves[i]![number]!} * ${axis}`]));
+    return [names[index]!, ...(into === 0 ? [] : [into]), ...moves].join(' + ');
   });
   return `${kernel.name}(${args.join(', ')});`;
 }
@@ -215,12 +229,13 @@ function callText(program: Program, call: Call, names: readonly string[]): strin
 function checksText(program: Program, call: Call): string[] {
   const kernel = program.kernels[call.kernel]!;
   return kernel.outputs.flatMap((output, i) => {
-    if (arrayOf(output.dtype) !== 'f32') return [];
-    const origins = [program.buffers[call.writes[i]!]!.origin, ...call.origins];
+    const buffer = program.buffers[call.writes[i]!]!;
+    if (arrayOf(output.dtype) !== 'f32' || buffer.role === 'private') return [];
+    const origins = [buffer.origin, ...call.origins];
     const [line = 'the optimiser', ...others] = new Set(origins.flatMap(origin => (origin?.span ? [place(origin.span)] : [])));
     const where = others.length > 0 ? `${line}, together with ${others.slice(0, 4).join(', ')}` : line;
-    const offset = call.offsets[kernel.operands.length + i]!;
-    return [`  requireFinite(f32, ${offset}, ${size(output.shape)}, ${literal(kernel.name)}, ${literal(where)});`];
+    const { from, to } = reachOfCall(kernel, call, kernel.operands.length + i);
+    return [`requireFinite(f32, ${from}, ${to - from}, ${literal(kernel.name)}, ${literal(where)});`];
   });
 }
 
@@ -246,7 +261,7 @@ function programText(model: Model, program: Program, version: string, assembly: 
   const entry = (name: string, rows: number): string => {
     const found = entryOf(name);
     if (!found) return 'null';
-    return `{\n    run: ${functionNames[name]!},\n    inputs: [${inputsOf(found).map(literal).join(', ')}],\n    results: ${list(found.results.map(tensorText), '    ')},\n    rows: ${rows},\n  }`;
+    return `{\n    run: ${functionNames[name]!},\n    number: ${program.entries.indexOf(found)},\n    inputs: [${inputsOf(found).map(literal).join(', ')}],\n    results: ${list(found.results.map(tensorText), '    ')},\n    rows: ${rows},\n  }`;
   };
   const below = new Map((model.data?.sources ?? []).flatMap(source => source.fields.map(field => [field.input, field.below] as const)));
   const { accumulate } = model.settings;
@@ -258,6 +273,7 @@ function programText(model: Model, program: Program, version: string, assembly: 
     `  name: ${literal(model.name.toLowerCase())},`,
     `  source: '${version}',`,
     '  memory,',
+    '  device: null,',
     `  threads: ${assembly ? 'machine.threads' : 'null'},`,
     `  batched: ${model.batchName !== null},`,
     `  inputs: ${list(
@@ -331,8 +347,8 @@ function interfaceText(model: Model, program: Program): string {
     parts.push(
       [
         `/** Any number of rows at once, one after the other in each array${inputs.map(input => `; \`${input.name}\`: ${input.shape.slice(1).join('×') || '1'} a row`).join('')}. */`,
-        `export function predict(rows: { ${inputs.map(property).join('; ')} }): { ${predict.results.map(property).join('; ')} } {`,
-        `  return predictRows(program, rows) as { ${predict.results.map(property).join('; ')} };`,
+        `export async function predict(rows: { ${inputs.map(property).join('; ')} }): Promise<{ ${predict.results.map(property).join('; ')} }> {`,
+        `  return await predictRows(program, rows) as { ${predict.results.map(property).join('; ')} };`,
         '}',
       ].join('\n'),
     );
@@ -344,12 +360,12 @@ function interfaceText(model: Model, program: Program): string {
   }
   if (program.entries.some(entry => entry.name === 'evaluate')) {
     parts.push(
-      '/** Loss and metrics over the test data in a folder. */\nexport function evaluate(folder: string): Results {\n  return evaluateProgram(program, openData(program, folder).test);\n}',
+      '/** Loss and metrics over the test data in a folder. */\nexport async function evaluate(folder: string): Promise<Results> {\n  return evaluateProgram(program, openData(program, folder).test);\n}',
     );
   }
   parts.push(
-    '/** Reads parameters from a safetensors file. */\nexport function load(path: string): void {\n  loadWeights(program, path);\n}',
-    '/** Writes parameters to a safetensors file. */\nexport function save(path: string): void {\n  saveWeights(program, path);\n}',
+    '/** Reads parameters from a safetensors file. */\nexport async function load(path: string): Promise<void> {\n  await openDevice(program);\n  loadWeights(program, path);\n}',
+    '/** Writes parameters to a safetensors file. */\nexport async function save(path: string): Promise<void> {\n  await saveWeights(program, path);\n}',
   );
   return parts.join('\n\n');
 }

@@ -58,12 +58,13 @@ function printProgram(program: Program): string {
   ]);
   const name = (index: number): string => program.buffers[index]!.name;
   const entries = program.entries.map(entry => {
+    const loops = entry.calls.some(call => call.loop !== null);
     const calls = entry.calls.map((call, i) => [
-      String(i), program.kernels[call.kernel]!.name, call.reads.map(name).join(', '), call.writes.map(name).join(', '),
+      String(i), program.kernels[call.kernel]!.name, ...(loops ? [call.loop === null ? '' : call.loop.axes.join(' x ')] : []), call.reads.map(name).join(', '), call.writes.map(name).join(', '),
       [...new Set(call.origins.flatMap(origin => (origin.span === null ? [] : [place(origin.span)])))].join(', '),
     ]);
     const results = entry.results.map(result => `  ${result.name}: ${result.dtype}[${result.shape.join(', ')}] at ${result.offset}\n`);
-    return `entry ${entry.name}\n${printTable(['call', 'kernel', 'reads', 'writes', 'from'], calls)}${results.join('')}`;
+    return `entry ${entry.name}\n${printTable(['call', 'kernel', ...(loops ? ['in a loop'] : []), 'reads', 'writes', 'from'], calls)}${results.join('')}`;
   });
   const arena = `arena of ${program.arenaBytes} bytes\n${printTable(['buffer', 'type', 'role', 'offset', 'bytes', 'lives'], buffers)}`;
   return [arena, ...entries].join('\n');

@@ -7,7 +7,7 @@ import { assemble } from '../6-emit/wasm/module.ts';
 import { roofline } from '../6-emit/wasm/roofline.ts';
 import { executeKernel } from '../ir/evaluate.ts';
 import type { Model } from '../ir/model.ts';
-import type { Call, Program, ProgramEntry } from '../ir/program.ts';
+import { partsOf, reachOfCall, type Part, type Program, type ProgramEntry } from '../ir/program.ts';
 import { elementBytes, isFloat, size, type DType } from '../ir/type.ts';
 import { loadRuntime, type LoadedRuntime, type Machine } from './load-machine.ts';
 
@@ -19,7 +19,7 @@ export interface StepPart {
 }
 
 export interface MeasuredPart extends StepPart {
-  /** Milliseconds of each call, by its number; null for what the host computes. */
+  /** Milliseconds of each call or loop, in the order of `partsOf`; null for what the host computes. */
   readonly ms: readonly (number | null)[];
 }
 
@@ -54,8 +54,9 @@ export function partsOfStep(model: Model, program: Program): readonly StepPart[]
 export async function measure(model: Model, program: Program, parts: readonly StepPart[], options: { readonly steps: number; readonly threads: number }): Promise<Measurement> {
   const runtime = await loadRuntime();
   const limits = measureLimits(runtime, program.arenaBytes, options.threads);
-  const calls = parts.flatMap(({ entry }) => entry.calls).filter(call => !program.kernels[call.kernel]!.host);
-  const apart = calls.map((call, i): ProgramEntry => ({ name: `call.${i}`, calls: [call], results: [] }));
+  const measured = parts.map(part => ({ ...part, calls: partsOf(part.entry.calls) }));
+  const calls = measured.flatMap(part => part.calls).filter(part => !program.kernels[part.calls[0]!.kernel]!.host);
+  const apart = calls.map((part, i): ProgramEntry => ({ name: `call.${i}`, calls: part.calls, results: [] }));
   const entries = [...program.entries, ...apart, { name: 'nothing', calls: [], results: [] }];
   const assembly = assemble({ ...program, entries }, { deterministic: false, inspected: false });
   const machine = runtime.openMachine({ ...assembly, shared: assembly.entries.map((_, entry) => entry), module: base64(assembly.module) });
@@ -67,17 +68,17 @@ export async function measure(model: Model, program: Program, parts: readonly St
     host.run(initialise);
     machine.run(program.entries.indexOf(initialise));
     runtime.fillInputs(fillable(model, program, machine.memory));
-    const { stepMs, callMs } = measureRounds(program, parts, calls, machine, host, options.steps);
+    const { stepMs, callMs } = measureRounds(program, measured, calls, machine, host, options.steps);
     const of = new Map(calls.map((call, i) => [call, callMs[i]!]));
-    return { parts: parts.map(part => ({ ...part, ms: part.entry.calls.map(call => of.get(call) ?? null) })), stepMs, limits };
+    return { parts: measured.map(({ calls: own, ...part }) => ({ ...part, ms: own.map(call => of.get(call) ?? null) })), stepMs, limits };
   } finally {
     machine.threads.stop();
   }
 }
 
-/** Steps as a whole and call by call, in turns. The calls are the entries behind the program's own, the last one does nothing. */
+/** Steps as a whole and call by call, a loop as one, in turns. The calls are the entries behind the program's own, the last one does nothing. */
 function measureRounds(
-  program: Program, parts: readonly StepPart[], calls: readonly Call[], machine: Machine, host: Host, steps: number,
+  program: Program, parts: readonly (StepPart & { readonly calls: readonly Part[] })[], calls: readonly Part[], machine: Machine, host: Host, steps: number,
 ): { readonly stepMs: number; readonly callMs: readonly number[] } {
   const nothing = program.entries.length + calls.length;
   const timed = (entry: number, repeats = 1): number => {
@@ -117,7 +118,7 @@ function measureRounds(
     step++;
     for (const part of parts) {
       prepare(part, 0);
-      for (const call of part.entry.calls) {
+      for (const call of part.calls) {
         const i = calls.indexOf(call);
         if (i >= 0) each[i]!.push(timedCall(i));
       }
@@ -129,11 +130,14 @@ function measureRounds(
 }
 
 /** What a call has computed is the same after `repeat`, even where it works in place. */
-function keeping<T>(program: Program, call: Call, memory: ArrayBuffer, repeat: () => T): T {
-  const { operands, outputs } = program.kernels[call.kernel]!;
-  const views = outputs.map(({ dtype, shape }, i) => {
-    const bytes = elementBytes(dtype);
-    return new Uint8Array(memory, call.offsets[operands.length + i]! * bytes, size(shape) * bytes);
+function keeping<T>(program: Program, { calls }: Part, memory: ArrayBuffer, repeat: () => T): T {
+  const views = calls.flatMap(call => {
+    const kernel = program.kernels[call.kernel]!;
+    return kernel.outputs.map(({ dtype }, i) => {
+      const bytes = elementBytes(dtype);
+      const { from, to } = reachOfCall(kernel, call, kernel.operands.length + i);
+      return new Uint8Array(memory, from * bytes, (to - from) * bytes);
+    });
   });
   const results = views.map(view => view.slice());
   const given = repeat();

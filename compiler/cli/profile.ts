@@ -7,6 +7,8 @@ import { basename } from 'node:path';
 import { modelLines } from '../6-emit/model-lines.ts';
 import type { Levels } from '../index.ts';
 import type { Origin } from '../ir/graph.ts';
+import { partsOf, type Call, type Part, type Program } from '../ir/program.ts';
+import { elementBytes, size } from '../ir/type.ts';
 import { movedBytes } from '../view/kernel-picture.ts';
 import { heatView, render } from '../view/view.ts';
 import { compileFile, type CompileFlags } from './compile-file.ts';
@@ -78,7 +80,10 @@ async function contents(levels: Levels, measured: Measurement, profile: Profile,
   if (format === 'json') return `${JSON.stringify(profile, rounded, 2)}\n`;
   const [{ entry, ms, times }] = measured.parts as [MeasuredPart];
   const total = profile.stepMs;
-  const heats = ms.map(each => (each === null ? null : { ms: each * times, share: (each * times) / total }));
+  // The time of a loop stands at its first call.
+  const heats = partsOf(entry.calls).flatMap(({ calls }, part) =>
+    calls.map((_, i) => (ms[part] === null || i > 0 ? null : { ms: ms[part]! * times, share: (ms[part]! * times) / total })),
+  );
   const note = `${milliseconds(total)} ms a step on ${counted(profile.threads, 'thread')}, ${milliseconds(profile.outsideMs)} ms of it outside of kernels`;
   const dot = heatView(levels, entry, heats, note);
   return format === 'dot' ? dot : await render(dot, 'svg');
@@ -90,26 +95,26 @@ const rounded = (_: string, value: unknown): unknown => (typeof value === 'numbe
 export function profileOf({ model, program }: Levels, { parts, stepMs, limits }: Measurement, steps: number, threads: number): Profile {
   interface Row {
     readonly entry: string;
-    readonly kernel: number;
+    readonly part: Part;
     readonly origins: readonly Origin[];
     readonly calls: number;
     readonly ms: number;
   }
   const rows = new Map<string, Row>();
   for (const { entry, times, ms } of parts) {
-    entry.calls.forEach((call, i) => {
+    partsOf(entry.calls).forEach((part, i) => {
       if (ms[i] === null) return;
-      const key = JSON.stringify([entry.name, call.kernel]);
-      const before = rows.get(key) ?? { entry: entry.name, kernel: call.kernel, origins: [], calls: 0, ms: 0 };
-      rows.set(key, { ...before, origins: [...before.origins, ...call.origins], calls: before.calls + times, ms: before.ms + times * ms[i]! });
+      const key = JSON.stringify([entry.name, part.loop?.axes, part.calls.map(call => call.kernel)]);
+      const before = rows.get(key) ?? { entry: entry.name, part, origins: [], calls: 0, ms: 0 };
+      const origins = part.calls.flatMap(call => call.origins);
+      rows.set(key, { ...before, origins: [...before.origins, ...origins], calls: before.calls + times, ms: before.ms + times * ms[i]! });
     });
   }
   const inKernels = [...rows.values()].reduce((sum, row) => sum + row.ms, 0);
   // Measured apart, the kernels can need a little more than in the step.
   const total = Math.max(stepMs, inKernels);
-  const kernels = [...rows.values()].map(({ entry, kernel, origins, calls, ms }): KernelProfile => {
-    const { name, flops } = program!.kernels[kernel]!;
-    const bytes = movedBytes(program!.kernels[kernel]!);
+  const kernels = [...rows.values()].map(({ entry, part, origins, calls, ms }): KernelProfile => {
+    const { name, flops, bytes } = workOf(part, program!);
     const limitMs = calls * 1e3 * Math.max(flops / limits.flops, bytes / limits.bandwidth);
     const perSecond = (count: number): number | null => (ms === 0 ? null : (calls * count) / ms / 1e6);
     return {
@@ -117,12 +122,29 @@ export function profileOf({ model, program }: Levels, { parts, stepMs, limits }:
       gflops: perSecond(flops), gbs: perSecond(bytes), limitMs, ofLimit: ms === 0 ? null : limitMs / ms,
     };
   });
-  const host = parts.flatMap(({ entry, ms }) => entry.calls.flatMap((call, i) => (ms[i] === null ? [program!.kernels[call.kernel]!.name] : [])));
+  const host = parts.flatMap(({ entry, ms }) => partsOf(entry.calls).flatMap(({ calls: [call] }, i) => (ms[i] === null ? [program!.kernels[call!.kernel]!.name] : [])));
   return {
     model: model!.name, entries: parts.map(part => part.entry.name), batch: model!.batch, threads, steps,
     stepMs: total, outsideMs: total - inKernels, outsideShare: (total - inKernels) / total,
     limits: { gflops: limits.flops / 1e9, gbs: limits.bandwidth / 1e9, gbsOverBytes: limits.bandwidthOver },
     kernels: kernels.sort((a, b) => b.ms - a.ms), host: [...new Set(host)],
+  };
+}
+
+/** What a call or a loop does. What a loop's calls pass to each other stays in the caches: it does not count as moved. */
+function workOf({ loop, calls }: Part, { kernels, buffers }: Program): { readonly name: string; readonly flops: number; readonly bytes: number } {
+  const [first] = calls as readonly [Call];
+  const name = kernels[first.kernel]!.name;
+  if (loop === null) return { name, flops: kernels[first.kernel]!.flops, bytes: movedBytes(kernels[first.kernel]!) };
+  const outside = calls.flatMap(call => {
+    const { operands, outputs } = kernels[call.kernel]!;
+    const places = [...call.reads, ...call.writes];
+    return [...operands, ...outputs].filter((_, i) => buffers[places[i]!]!.role !== 'private');
+  });
+  return {
+    name: `${name}, ${calls.length} kernels in blocks`,
+    flops: size(loop.axes) * calls.reduce((sum, call) => sum + kernels[call.kernel]!.flops, 0),
+    bytes: size(loop.axes) * outside.reduce((sum, { dtype, shape }) => sum + size(shape) * elementBytes(dtype), 0),
   };
 }
 

@@ -20,9 +20,10 @@ export type Phase = 'forward' | 'recompute' | 'backward' | 'update' | 'initialis
 /**
  * What a graph starts from. `seed`, `step` (from 1) and `steps` (their planned number) are scalars that the training loop sets; in the
  * entry `accumulate` `step` is the number of the batch, from 1 in the first step on. A `gradient` is kept after a step so that it can be saved and measured.
+ * A `counter` holds the position of a loop; only schedules make it.
  */
 export interface Leaf {
-  readonly role: 'input' | 'parameter' | 'gradient' | 'state' | 'seed' | 'step' | 'steps';
+  readonly role: 'input' | 'parameter' | 'gradient' | 'state' | 'seed' | 'step' | 'steps' | 'counter';
   /** The path that names it in a weights file; for inputs, the input's name. */
   readonly name: string;
 }

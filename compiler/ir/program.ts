@@ -4,7 +4,7 @@
  */
 import type { Origin } from './graph.ts';
 import type { Combine, Index, Scalar } from './nest.ts';
-import type { DType, Shape } from './type.ts';
+import { size, type DType, type Shape } from './type.ts';
 
 /**
  * A fused loop nest. The iterations over `space` are independent of each other; within one, the steps run in order. Axes are
@@ -50,7 +50,8 @@ export interface Buffer {
   /** Bytes from the start of the arena; a multiple of 64. */
   readonly offset: number;
   readonly bytes: number;
-  readonly role: 'parameter' | 'state' | 'input' | 'scalar' | 'transient';
+  /** What is `private` belongs to one position of a loop: threads that run several positions at once need one each. */
+  readonly role: 'parameter' | 'state' | 'input' | 'scalar' | 'transient' | 'private';
   /** First and last call that needs it, in its entry; null for what outlives an entry. */
   readonly lifetime: readonly [number, number] | null;
   readonly origin: Origin | null;
@@ -64,6 +65,19 @@ export interface Call {
   readonly reads: readonly number[];
   readonly writes: readonly number[];
   readonly origins: readonly Origin[];
+  /** Neighbouring calls with the same one are the body of one loop; null outside of loops. */
+  readonly loop: Loop | null;
+  /** In a loop: for each access and each axis of the loop, by how many elements the offset moves with the position. */
+  readonly moves: readonly (readonly number[])[];
+}
+
+/** Its calls run one after the other at each position of the axes; positions in order, the last axis fastest. */
+export interface Loop {
+  readonly axes: Shape;
+  /** Positions of the first so many axes do not depend on one another. */
+  readonly independent: number;
+  /** For each axis the private buffer into which its position is written, as an i32; null where nothing reads it. */
+  readonly counters: readonly (number | null)[];
 }
 
 export interface ProgramEntry {
@@ -93,4 +107,46 @@ export interface Program {
   readonly states: readonly TensorPlace[];
   /** Where the host writes `seed`, `step` and `steps`. */
   readonly scalars: readonly TensorPlace[];
+}
+
+/** What runs in an entry, in order: a call by itself, or a loop with its body. */
+export interface Part {
+  readonly loop: Loop | null;
+  /** Number of the first of its calls in the entry. */
+  readonly first: number;
+  readonly calls: readonly Call[];
+}
+
+export function partsOf(calls: readonly Call[]): readonly Part[] {
+  const result: { loop: Loop | null; first: number; calls: Call[] }[] = [];
+  calls.forEach((call, i) => {
+    const before = result.at(-1);
+    if (call.loop !== null && before?.loop === call.loop) before.calls.push(call);
+    else result.push({ loop: call.loop, first: i, calls: [call] });
+  });
+  return result;
+}
+
+/** How often a call runs in its entry. */
+export const timesOfCall = ({ loop }: Call): number => (loop === null ? 1 : size(loop.axes));
+
+/** The elements that an access of a call touches, over all positions of its loop, from the start of the arena. */
+export function reachOfCall(kernel: Kernel, call: Call, access: number): { readonly from: number; readonly to: number } {
+  const { shape } = [...kernel.operands, ...kernel.outputs][access]!;
+  const from = call.offsets[access]!;
+  const moved = (call.loop?.axes ?? []).reduce((sum, extent, axis) => sum + (extent - 1) * call.moves[access]![axis]!, 0);
+  return { from, to: from + moved + size(shape) };
+}
+
+/** Runs an entry's calls: `run` gets each one with its offsets at the present position, `count` the position of an axis for the buffer it is read from. */
+export function runCalls(calls: readonly Call[], run: (call: Call, offsets: readonly number[]) => void, count: (buffer: number, position: number) => void): void {
+  for (const { loop, calls: body } of partsOf(calls)) {
+    const axes = loop?.axes ?? [];
+    const position = axes.map(() => 0);
+    for (let left = size(axes); left > 0; left--) {
+      loop?.counters.forEach((buffer, axis) => buffer !== null && count(buffer, position[axis]!));
+      for (const call of body) run(call, call.offsets.map((offset, k) => position.reduce((sum, at, axis) => sum + at * call.moves[k]![axis]!, offset)));
+      for (let axis = axes.length - 1; axis >= 0 && ++position[axis]! === axes[axis]; axis--) position[axis] = 0;
+    }
+  }
 }

@@ -1,6 +1,6 @@
 /** What must hold of a program: every access lies in the arena, and no two buffers share bytes while both are needed. */
-import type { Program } from './program.ts';
-import { elementBytes, size } from './type.ts';
+import { reachOfCall, type Program } from './program.ts';
+import { elementBytes } from './type.ts';
 
 /** One sentence for each thing that does not hold. */
 export function verifyProgram(program: Program): string[] {
@@ -15,8 +15,8 @@ export function verifyProgram(program: Program): string[] {
       const accesses = [...kernel.operands, ...kernel.outputs];
       const places = [...call.reads, ...call.writes];
       accesses.forEach((access, k) => {
-        const start = call.offsets[k]! * elementBytes(access.dtype);
-        const end = start + size(access.shape) * elementBytes(access.dtype);
+        const reach = reachOfCall(kernel, call, k);
+        const [start, end] = [reach.from * elementBytes(access.dtype), reach.to * elementBytes(access.dtype)];
         const buffer = program.buffers[places[k]!]!;
         if (start < buffer.offset || end > buffer.offset + buffer.bytes)
           problems.push(`call ${i} of \`${entry.name}\` (${kernel.name}) leaves buffer \`${buffer.name}\` with \`${access.name}\``);

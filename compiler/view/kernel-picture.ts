@@ -6,7 +6,7 @@ import { numeratorRange } from '../ir/affine.ts';
 import type { Origin } from '../ir/graph.ts';
 import { printKernel } from '../ir/kernel-text.ts';
 import { isGathered, parts, type Load, type Scalar } from '../ir/nest.ts';
-import type { Access, Buffer, Call, Kernel, Program, ProgramEntry, Step } from '../ir/program.ts';
+import { reachOfCall, timesOfCall, type Access, type Buffer, type Call, type Kernel, type Program, type ProgramEntry, type Step } from '../ir/program.ts';
 import { elementBytes, size, type DType, type Shape } from '../ir/type.ts';
 import {
   expressionOf, formatBytes, formatFlops, heatText, scopeOfParameter, shorten, totalsNote, type EdgeTensor, type Heat, type Picture, type PictureEdge, type PictureNode,
@@ -50,7 +50,7 @@ export function kernelPicture(title: string, program: Program, entry: ProgramEnt
     for (const { node, tensor } of sources) connect(node, user.id, nodes.get(node)!.kind === 'kernel' ? tensor : place.tensor);
     const buffer = program.buffers[place.buffer]!;
     // A call also reads what its own earlier steps store; that has no line.
-    if (sources.length > 0 || buffer.role === 'transient') return;
+    if (sources.length > 0 || buffer.lifetime !== null) return;
     connect(addNode(leafNode(buffer, place, user)).id, user.id, null);
   }
 
@@ -71,7 +71,7 @@ export function kernelPicture(title: string, program: Program, entry: ProgramEnt
   function write(place: Place, node: PictureNode, call: Call): void {
     const buffer = program.buffers[place.buffer]!;
     let holder = node.id;
-    if (buffer.role !== 'transient') {
+    if (buffer.lifetime === null) {
       // What outlives the call has a box: under its own name if nothing read it before, else as its new value.
       const wasRead = nodes.has(`buffer ${buffer.name}`) || call.reads.includes(place.buffer) || buffer.role === 'parameter';
       const lines = bufferLines(buffer, wasRead ? `new ${buffer.name}` : buffer.name);
@@ -88,12 +88,14 @@ export function kernelPicture(title: string, program: Program, entry: ProgramEnt
     const each = elementBytes(access.dtype);
     const [first, last] = k < kernel.operands.length ? touched(kernel, k, access.shape) : [0, size(access.shape)];
     const low = (call.offsets[k]! + first) * each;
+    const reach = reachOfCall(kernel, call, k);
+    const high = low + (last - first + reach.to - reach.from - size(access.shape)) * each;
     const { name, dtype, shape, bytes } = program.buffers[buffer]!;
     const isWhole = bytes === size(access.shape) * each;
     const tensor = size(access.shape) <= 1 ? null : {
-      key: `${buffer} ${low}`, name, shape: printShaped(dtype, isWhole ? shape : access.shape), bytes: (last - first) * each,
+      key: `${buffer} ${low}`, name, shape: printShaped(dtype, isWhole ? shape : access.shape), bytes: high - low,
     };
-    return { buffer, low, high: low + (last - first) * each, tensor };
+    return { buffer, low, high, tensor };
   }
 }
 
@@ -125,17 +127,19 @@ function callNode(id: string, number: number, call: Call, kernel: Kernel, heat: 
   const steps = printKernel(kernel).split('\n').slice(1).map(line => shorten(line.trim(), 52));
   const reduce = kernel.steps.flatMap(step => (step.kind === 'reduce' && step.axes.length > 0 ? [step.axes.join(' x ')] : []));
   const reduced = reduce.length > 0 ? `, reduce ${[...new Set(reduce)].join(' and ')}` : '';
+  const times = timesOfCall(call);
   const space = kernel.host ? 'on the host' : `space ${kernel.space.join(' x ') || '1'}${reduced}`;
   return {
     ...plainNode(id, 'kernel', kernel.host ? 'update' : origin?.phase ?? 'forward', origin?.scope ?? []),
     expression: expressionOf(origin),
-    flops: kernel.flops,
+    flops: times * kernel.flops,
     ...(heat === null ? {} : { heat }),
     lines: [
       `${number}  ${kernel.name}${origin?.phase === 'recompute' ? ', recomputed' : ''}`,
-      ...(heat === null ? [] : [heatText(heat)]), space, ...steps.slice(0, mostSteps),
+      ...(heat === null ? [] : [heatText(heat)]),
+      ...(times === 1 ? [] : [`for each of ${times} blocks`]), space, ...steps.slice(0, mostSteps),
       ...(steps.length > mostSteps ? [`... and ${steps.length - mostSteps} steps more`] : []),
-      [...(kernel.flops > 0 ? [formatFlops(kernel.flops)] : []), `${formatBytes(movedBytes(kernel))} moved`].join(', '),
+      [...(kernel.flops > 0 ? [formatFlops(times * kernel.flops)] : []), `${formatBytes(times * movedBytes(kernel))} moved`].join(', '),
     ],
   };
 }

@@ -16,8 +16,8 @@ const mostRows = 60;
 
 export function memoryDot(title: string, program: Program, entry: ProgramEntry): string {
   const used = new Set(entry.calls.flatMap(call => [...call.reads, ...call.writes]));
-  const persistent = program.buffers.filter(buffer => buffer.role !== 'transient');
-  const transient = program.buffers.filter((buffer, i) => buffer.role === 'transient' && used.has(i))
+  const persistent = program.buffers.filter(buffer => buffer.lifetime === null);
+  const transient = program.buffers.filter((buffer, i) => buffer.lifetime !== null && used.has(i))
     .sort((a, b) => a.offset - b.offset || start(a) - start(b));
   const steps = Math.max(1, entry.calls.length);
   // What is read after the last call lives one longer.
@@ -91,7 +91,7 @@ export function memoryDot(title: string, program: Program, entry: ProgramEntry):
 
 const start = (buffer: Buffer): number => buffer.lifetime![0];
 const end = (buffer: Buffer): number => buffer.lifetime![1];
-const fillOf = (buffer: Buffer): string => (buffer.role === 'transient' ? phaseColor(buffer.origin?.phase ?? 'forward') : '#dcdcdc');
+const fillOf = (buffer: Buffer): string => (buffer.lifetime !== null ? phaseColor(buffer.origin?.phase ?? 'forward') : '#dcdcdc');
 
 /** The name if it fits a box of that width. */
 const fitted = (name: string, width: number): string => (name.length * 5 < width ? name : '');

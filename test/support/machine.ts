@@ -4,7 +4,7 @@
  */
 import { evaluateGraph, executeKernel } from '../../compiler/ir/evaluate.ts';
 import { entryRoots, topological, type Graph, type Value } from '../../compiler/ir/graph.ts';
-import type { Access, Program, TensorPlace } from '../../compiler/ir/program.ts';
+import { runCalls, type Access, type Call, type Program, type TensorPlace } from '../../compiler/ir/program.ts';
 import { elementBytes, elements, shapeOf, size, type DType, type Shape } from '../../compiler/ir/type.ts';
 import type { Tensor } from '../../compiler/ops/define.ts';
 
@@ -68,11 +68,12 @@ export function programMachine(program: Program): Machine {
     read: (role, name) => atPlace(placeOf(role, name)).slice(),
     run: name => {
       const entry = program.entries.find(other => other.name === name)!;
-      for (const call of entry.calls) {
+      const run = (call: Call, offsets: readonly number[]): void => {
         const kernel = program.kernels[call.kernel]!;
-        const tensors = [...kernel.operands, ...kernel.outputs].map((access: Access, i): Tensor => ({ dtype: access.dtype, shape: access.shape, data: cells(access.dtype, access.shape, call.offsets[i]!) }));
+        const tensors = [...kernel.operands, ...kernel.outputs].map((access: Access, i): Tensor => ({ dtype: access.dtype, shape: access.shape, data: cells(access.dtype, access.shape, offsets[i]!) }));
         executeKernel(kernel, tensors.slice(0, kernel.operands.length), tensors.slice(kernel.operands.length));
-      }
+      };
+      runCalls(entry.calls, run, (buffer, position) => void (words[program.buffers[buffer]!.offset / 4] = position));
       return new Map(entry.results.map(place => [place.name, { dtype: place.dtype, shape: place.shape, data: atPlace(place).slice() }]));
     },
     names: role => places[role].map(place => place.name),

@@ -13,7 +13,7 @@ import type { Machine, Role } from './machine.ts';
 /** What an emitted file exports, and the program inside it, which applications do not need. */
 export interface EmittedModule {
   readonly program: CompiledProgram;
-  readonly predict?: (rows: Readonly<Record<string, Float32Array | Int32Array | Uint8Array>>) => Readonly<Record<string, Float32Array | Int32Array | Uint8Array>>;
+  readonly predict?: (rows: Readonly<Record<string, Float32Array | Int32Array | Uint8Array>>) => Promise<Readonly<Record<string, Float32Array | Int32Array | Uint8Array>>>;
 }
 
 /** What tests emit: nothing is checked, types and all. */
@@ -42,7 +42,7 @@ export async function emittedMachine(levels: Levels): Promise<Machine> {
     return found;
   };
   const entries: Readonly<Record<string, Entry | null>> = {
-    initialise: { run: program.initialise, inputs: [], results: [], rows: 0 },
+    initialise: { run: program.initialise, number: 0, inputs: [], results: [], rows: 0 },
     accumulate: program.accumulate?.batch ?? null, train: program.train, evaluate: program.evaluate, predict: program.predict, evaluate_row: program.evaluateRow, predict_row: program.predictRow,
   };
   return {

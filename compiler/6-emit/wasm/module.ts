@@ -2,12 +2,12 @@
  * A program as one WebAssembly module: a function for each kernel, one for each entry that calls them in order with barriers where
  * a kernel needs what another thread has made, and what threads need to work together.
  */
-import type { Call, Kernel, Program } from '../../ir/program.ts';
+import { partsOf, reachOfCall, timesOfCall, type Call, type Kernel, type Loop, type Part, type Program } from '../../ir/program.ts';
 import { elementBytes, size } from '../../ir/type.ts';
-import { at, build, call, get, i32, op, type Func, type Module } from './code.ts';
+import { at, build, call, get, i32, op, set, type Builder, type Expression, type Func, type Local, type Module } from './code.ts';
 import { contraction, type Contraction } from './contraction.ts';
 import { linearKernel, mergeAxes, withoutWindows } from './linear.ts';
-import { kernelFunction } from './loops.ts';
+import { kernelFunction, unitOf } from './loops.ts';
 import { microKernel } from './micro-kernel.ts';
 import { calledIn, reachedMath } from './math.ts';
 import { contractionFunction } from './tiles.ts';
@@ -54,14 +54,18 @@ export function assemble(program: Program, { deterministic, inspected }: Assembl
   const shaped = program.kernels.map((kernel, i) => (kernel.host ? null : shape({ ...kernel, name: `${kernel.name}.${i}` })));
   const contractions = shaped.flatMap(each => (each?.product ? [each.product] : []));
   const kernels = shaped.map(each => each && each.func);
-  const controlAt = aligned(program.arenaBytes + Math.max(slack, ...contractions.map(each => each.overreach)));
+  const overreach = Math.max(slack, ...contractions.map(each => each.overreach));
+  const controlAt = aligned(program.arenaBytes + overreach);
   const scratchAt = controlAt + control.bytes;
-  const scratchBytes = contractions.length === 0 ? 0 : aligned(Math.max(probeBytes, ...contractions.map(each => each.scratch)));
+  const packingBytes = contractions.length === 0 ? 0 : aligned(Math.max(probeBytes, ...contractions.map(each => each.scratch)));
+  const privates = privatePlaces(program, packingBytes, overreach);
+  const scratchBytes = packingBytes + privates.bytes;
   const scratched = new Set(shaped.flatMap((each, i) => (each?.product ? [i] : [])));
+  const context: Context = { program, kernels, scratched, privateAt: privates.at };
   const names = program.entries.map(entry => entry.name);
   const own = [
     ...kernels.filter(kernel => kernel !== null),
-    ...program.entries.map(entry => entryFunction(program, entry.name, entry.calls, kernels, scratched, scratchAt, scratchBytes)),
+    ...program.entries.map(entry => entryFunction(context, entry.name, entry.calls, scratchAt, scratchBytes)),
   ];
   const products =
     contractions.length === 0
@@ -79,7 +83,7 @@ export function assemble(program: Program, { deterministic, inspected }: Assembl
     dispatchFunction(names.map(name => `entry.${name}`)),
     runFunction(controlAt),
     workFunction(controlAt),
-    ...(inspected ? [stepFunction(program, kernels, scratched, scratchAt)] : []),
+    ...(inspected ? [stepFunction(context, scratchAt)] : []),
   ];
   return {
     module: { imports: [], functions, minimumPages: Math.ceil((scratchAt + scratchBytes) / pageBytes), maximumPages: largestPages },
@@ -95,9 +99,38 @@ export function assemble(program: Program, { deterministic, inspected }: Assembl
 }
 
 const workOf = (program: Program, calls: readonly Call[]): number =>
-  calls
-    .map(each => program.kernels[each.kernel]!)
-    .reduce((sum, kernel) => sum + kernel.flops + kernel.outputs.reduce((elements, output) => elements + size(output.shape), 0), 0);
+  calls.reduce((sum, each) => {
+    const { flops, outputs } = program.kernels[each.kernel]!;
+    return sum + timesOfCall(each) * (flops + outputs.reduce((elements, output) => elements + size(output.shape), 0));
+  }, 0);
+
+/** Where in a thread's own memory each private buffer lies, behind `from` bytes; loops do not run at once and share the space. */
+function privatePlaces(program: Program, from: number, overreach: number): { readonly at: ReadonlyMap<number, number>; readonly bytes: number } {
+  const places = new Map<number, number>();
+  let most = 0;
+  for (const { loop, calls } of program.entries.flatMap(entry => partsOf(entry.calls))) {
+    if (loop === null) continue;
+    let end = 0;
+    for (const index of calls.flatMap(each => [...each.reads, ...each.writes])) {
+      const buffer = program.buffers[index]!;
+      if (buffer.role !== 'private' || places.has(index)) continue;
+      places.set(index, from + end);
+      end += aligned(buffer.bytes + overreach);
+    }
+    most = Math.max(most, end);
+  }
+  return { at: places, bytes: most };
+}
+
+/** What functions of entries are made from. */
+interface Context {
+  readonly program: Program;
+  readonly kernels: readonly (Func | null)[];
+  /** Numbers of the kernels that need a thread's own memory. */
+  readonly scratched: ReadonlySet<number>;
+  /** Of each private buffer, in bytes from the start of a thread's own memory. */
+  readonly privateAt: ReadonlyMap<number, number>;
+}
 
 function shape(kernel: Kernel): { readonly func: Func; readonly product: Contraction | null } {
   const linear = linearKernel(kernel);
@@ -117,35 +150,17 @@ function chosenMicroKernel(word: number): Func {
   return builder.finish();
 }
 
-/** `step(entry, call)`: one call of an entry, on one thread. */
-function stepFunction(program: Program, kernels: readonly (Func | null)[], scratched: ReadonlySet<number>, scratchAt: number): Func {
+/** `step(entry, part)`: a call of an entry by itself, or a loop of calls, on one thread. */
+function stepFunction(context: Context, scratchAt: number): Func {
   const builder = build('step', ['i32', 'i32']);
   const [entry, number] = builder.parameters;
-  program.entries.forEach((each, e) =>
+  const worker: Worker = { scratch: builder.keep('i32', i32(scratchAt)), thread: builder.keep('i32', i32(0)), threads: builder.keep('i32', i32(1)) };
+  context.program.entries.forEach((each, e) =>
     builder.when(op('i32.eq', get(entry!), i32(e)), () =>
-      each.calls.forEach((one, c) => {
-        const func = kernels[one.kernel];
-        if (!func) return;
-        const operands = [
-          ...rangesOf(program, one).map(range => i32(range.from)),
-          ...(scratched.has(one.kernel) ? [i32(scratchAt)] : []),
-          i32(0),
-          i32(1),
-        ];
-        builder.when(op('i32.eq', get(number!), i32(c)), () => builder.emit(call(func.name, ...operands)));
-      }),
+      partsOf(each.calls).forEach((part, p) => builder.when(op('i32.eq', get(number!), i32(p)), () => emitPart(builder, context, part, worker))),
     ),
   );
   return builder.finish(true);
-}
-
-/** The bytes that each access of a call covers. */
-function rangesOf(program: Program, each: Call): readonly Range[] {
-  const kernel = program.kernels[each.kernel]!;
-  return [...kernel.operands, ...kernel.outputs].map((access, i): Range => {
-    const unit = elementBytes(access.dtype);
-    return { from: each.offsets[i]! * unit, to: (each.offsets[i]! + size(access.shape)) * unit };
-  });
 }
 
 /** Bytes of the arena, from the first to behind the last. */
@@ -154,46 +169,116 @@ interface Range {
   readonly to: number;
 }
 
+/** The bytes that each access of a call covers, at all positions of its loop; none for what each thread has for itself. */
+function rangesOf({ program, privateAt }: Context, each: Call): readonly (Range | null)[] {
+  const kernel = program.kernels[each.kernel]!;
+  const buffers = [...each.reads, ...each.writes];
+  return [...kernel.operands, ...kernel.outputs].map(({ dtype }, i): Range | null => {
+    const { from, to } = reachOfCall(kernel, each, i);
+    return privateAt.has(buffers[i]!) ? null : { from: from * elementBytes(dtype), to: to * elementBytes(dtype) };
+  });
+}
+
 /** The calls of an entry; host kernels are not among them. */
-function entryFunction(
-  program: Program,
-  name: string,
-  calls: readonly Call[],
-  kernels: readonly (Func | null)[],
-  scratched: ReadonlySet<number>,
-  scratchAt: number,
-  scratchBytes: number,
-): Func {
+function entryFunction(context: Context, name: string, calls: readonly Call[], scratchAt: number, scratchBytes: number): Func {
+  const { program, kernels } = context;
   const builder = build(`entry.${name}`, ['i32', 'i32']);
-  const [thread, threads] = builder.parameters;
-  const scratch = builder.keep('i32', op('i32.add', i32(scratchAt), op('i32.mul', get(thread!), i32(scratchBytes))));
+  const [thread, threads] = builder.parameters as readonly [Local, Local];
+  const scratch = builder.keep('i32', op('i32.add', i32(scratchAt), op('i32.mul', get(thread), i32(scratchBytes))));
   let written: Range[] = [];
   let read: Range[] = [];
   const meets = (ranges: readonly Range[], others: readonly Range[]): boolean =>
     ranges.some(a => others.some(b => a.from < b.to && b.from < a.to));
-  for (const each of calls) {
-    const kernel = program.kernels[each.kernel]!;
-    const func = kernels[each.kernel];
-    if (!func) continue;
-    const bytes = rangesOf(program, each);
-    const reads = bytes.slice(0, kernel.operands.length);
-    const writes = bytes.slice(kernel.operands.length);
+  for (const part of partsOf(calls)) {
+    const own = part.calls.filter(each => kernels[each.kernel]);
+    if (own.length === 0) continue;
+    const ranges = (isWrite: boolean): Range[] =>
+      own.flatMap(each => {
+        const { operands } = program.kernels[each.kernel]!;
+        return rangesOf(context, each).filter((range, i) => range !== null && isWrite === i >= operands.length) as Range[];
+      });
+    const [reads, writes] = [ranges(false), ranges(true)];
     if (meets(reads, written) || meets(writes, written) || meets(writes, read)) {
-      builder.emit(call('barrier', get(thread!), get(threads!)));
+      builder.emit(call('barrier', get(thread), get(threads)));
       written = [];
       read = [];
     }
     written.push(...writes);
     read.push(...reads);
-    builder.emit(
-      call(
-        func.name,
-        ...bytes.map(range => i32(range.from)),
-        ...(scratched.has(each.kernel) ? [get(scratch)] : []),
-        get(thread!),
-        get(threads!),
-      ),
-    );
+    emitPart(builder, context, part, { scratch, thread, threads });
   }
   return builder.finish();
+}
+
+/** A thread's own memory, its number and how many there are. */
+interface Worker {
+  readonly scratch: Local;
+  readonly thread: Local;
+  readonly threads: Local;
+}
+
+/** A call, which the threads share; or a loop, whose positions they share, each with all that happens at it. */
+function emitPart(builder: Builder, context: Context, { loop, calls }: Part, worker: Worker): void {
+  if (loop === null) {
+    for (const each of calls) emitCall(builder, context, each, [], worker);
+    return;
+  }
+  const units = size(loop.axes.slice(0, loop.independent));
+  const alone: Worker = { ...worker, thread: builder.keep('i32', i32(0)), threads: builder.keep('i32', i32(1)) };
+  const end = builder.keep('i32', unitOf(units, op('i32.add', get(worker.thread), i32(1)), worker.threads));
+  repeat(builder, unitOf(units, get(worker.thread), worker.threads), get(end), unit => {
+    let stride = units;
+    const positions = loop.axes.slice(0, loop.independent).map((extent, axis) => {
+      stride /= extent;
+      const whole = op('i32.div_u', get(unit), i32(stride));
+      return builder.keep('i32', axis === 0 ? whole : op('i32.rem_u', whole, i32(extent)));
+    });
+    const inOrder = (outer: readonly Local[]): void => {
+      if (outer.length < loop.axes.length) {
+        repeat(builder, i32(0), i32(loop.axes[outer.length]!), position => inOrder([...outer, position]));
+        return;
+      }
+      countPositions(builder, context, loop, outer, alone.scratch);
+      for (const each of calls) emitCall(builder, context, each, outer, alone);
+    };
+    inOrder(positions);
+  });
+}
+
+/** Runs `body` for every number from `from` to before `to`. */
+function repeat(builder: Builder, from: Expression, to: Expression, body: (number: Local) => void): void {
+  const number = builder.keep('i32', from);
+  builder.block(end =>
+    builder.loop(again => {
+      builder.branch(end, op('i32.ge_s', get(number), to));
+      body(number);
+      builder.emit(set(number, op('i32.add', get(number), i32(1))));
+      builder.branch(again);
+    }),
+  );
+}
+
+/** Writes the positions of a loop where its calls read them. */
+function countPositions(builder: Builder, { privateAt }: Context, loop: Loop, positions: readonly Local[], scratch: Local): void {
+  loop.counters.forEach((buffer, axis) => {
+    if (buffer !== null) builder.emit(at('i32.store', privateAt.get(buffer)!, get(scratch), get(positions[axis]!)));
+  });
+}
+
+function emitCall(builder: Builder, { program, kernels, scratched, privateAt }: Context, each: Call, positions: readonly Local[], worker: Worker): void {
+  const func = kernels[each.kernel];
+  if (!func) return;
+  const kernel = program.kernels[each.kernel]!;
+  const buffers = [...each.reads, ...each.writes];
+  const addresses = [...kernel.operands, ...kernel.outputs].map(({ dtype }, i) => {
+    const unit = elementBytes(dtype);
+    const own = privateAt.get(buffers[i]!);
+    const start = own === undefined ? i32(each.offsets[i]! * unit)
+      : op('i32.add', get(worker.scratch), i32(own + each.offsets[i]! * unit - program.buffers[buffers[i]!]!.offset));
+    return positions.reduce((sum, position, axis) => {
+      const times = each.moves[i]![axis]! * unit;
+      return times === 0 ? sum : op('i32.add', sum, op('i32.mul', get(position), i32(times)));
+    }, start);
+  });
+  builder.emit(call(func.name, ...addresses, ...(scratched.has(each.kernel) ? [get(worker.scratch)] : []), get(worker.thread), get(worker.threads)));
 }

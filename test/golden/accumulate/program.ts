@@ -311,6 +311,7 @@ const program: CompiledProgram = {
   name: "linearregression",
   source: '491444430d433d45decaad0d01ca6a4a',
   memory,
+  device: null,
   threads: null,
   batched: true,
   inputs: [
@@ -333,6 +334,7 @@ const program: CompiledProgram = {
   initialise: initialiseEntry,
   accumulate: { count: 4, batch: {
     run: accumulateEntry,
+    number: 1,
     inputs: ["x", "y"],
     results: [
       { name: "loss", dtype: 'f32', shape: [], offset: 704 },
@@ -341,6 +343,7 @@ const program: CompiledProgram = {
   } },
   train: {
     run: trainEntry,
+    number: 2,
     inputs: [],
     results: [
       { name: "lr", dtype: 'f32', shape: [], offset: 576 },
@@ -349,6 +352,7 @@ const program: CompiledProgram = {
   },
   gradientNorm: {
     run: gradientNormEntry,
+    number: 3,
     inputs: [],
     results: [
       { name: "grad_norm", dtype: 'f32', shape: [], offset: 576 },
@@ -357,6 +361,7 @@ const program: CompiledProgram = {
   },
   evaluate: {
     run: evaluateEntry,
+    number: 4,
     inputs: ["x", "y"],
     results: [
       { name: "loss", dtype: 'f32', shape: [], offset: 640 },
@@ -365,6 +370,7 @@ const program: CompiledProgram = {
   },
   evaluateRow: {
     run: evaluateRowEntry,
+    number: 6,
     inputs: ["x", "y"],
     results: [
       { name: "loss", dtype: 'f32', shape: [], offset: 576 },
@@ -373,6 +379,7 @@ const program: CompiledProgram = {
   },
   predict: {
     run: predictEntry,
+    number: 5,
     inputs: ["x"],
     results: [
       { name: "prediction", dtype: 'f32', shape: [16, 1], offset: 576 },
@@ -381,6 +388,7 @@ const program: CompiledProgram = {
   },
   predictRow: {
     run: predictRowEntry,
+    number: 7,
     inputs: ["x"],
     results: [
       { name: "prediction", dtype: 'f32', shape: [1, 1], offset: 576 },
@@ -396,8 +404,8 @@ const program: CompiledProgram = {
 // ── Interface ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** Any number of rows at once, one after the other in each array; `x`: 3 a row. */
-export function predict(rows: { x: Float32Array }): { prediction: Float32Array } {
-  return predictRows(program, rows) as { prediction: Float32Array };
+export async function predict(rows: { x: Float32Array }): Promise<{ prediction: Float32Array }> {
+  return await predictRows(program, rows) as { prediction: Float32Array };
 }
 
 /** Trains as the `train` block says, from new parameters; options replace its settings. Data is read from the folder `data`. */
@@ -406,17 +414,18 @@ export async function train(options: TrainOptions): Promise<TrainReport> {
 }
 
 /** Loss and metrics over the test data in a folder. */
-export function evaluate(folder: string): Results {
+export async function evaluate(folder: string): Promise<Results> {
   return evaluateProgram(program, openData(program, folder).test);
 }
 
 /** Reads parameters from a safetensors file. */
-export function load(path: string): void {
+export async function load(path: string): Promise<void> {
+  await openDevice(program);
   loadWeights(program, path);
 }
 
 /** Writes parameters to a safetensors file. */
-export function save(path: string): void {
-  saveWeights(program, path);
+export async function save(path: string): Promise<void> {
+  await saveWeights(program, path);
 }
 

@@ -722,6 +722,7 @@ const program: CompiledProgram = {
   name: "embedding",
   source: '85fe2bcf8dac293a5eb855ff5afaa430',
   memory,
+  device: null,
   threads: null,
   batched: true,
   inputs: [
@@ -745,6 +746,7 @@ const program: CompiledProgram = {
   accumulate: null,
   train: {
     run: trainEntry,
+    number: 1,
     inputs: ["word", "label"],
     results: [
       { name: "loss", dtype: 'f32', shape: [], offset: 1344 },
@@ -754,6 +756,7 @@ const program: CompiledProgram = {
   },
   gradientNorm: {
     run: gradientNormEntry,
+    number: 2,
     inputs: [],
     results: [
       { name: "grad_norm", dtype: 'f32', shape: [], offset: 1152 },
@@ -762,6 +765,7 @@ const program: CompiledProgram = {
   },
   evaluate: {
     run: evaluateEntry,
+    number: 3,
     inputs: ["word", "label"],
     results: [
       { name: "loss", dtype: 'f32', shape: [], offset: 1216 },
@@ -770,6 +774,7 @@ const program: CompiledProgram = {
   },
   evaluateRow: {
     run: evaluateRowEntry,
+    number: 5,
     inputs: ["word", "label"],
     results: [
       { name: "loss", dtype: 'f32', shape: [], offset: 1152 },
@@ -778,6 +783,7 @@ const program: CompiledProgram = {
   },
   predict: {
     run: predictEntry,
+    number: 4,
     inputs: ["word"],
     results: [
       { name: "class", dtype: 'i32', shape: [3], offset: 1152 },
@@ -786,6 +792,7 @@ const program: CompiledProgram = {
   },
   predictRow: {
     run: predictRowEntry,
+    number: 6,
     inputs: ["word"],
     results: [
       { name: "class", dtype: 'i32', shape: [1], offset: 1152 },
@@ -801,8 +808,8 @@ const program: CompiledProgram = {
 // ── Interface ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** Any number of rows at once, one after the other in each array; `word`: 5 a row. */
-export function predict(rows: { word: Int32Array }): { class: Int32Array } {
-  return predictRows(program, rows) as { class: Int32Array };
+export async function predict(rows: { word: Int32Array }): Promise<{ class: Int32Array }> {
+  return await predictRows(program, rows) as { class: Int32Array };
 }
 
 /** Trains as the `train` block says, from new parameters; options replace its settings. Data is read from the folder `data`. */
@@ -811,17 +818,18 @@ export async function train(options: TrainOptions): Promise<TrainReport> {
 }
 
 /** Loss and metrics over the test data in a folder. */
-export function evaluate(folder: string): Results {
+export async function evaluate(folder: string): Promise<Results> {
   return evaluateProgram(program, openData(program, folder).test);
 }
 
 /** Reads parameters from a safetensors file. */
-export function load(path: string): void {
+export async function load(path: string): Promise<void> {
+  await openDevice(program);
   loadWeights(program, path);
 }
 
 /** Writes parameters to a safetensors file. */
-export function save(path: string): void {
-  saveWeights(program, path);
+export async function save(path: string): Promise<void> {
+  await saveWeights(program, path);
 }
 

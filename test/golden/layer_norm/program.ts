@@ -125,10 +125,7 @@ function layer_norm_forward(x: number, weight: number, bias: number, out: number
   }
 }
 
-/**
- * source.model:4  y = x + (x |> layer_norm |> linear(6) |> gelu |> dropout(0.1))
- * source.model:5  loss = mean(y * y)
- */
+/** source.model:4  y = x + (x |> layer_norm |> linear(6) |> gelu |> dropout(0.1)) */
 function linear_forward(x: number, weight: number, bias: number, x_2: number, seed: number, step: number, out: number, out_2: number, out_3: number, out_4: number): void {
   const seed_value = i32[seed];
   const step_value = i32[step];
@@ -741,6 +738,7 @@ const program: CompiledProgram = {
   name: "layernorm",
   source: 'be66ac526a4c9bac2d4e59f98f3eee71',
   memory,
+  device: null,
   threads: null,
   batched: true,
   inputs: [
@@ -769,6 +767,7 @@ const program: CompiledProgram = {
   accumulate: null,
   train: {
     run: trainEntry,
+    number: 1,
     inputs: ["x"],
     results: [
       { name: "loss", dtype: 'f32', shape: [], offset: 1280 },
@@ -778,6 +777,7 @@ const program: CompiledProgram = {
   },
   gradientNorm: {
     run: gradientNormEntry,
+    number: 2,
     inputs: [],
     results: [
       { name: "grad_norm", dtype: 'f32', shape: [], offset: 1024 },
@@ -786,6 +786,7 @@ const program: CompiledProgram = {
   },
   evaluate: {
     run: evaluateEntry,
+    number: 3,
     inputs: ["x"],
     results: [
       { name: "loss", dtype: 'f32', shape: [], offset: 1024 },
@@ -794,6 +795,7 @@ const program: CompiledProgram = {
   },
   evaluateRow: {
     run: evaluateRowEntry,
+    number: 5,
     inputs: ["x"],
     results: [
       { name: "loss", dtype: 'f32', shape: [], offset: 1024 },
@@ -802,6 +804,7 @@ const program: CompiledProgram = {
   },
   predict: {
     run: predictEntry,
+    number: 4,
     inputs: ["x"],
     results: [
       { name: "y", dtype: 'f32', shape: [4, 6], offset: 1152 },
@@ -810,6 +813,7 @@ const program: CompiledProgram = {
   },
   predictRow: {
     run: predictRowEntry,
+    number: 6,
     inputs: ["x"],
     results: [
       { name: "y", dtype: 'f32', shape: [1, 6], offset: 1088 },
@@ -825,8 +829,8 @@ const program: CompiledProgram = {
 // ── Interface ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** Any number of rows at once, one after the other in each array; `x`: 6 a row. */
-export function predict(rows: { x: Float32Array }): { y: Float32Array } {
-  return predictRows(program, rows) as { y: Float32Array };
+export async function predict(rows: { x: Float32Array }): Promise<{ y: Float32Array }> {
+  return await predictRows(program, rows) as { y: Float32Array };
 }
 
 /** Trains as the `train` block says, from new parameters; options replace its settings. Data is read from the folder `data`. */
@@ -835,17 +839,18 @@ export async function train(options: TrainOptions): Promise<TrainReport> {
 }
 
 /** Loss and metrics over the test data in a folder. */
-export function evaluate(folder: string): Results {
+export async function evaluate(folder: string): Promise<Results> {
   return evaluateProgram(program, openData(program, folder).test);
 }
 
 /** Reads parameters from a safetensors file. */
-export function load(path: string): void {
+export async function load(path: string): Promise<void> {
+  await openDevice(program);
   loadWeights(program, path);
 }
 
 /** Writes parameters to a safetensors file. */
-export function save(path: string): void {
-  saveWeights(program, path);
+export async function save(path: string): Promise<void> {
+  await saveWeights(program, path);
 }
 

@@ -276,6 +276,7 @@ const program: CompiledProgram = {
   name: "linearregression",
   source: 'a0830dcb7eb4fa5373b62cab0c1f8fba',
   memory,
+  device: null,
   threads: null,
   batched: true,
   inputs: [
@@ -296,6 +297,7 @@ const program: CompiledProgram = {
   accumulate: null,
   train: {
     run: trainEntry,
+    number: 1,
     inputs: ["x", "y"],
     results: [
       { name: "loss", dtype: 'f32', shape: [], offset: 640 },
@@ -305,6 +307,7 @@ const program: CompiledProgram = {
   },
   gradientNorm: {
     run: gradientNormEntry,
+    number: 2,
     inputs: [],
     results: [
       { name: "grad_norm", dtype: 'f32', shape: [], offset: 448 },
@@ -313,6 +316,7 @@ const program: CompiledProgram = {
   },
   evaluate: {
     run: evaluateEntry,
+    number: 3,
     inputs: ["x", "y"],
     results: [
       { name: "loss", dtype: 'f32', shape: [], offset: 512 },
@@ -321,6 +325,7 @@ const program: CompiledProgram = {
   },
   evaluateRow: {
     run: evaluateRowEntry,
+    number: 5,
     inputs: ["x", "y"],
     results: [
       { name: "loss", dtype: 'f32', shape: [], offset: 448 },
@@ -329,6 +334,7 @@ const program: CompiledProgram = {
   },
   predict: {
     run: predictEntry,
+    number: 4,
     inputs: ["x"],
     results: [
       { name: "prediction", dtype: 'f32', shape: [16, 1], offset: 448 },
@@ -337,6 +343,7 @@ const program: CompiledProgram = {
   },
   predictRow: {
     run: predictRowEntry,
+    number: 6,
     inputs: ["x"],
     results: [
       { name: "prediction", dtype: 'f32', shape: [1, 1], offset: 448 },
@@ -352,8 +359,8 @@ const program: CompiledProgram = {
 // ── Interface ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** Any number of rows at once, one after the other in each array; `x`: 3 a row. */
-export function predict(rows: { x: Float32Array }): { prediction: Float32Array } {
-  return predictRows(program, rows) as { prediction: Float32Array };
+export async function predict(rows: { x: Float32Array }): Promise<{ prediction: Float32Array }> {
+  return await predictRows(program, rows) as { prediction: Float32Array };
 }
 
 /** Trains as the `train` block says, from new parameters; options replace its settings. Data is read from the folder `data`. */
@@ -362,17 +369,18 @@ export async function train(options: TrainOptions): Promise<TrainReport> {
 }
 
 /** Loss and metrics over the test data in a folder. */
-export function evaluate(folder: string): Results {
+export async function evaluate(folder: string): Promise<Results> {
   return evaluateProgram(program, openData(program, folder).test);
 }
 
 /** Reads parameters from a safetensors file. */
-export function load(path: string): void {
+export async function load(path: string): Promise<void> {
+  await openDevice(program);
   loadWeights(program, path);
 }
 
 /** Writes parameters to a safetensors file. */
-export function save(path: string): void {
-  saveWeights(program, path);
+export async function save(path: string): Promise<void> {
+  await saveWeights(program, path);
 }
 

@@ -1,0 +1,56 @@
+/** A GPU module as the data from which `runtime/gpu-machine.ts` makes its machine. */
+import type { Program, TensorPlace } from '../../ir/program.ts';
+import { place } from '../../source/text.ts';
+import { modelLines, originsOfKernels } from '../model-lines.ts';
+import { gpuModule, type GpuOptions } from './module.ts';
+
+/** See `runtime/gpu-machine.ts`. */
+export interface GpuPlan {
+  readonly bytes: number;
+  readonly segments: readonly number[];
+  readonly scratchBytes: number;
+  readonly shaders: readonly { readonly name: string; readonly line: string; readonly code: string; readonly workgroups: number; readonly scratch: boolean }[];
+  readonly entries: readonly {
+    readonly dispatches: readonly (readonly [number, readonly number[], readonly number[]])[];
+    readonly uploads: readonly TensorPlace[];
+    readonly results: readonly TensorPlace[];
+  }[];
+  readonly largest: string;
+}
+
+export function gpuPlan(program: Program, options: GpuOptions): GpuPlan {
+  const module = gpuModule(program, options);
+  const origins = originsOfKernels(program);
+  const biggest = program.buffers.reduce((largest, buffer) => (buffer.bytes > largest.bytes ? buffer : largest), program.buffers[0]!);
+  return {
+    bytes: program.arenaBytes,
+    segments: module.segments.map(segment => segment.start),
+    scratchBytes: module.scratchBytes,
+    shaders: module.shaders.map(({ name, kernel, code, workgroups, scratchBytes }) => {
+      const [line = 'nothing that the model names'] = modelLines(origins.get(kernel) ?? []);
+      return { name, line, code, workgroups, scratch: scratchBytes > 0 };
+    }),
+    entries: program.entries.map((entry, i) => ({
+      dispatches: module.entries[i]!.dispatches.map(({ shader, segments, places }) => [shader, segments, places] as const),
+      uploads: uploadsOf(program, entry),
+      results: entry.results,
+    })),
+    largest: `${biggest.name}${biggest.origin?.span ? `, ${place(biggest.origin.span)}` : ''}`,
+  };
+}
+
+/** What the host has to write before a run: the inputs and scalars that the entry reads, and what the host computes. */
+function uploadsOf(program: Program, entry: Program['entries'][number]): readonly TensorPlace[] {
+  const uploads = new Map<number, TensorPlace>();
+  const placed = (index: number): void => {
+    const { name, dtype, shape, offset } = program.buffers[index]!;
+    uploads.set(index, { name, dtype, shape, offset });
+  };
+  for (const call of entry.calls) {
+    const { host } = program.kernels[call.kernel]!;
+    if (host) call.writes.forEach(placed);
+    else call.reads.filter(index => ['input', 'scalar'].includes(program.buffers[index]!.role)).forEach(placed);
+  }
+  return [...uploads.values()];
+}
+

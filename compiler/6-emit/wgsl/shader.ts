@@ -1,0 +1,77 @@
+/**
+ * A shader as text around the statements of its body: what it binds, the functions that it calls, and how its invocations are counted.
+ */
+import { elementBytes, isFloat } from '../../ir/type.ts';
+import type { LinearKernel } from '../wasm/linear.ts';
+import type { Elements, Frame } from './frame.ts';
+import { mathIn } from './math.ts';
+
+/** One dispatch of a call. */
+export interface Shader {
+  readonly code: string;
+  /** How many workgroups run. */
+  readonly workgroups: number;
+  /** Bytes that it needs of the memory in which a call's dispatches leave something for one another. */
+  readonly scratchBytes: number;
+}
+
+/** What a call of a kernel has the shader know: the array of each access, and which accesses begin at a multiple of 16 bytes. */
+export interface Placement {
+  readonly arrays: readonly number[];
+  readonly aligned: readonly boolean[];
+}
+
+export const arrayName = (number: number): string => (number === 0 ? 'memory' : `memory_${number}`);
+
+/** How each array is declared: as what lies in it, else as words. Bytes are written by atomic operations on their words. */
+export function elementsOf(kernel: LinearKernel, { arrays }: Placement, wide: boolean): ReadonlyMap<string, Elements> {
+  const written = new Set(kernel.steps.flatMap(step => (step.kind === 'reduce' ? [] : [step.access])));
+  const result = new Map<string, Elements>();
+  for (const array of new Set(arrays)) {
+    const own = kernel.dtypes.filter((_, access) => arrays[access] === array);
+    const scalar = own.every(isFloat) ? 'f32' : own.every(dtype => dtype === 'i32') ? 'i32' : 'u32';
+    const bytes = kernel.dtypes.some((dtype, access) => arrays[access] === array && elementBytes(dtype) === 1 && written.has(access));
+    result.set(arrayName(array), bytes ? 'atomic<u32>' : wide ? `vec4<${scalar}>` : scalar);
+  }
+  return result;
+}
+
+export interface Outline {
+  readonly workgroupSize: number;
+  readonly workgroups: number;
+  /** Statements of the body. */
+  readonly body: readonly string[];
+  /** Declarations of workgroup memory. */
+  readonly shared?: readonly string[];
+  readonly scratch?: { readonly elements: 'f32' | 'u32'; readonly bytes: number };
+}
+
+/** Workgroups that a dispatch may have in one dimension. */
+export const mostInRow = 65535;
+
+export function shaderOf(frame: Frame, outline: Outline): Shader {
+  const { workgroupSize, workgroups, body, shared = [], scratch } = outline;
+  const accesses = frame.kernel.dtypes.length;
+  const main = body.map(line => `  ${line}`).join('\n');
+  const bases = frame.kernel.dtypes.flatMap((_, access) => (new RegExp(`\\bbase${access}\\b`).test(main)
+    ? [`  let base${access} = places[${access >> 2}].${'xyzw'[access & 3]!};`]
+    : []));
+  const group = workgroups <= mostInRow ? 'group_id.x' : `group_id.y * ${mostInRow}u + group_id.x`;
+  const arrays = [...frame.elements];
+  const code = [
+    `@group(0) @binding(0) var<uniform> places: array<vec4<i32>, ${Math.ceil(accesses / 4)}>;`,
+    ...arrays.map(([name, elements], i) => `@group(0) @binding(${i + 1}) var<storage, read_write> ${name}: array<${elements}>;`),
+    ...(scratch ? [`@group(0) @binding(${arrays.length + 1}) var<storage, read_write> scratch: array<${scratch.elements}>;`] : []),
+    ...shared,
+    '',
+    ...mathIn(main).flatMap(text => [text, '']),
+    `@compute @workgroup_size(${workgroupSize})`,
+    'fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_index) lane: u32) {',
+    `  let group = ${group};`,
+    ...bases,
+    main,
+    '}',
+    '',
+  ].join('\n');
+  return { code, workgroups, scratchBytes: scratch?.bytes ?? 0 };
+}

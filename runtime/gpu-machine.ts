@@ -1,0 +1,285 @@
+/**
+ * The machine of programs whose kernels are shaders: the arena as buffers of a GPU, every entry as dispatches that are prepared once and
+ * submitted at each run, and what goes to and comes from the host. Works on any platform that has WebGPU.
+ */
+import { DataError, messageOf } from './data-error.ts';
+import { requestGpuAdapter } from './gpu-adapter.ts';
+import type { Device, Entry, TensorPlace } from './program.ts';
+import { elementCount } from './tensor.ts';
+import type { GpuBuffer, GpuDevice, GpuEncoder } from './webgpu.ts';
+import { computeStage, gpuUsage } from './webgpu.ts';
+
+/** What the compiler knows of a program. Bytes count from the start of the memory. */
+export interface GpuPlan {
+  readonly bytes: number;
+  /** Where each part of the memory begins that is a buffer of its own. */
+  readonly segments: readonly number[];
+  readonly scratchBytes: number;
+  readonly shaders: readonly GpuShaderPlan[];
+  /** By their numbers. */
+  readonly entries: readonly GpuEntryPlan[];
+  /** The largest tensor, for those who have to say that there is no room for it. */
+  readonly largest: string;
+}
+
+export interface GpuShaderPlan {
+  readonly name: string;
+  /** The line of the model that it serves. */
+  readonly line: string;
+  readonly code: string;
+  readonly workgroups: number;
+  /** Whether the last array that it binds is memory for what is between two dispatches of a call. */
+  readonly scratch: boolean;
+}
+
+export interface GpuEntryPlan {
+  /** Shader, the segments that it binds, and the numbers that it reads: where its tensors begin. */
+  readonly dispatches: readonly (readonly [number, readonly number[], readonly number[]])[];
+  /** What the host has written for each run. */
+  readonly uploads: readonly TensorPlace[];
+  readonly results: readonly TensorPlace[];
+}
+
+export interface GpuMachine {
+  readonly memory: ArrayBuffer;
+  /** Submits an entry, by its number. */
+  readonly run: (entry: number) => void;
+  readonly device: Device;
+}
+
+/** An entry, ready to be submitted. */
+export interface PreparedEntry {
+  readonly dispatches: readonly { readonly pipeline: object; readonly group: object; readonly x: number; readonly y: number }[];
+  /** The results of the last runs, one run after another; null where results are no single numbers. */
+  readonly ring: GpuBuffer | null;
+  runs: number;
+}
+
+/** Everything that exists once a device is open. */
+export interface OpenGpu {
+  /** Not used, but what comes from it needs it. */
+  readonly implementation: object;
+  readonly device: GpuDevice;
+  readonly buffers: readonly GpuBuffer[];
+  readonly entries: readonly PreparedEntry[];
+  /** Buffers to be read, for reuse. */
+  readonly staging: GpuBuffer[];
+  /** Why nothing works any more. */
+  failure: string | null;
+}
+
+/** Programs call this before the constants of the runtime are there, so none is read before `open`. */
+export function openGpu(plan: GpuPlan): GpuMachine {
+  const memory = new ArrayBuffer(plan.bytes);
+  const window = 32;
+  let opening: Promise<OpenGpu> | null = null;
+  let opened: OpenGpu | null = null;
+  const open = async (): Promise<void> => {
+    opening ??= prepareGpu(plan, window);
+    opened = await opening;
+  };
+  const gpu = (): OpenGpu => {
+    if (opened === null) throw new DataError('the program waits for its GPU: call `await program.device.open()` first');
+    if (opened.failure !== null) throw new DataError(opened.failure);
+    return opened;
+  };
+  // Readers are answered in the order in which they asked: what one of them finds in `memory` no other has replaced.
+  let last: Promise<unknown> = Promise.resolve();
+  const inOrder = <T>(answer: Promise<T>, deliver: (value: T) => void): Promise<void> => {
+    const mine = Promise.all([answer, last.catch(() => undefined)]).then(([value]) => deliver(value));
+    last = mine;
+    return mine;
+  };
+  const device: Device = {
+    open,
+    window,
+    fetch: places => {
+      const { pieces, bytes } = piecesOf(plan, places);
+      if (bytes === 0) return Promise.resolve();
+      return inOrder(readGpu(gpu(), bytes, (encoder, staging, buffers) => {
+        for (const piece of pieces) encoder.copyBufferToBuffer(buffers[piece.segment]!, piece.offset, staging, piece.at, piece.bytes);
+      }), read => {
+        for (const piece of pieces) new Uint8Array(memory, piece.start, piece.bytes).set(read.subarray(piece.at, piece.at + piece.bytes));
+      });
+    },
+    send: places => {
+      const { device: { queue }, buffers } = gpu();
+      for (const piece of piecesOf(plan, places).pieces) queue.writeBuffer(buffers[piece.segment]!, piece.offset, memory, piece.start, piece.bytes);
+    },
+    recent: async (entry: Entry, runs) => {
+      const state = gpu();
+      const { ring, runs: total } = state.entries[entry.number]!;
+      const { results } = plan.entries[entry.number]!;
+      const values = new Float64Array(runs * results.length);
+      if (values.length === 0) return values;
+      const read = await readGpu(state, ring!.size, (encoder, staging) => encoder.copyBufferToBuffer(ring!, 0, staging, 0, ring!.size));
+      const view = new DataView(read.buffer);
+      for (let i = 0; i < values.length; i++) {
+        const run = (total - runs + Math.floor(i / results.length)) % window;
+        const result = results[i % results.length]!;
+        values[i] = numberAt(view, 4 * (run * results.length + (i % results.length)), result);
+      }
+      return values;
+    },
+  };
+  const run = (number: number): void => {
+    const { device: { queue, createCommandEncoder }, buffers, entries } = gpu();
+    const { uploads, results } = plan.entries[number]!;
+    const entry = entries[number]!;
+    for (const piece of piecesOf(plan, uploads).pieces) queue.writeBuffer(buffers[piece.segment]!, piece.offset, memory, piece.start, piece.bytes);
+    const encoder = createCommandEncoder.call(opened!.device);
+    const pass = encoder.beginComputePass();
+    for (const { pipeline, group, x, y } of entry.dispatches) {
+      pass.setPipeline(pipeline);
+      pass.setBindGroup(0, group);
+      pass.dispatchWorkgroups(x, y);
+    }
+    pass.end();
+    if (entry.ring !== null) {
+      const slot = entry.runs++ % window;
+      results.forEach((result, i) => {
+        const segment = segmentOf(plan, result.offset);
+        encoder.copyBufferToBuffer(buffers[segment]!, (result.offset - plan.segments[segment]!) & ~3, entry.ring!, 4 * (slot * results.length + i), 4);
+      });
+    }
+    queue.submit([encoder.finish()]);
+  };
+  return { memory, run, device };
+}
+
+/** A number as the word that holds it in its first bytes. */
+export function numberAt(view: DataView, at: number, { dtype, offset }: TensorPlace): number {
+  if (dtype === 'u8' || dtype === 'bool') return view.getUint8(at + (offset & 3));
+  return dtype === 'i32' ? view.getInt32(at, true) : view.getFloat32(at, true);
+}
+
+/** The segment in which a byte lies. */
+export const segmentOf = (plan: GpuPlan, offset: number): number => plan.segments.findLastIndex(start => start <= offset);
+
+/** Places as whole words of their segments, and one after another in a buffer. */
+export function piecesOf(plan: GpuPlan, places: readonly TensorPlace[]): {
+  readonly pieces: readonly { readonly segment: number; readonly offset: number; readonly start: number; readonly bytes: number; readonly at: number }[];
+  readonly bytes: number;
+} {
+  let at = 0;
+  const pieces = places.map(({ dtype, shape, offset }) => {
+    const segment = segmentOf(plan, offset);
+    const start = offset - (offset % 4);
+    const end = Math.ceil((offset + elementCount(shape) * (dtype === 'u8' || dtype === 'bool' ? 1 : 4)) / 4) * 4;
+    const piece = { segment, offset: start - plan.segments[segment]!, start, bytes: end - start, at };
+    at += piece.bytes;
+    return piece;
+  });
+  return { pieces, bytes: at };
+}
+
+/** Copies to a buffer that the host can read, and gives its contents. The copy is taken of what the runs until now leave. */
+export async function readGpu(
+  gpu: OpenGpu, bytes: number, copy: (encoder: GpuEncoder, staging: GpuBuffer, buffers: readonly GpuBuffer[]) => void,
+): Promise<Uint8Array> {
+  const { device, staging } = gpu;
+  const free = staging.findIndex(buffer => buffer.size >= bytes);
+  const buffer = free >= 0
+    ? staging.splice(free, 1)[0]!
+    : device.createBuffer({ label: 'for reading', size: bytes, usage: gpuUsage.mapRead | gpuUsage.copyTarget });
+  const encoder = device.createCommandEncoder();
+  copy(encoder, buffer, gpu.buffers);
+  device.queue.submit([encoder.finish()]);
+  try {
+    await buffer.mapAsync(1);
+  } catch (error) {
+    throw new DataError(gpu.failure ?? `the GPU does not give its results (${messageOf(error)})`);
+  }
+  if (gpu.failure !== null) throw new DataError(gpu.failure);
+  const contents = new Uint8Array(buffer.getMappedRange().slice(0, bytes));
+  buffer.unmap();
+  staging.push(buffer);
+  return contents;
+}
+
+export async function prepareGpu(plan: GpuPlan, window: number): Promise<OpenGpu> {
+  const { gpu: implementation, adapter } = await requestGpuAdapter();
+  const sizes = plan.segments.map((start, i) => (plan.segments[i + 1] ?? plan.bytes) - start);
+  const needed = Math.max(plan.scratchBytes, ...sizes);
+  const limits = { maxStorageBufferBindingSize: 128 * 2 ** 20, maxBufferSize: 256 * 2 ** 20 };
+  for (const [name, usual] of Object.entries(limits)) {
+    if (needed <= usual || needed <= adapter.limits[name]!) continue;
+    throw new DataError(`the program binds ${needed} bytes at once, and this GPU allows ${adapter.limits[name]} (the largest tensor is ${plan.largest}): `
+      + 'take a smaller batch, or build the program with `--target wasm`');
+  }
+  const required = Object.fromEntries(Object.entries(limits).filter(([, usual]) => needed > usual).map(([name]) => [name, needed]));
+  const device = await adapter.requestDevice({ requiredLimits: required });
+  const staging: GpuBuffer[] = [];
+  device.pushErrorScope('out-of-memory');
+  const buffer = (label: string, size: number, usage: number): GpuBuffer => device.createBuffer({ label, size: Math.max(16, size), usage });
+  const { storage, uniform, copySource, copyTarget } = gpuUsage;
+  const buffers = sizes.map((size, i) => buffer(`memory ${i}`, size, storage | copySource | copyTarget));
+  const scratch = plan.scratchBytes === 0 ? null : buffer('scratch', plan.scratchBytes, storage);
+  // Where the tensors of each dispatch begin; a binding begins at a multiple of 256 bytes.
+  const slots = plan.entries.map(entry => entry.dispatches.map(([, , places]) => Math.ceil((4 * places.length) / 256) * 256));
+  const placesBytes = slots.flat().reduce((sum, slot) => sum + slot, 0);
+  const places = buffer('places', placesBytes, uniform | copyTarget);
+  const rings = plan.entries.map(({ results }, i) => (results.length > 0 && results.every(result => elementCount(result.shape) === 1)
+    ? buffer(`results ${i}`, 4 * window * results.length, copySource | copyTarget)
+    : null));
+  const shortage = await device.popErrorScope();
+  if (shortage !== null) {
+    throw new DataError(`the GPU has no room for the ${plan.bytes} bytes of the program (${shortage.message}): take a smaller batch, write `
+      + '`memory` in the `train` block, or build the program with `--target wasm`');
+  }
+  const layouts = new Map<number, { readonly group: object; readonly pipeline: object }>();
+  const layoutOf = (arrays: number): { readonly group: object; readonly pipeline: object } => {
+    const known = layouts.get(arrays);
+    if (known !== undefined) return known;
+    const group = device.createBindGroupLayout({
+      entries: [
+        { binding: 0, visibility: computeStage, buffer: { type: 'uniform' } },
+        ...Array.from({ length: arrays }, (_, i) => ({ binding: i + 1, visibility: computeStage, buffer: { type: 'storage' } })),
+      ],
+    });
+    const made = { group, pipeline: device.createPipelineLayout({ bindGroupLayouts: [group] }) };
+    layouts.set(arrays, made);
+    return made;
+  };
+  const arraysOf = new Map(plan.entries.flatMap(entry => entry.dispatches.map(([shader, segments]) => [shader, segments.length + (plan.shaders[shader]!.scratch ? 1 : 0)] as const)));
+  const pipelines = await Promise.all(plan.shaders.map(async ({ name, line, code }, i) => {
+    const label = `${name} (${line})`;
+    try {
+      const module = device.createShaderModule({ label, code });
+      return await device.createComputePipelineAsync({ label, layout: layoutOf(arraysOf.get(i)!).pipeline, compute: { module, entryPoint: 'main' } });
+    } catch (error) {
+      throw new DataError(`the GPU does not take the kernel \`${name}\`, which computes ${line} (${messageOf(error)}): build the program with \`--target wasm\``);
+    }
+  }));
+  const words = new Int32Array(placesBytes / 4);
+  let at = 0;
+  const entries = plan.entries.map((entry, number): PreparedEntry => ({
+    dispatches: entry.dispatches.map(([shader, segments, numbers], i) => {
+      const slot = slots[number]![i]!;
+      words.set(numbers, at / 4);
+      const bound = [...segments.map(segment => buffers[segment]!), ...(plan.shaders[shader]!.scratch ? [scratch!] : [])];
+      const group = device.createBindGroup({
+        label: plan.shaders[shader]!.name,
+        layout: layoutOf(bound.length).group,
+        entries: [
+          { binding: 0, resource: { buffer: places, offset: at, size: slot } },
+          ...bound.map((each, k) => ({ binding: k + 1, resource: { buffer: each } })),
+        ],
+      });
+      at += slot;
+      const { workgroups } = plan.shaders[shader]!;
+      return { pipeline: pipelines[shader]!, group, x: Math.min(workgroups, 65535), y: Math.ceil(workgroups / 65535) };
+    }),
+    ring: rings[number]!,
+    runs: 0,
+  }));
+  if (placesBytes > 0) device.queue.writeBuffer(places, 0, words.buffer, 0, placesBytes);
+  const gpu: OpenGpu = { implementation, device, buffers, entries, staging, failure: null };
+  device.onuncapturederror = ({ error }) => {
+    gpu.failure ??= `the GPU refused to compute: ${error.message.split('\n')[0]}; nothing was saved since the last checkpoint: build the program with \`--target wasm\``;
+  };
+  void device.lost.then(({ reason, message }) => {
+    gpu.failure ??= `the GPU is gone (${reason}: ${message.split('\n')[0]}); the last checkpoint is as it was: start the program again, with \`--resume\``;
+  });
+  return gpu;
+}

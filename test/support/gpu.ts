@@ -1,0 +1,102 @@
+/** Runs what the WebGPU target makes of nests and programs, in a process that finds a GPU. */
+import { gpuPlan } from '../../compiler/6-emit/wgsl/plan.ts';
+import { defaultGpuOptions, type GpuOptions } from '../../compiler/6-emit/wgsl/module.ts';
+import { executeKernel } from '../../compiler/ir/evaluate.ts';
+import type { Nest } from '../../compiler/ir/nest.ts';
+import type { Buffer, Call, Kernel, Program, TensorPlace } from '../../compiler/ir/program.ts';
+import { elementBytes, size } from '../../compiler/ir/type.ts';
+import type { Tensor } from '../../compiler/ops/define.ts';
+import { openGpu } from '../../runtime/gpu-machine.ts';
+import { viewOf } from '../../runtime/tensor.ts';
+import type { Role } from './machine.ts';
+import { kernelOf } from './wasm.ts';
+
+/** As `Machine`, but what it gives has to be waited for. */
+export interface RemoteMachine {
+  readonly write: (role: Role, name: string, data: ArrayLike<number>) => void;
+  readonly read: (role: Role, name: string) => Promise<Float64Array>;
+  readonly run: (entry: string) => Promise<ReadonlyMap<string, Tensor>>;
+  readonly names: (role: Role) => readonly string[];
+}
+
+/** A scheduled program. Host scalars are interpreted. */
+export async function gpuMachine(program: Program, options: GpuOptions = defaultGpuOptions): Promise<RemoteMachine> {
+  const { memory, run, device } = openGpu(gpuPlan(program, options));
+  await device.open();
+  const places = { input: program.inputs, parameter: program.parameters, gradient: program.gradients, state: program.states, scalar: program.scalars } as const satisfies Record<Role, unknown>;
+  const placeOf = (role: Role, name: string): TensorPlace => {
+    const found = places[role].find(place => place.name === name);
+    if (found === undefined) throw new Error(`there is no ${role} ${name}`);
+    return found;
+  };
+  return {
+    write: (role, name, data) => {
+      viewOf(memory, placeOf(role, name)).set(data);
+      if (role !== 'input' && role !== 'scalar') device.send([placeOf(role, name)]);
+    },
+    read: async (role, name) => {
+      await device.fetch([placeOf(role, name)]);
+      return Float64Array.from(viewOf(memory, placeOf(role, name)));
+    },
+    run: async name => {
+      const number = program.entries.findIndex(entry => entry.name === name);
+      const entry = program.entries[number]!;
+      for (const call of entry.calls) {
+        const kernel = program.kernels[call.kernel]!;
+        if (!kernel.host) continue;
+        const accesses = [...kernel.operands, ...kernel.outputs];
+        const views = accesses.map((access, i) => viewOf(memory, { ...access, offset: call.offsets[i]! * elementBytes(access.dtype) }));
+        const tensors = views.map((data, i): Tensor => ({ ...accesses[i]!, data: Float64Array.from(data) }));
+        executeKernel(kernel, tensors.slice(0, kernel.operands.length), tensors.slice(kernel.operands.length));
+        kernel.outputs.forEach((_, i) => views[kernel.operands.length + i]!.set(tensors[kernel.operands.length + i]!.data));
+      }
+      run(number);
+      await device.fetch(entry.results);
+      return new Map(entry.results.map(place => [place.name, { dtype: place.dtype, shape: place.shape, data: Float64Array.from(viewOf(memory, place)) }]));
+    },
+    names: role => places[role].map(place => place.name),
+  };
+}
+
+/** A nest with operands; the kernels of many are one program. */
+export interface NestRun {
+  readonly nest: Nest;
+  readonly operands: readonly Tensor[];
+}
+
+/** Nests as one program with an entry that runs them all, one after the other. */
+export function programOfNests(runs: readonly NestRun[]): Program {
+  const kernels = new Map<string, { readonly kernel: Kernel; readonly number: number }>();
+  const buffers: Buffer[] = [];
+  let end = 0;
+  const buffer = (access: Kernel['operands'][number], role: Buffer['role']): number => {
+    const bytes = size(access.shape) * elementBytes(access.dtype);
+    buffers.push({ ...access, offset: end, bytes, role, lifetime: null, origin: null });
+    end = Math.ceil((end + bytes) / 64) * 64;
+    return buffers.length - 1;
+  };
+  const calls = runs.map(({ nest, operands }): Call => {
+    const made = kernelOf(nest, operands);
+    const key = JSON.stringify(made);
+    if (!kernels.has(key)) kernels.set(key, { kernel: made, number: kernels.size });
+    const reads = made.operands.map(access => buffer(access, 'input'));
+    const writes = made.outputs.map(access => buffer(access, 'transient'));
+    const offsets = [...reads, ...writes].map(index => buffers[index]!.offset / elementBytes(buffers[index]!.dtype));
+    return { kernel: kernels.get(key)!.number, offsets, reads, writes, origins: [], loop: null, moves: [] };
+  });
+  const place = (index: number): TensorPlace => ({ ...buffers[index]!, name: String(index) });
+  return {
+    buffers, kernels: [...kernels.values()].map(each => each.kernel), arenaBytes: Math.max(64, end),
+    entries: [{ name: 'run', calls, results: calls.map(call => place(call.writes[0]!)) }],
+    inputs: calls.flatMap(call => call.reads.map(place)), parameters: [], gradients: [], states: [], scalars: [],
+  };
+}
+
+/** What each of the nests gives. */
+export async function runNestsOnGpu(runs: readonly NestRun[], options: GpuOptions = defaultGpuOptions): Promise<readonly Tensor[]> {
+  const program = programOfNests(runs);
+  const machine = await gpuMachine(program, options);
+  runs.forEach(({ operands }, i) => program.entries[0]!.calls[i]!.reads.forEach((index, k) => machine.write('input', String(index), operands[k]!.data)));
+  const results = await machine.run('run');
+  return program.entries[0]!.calls.map(call => results.get(String(call.writes[0]!))!);
+}
