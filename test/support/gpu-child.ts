@@ -2,7 +2,7 @@
  * Runs on a GPU what a test asks for, in a process of its own: GPUs do not stand threads, and find their drivers only by what the
  * environment says at the start. Prints a line of JSON for each thing that was run: its title, and what is wrong with it or null.
  */
-import { gradients } from '../../compiler/3-differentiate/gradients.ts';
+import { gradients } from '../../compiler/ops/gradients.ts';
 import { evaluateGraph } from '../../compiler/ir/evaluate.ts';
 import { leaf, topological, type Value } from '../../compiler/ir/graph.ts';
 import { isFloat } from '../../compiler/ir/type.ts';
