@@ -7,7 +7,7 @@
 import { createHash } from 'node:crypto';
 import { entryRoots, topological, type Graph, type Origin } from '../ir/graph.ts';
 import type { File } from '../1-parse/ast.ts';
-import type { DataSource, Model } from '../ir/model.ts';
+import type { DataSource, Model, Vocabulary } from '../ir/model.ts';
 import { partsOf, reachOfCall, timesOfCall, type Call, type Part, type Program, type ProgramEntry, type TensorPlace } from '../ir/program.ts';
 import { printGraph } from '../ir/text.ts';
 import { elementBytes, size, type DType } from '../ir/type.ts';
@@ -53,7 +53,7 @@ export function emit(
     memoryText(program, names, identifiersIn(kernels + entries), assembly),
     kernels,
     entries,
-    programText(model, program, versionOf(source.text, levels.gradient), assembly),
+    programText(model, program, versionOf(source.text, levels.gradient, model), assembly),
     interfaceText(model, program),
   ].join('\n\n');
   const { declarations, imports } = reached(runtime, new Set([...identifiersIn(body), 'main', 'isStarted']));
@@ -293,8 +293,10 @@ function programText(model: Model, program: Program, version: string, assembly: 
     `  predict: ${entry('predict', model.batch)},`,
     `  predictRow: ${entry('predict_row', 1)},`,
     `  settings: ${JSON.stringify(model.settings)},`,
-    `  data: ${literalJson(model.data)},`,
+    `  data: ${literalJson(dataOf(model))},`,
     `  readers: {${[...formats].map(format => ` ${format}: ${readerNames[format]}`).join(',')}${formats.size > 0 ? ' ' : ''}},`,
+    `  tokenizers: ${list((model.data?.vocabularies ?? []).map(tokenizerText), '  ')},`,
+    `  pictures: ${model.data?.sources.some(source => source.fields.some(field => field.picture)) ? 'readPictures' : 'null'},`,
     `  flopsPerStep: ${flopsOfStep(model, program)},`,
     '};',
   ].join('\n');
@@ -307,16 +309,39 @@ const readerNames = {
   npy: 'npyColumns',
   npz: 'npzColumns',
   safetensors: 'safetensorsColumns',
+  text: 'textColumns',
+  jsonl: 'jsonlColumns',
+  images: 'imagesColumns',
 } as const satisfies Record<DataSource['format'], string>;
 
+/** Vocabularies stand in the program as the tokenizers made of them. */
+function dataOf({ data }: Model): unknown {
+  if (data === null) return null;
+  const { vocabularies: _, ...others } = data;
+  return others;
+}
+
+function tokenizerText(vocabulary: Vocabulary): string {
+  switch (vocabulary.kind) {
+    case 'characters': return `characterTokenizer(${literal(vocabulary.characters)}, ${vocabulary.end !== null})`;
+    case 'bytes': return `byteTokenizer(${vocabulary.end !== null})`;
+    case 'tokens': {
+      const { kind: _, ...pairs } = vocabulary;
+      return `bytePairTokenizer(${literalJson(pairs)})`;
+    }
+    default: return vocabulary satisfies never;
+  }
+}
+
 /**
- * What a checkpoint must agree with: the file, and the graph that imports and settings of the command line made of it, without the
- * places that end its lines: the path of the file depends on where the command runs.
+ * What a checkpoint must agree with: the file, what its tokens stand for, and the graph that imports and settings of the command line
+ * made of it, without the places that end its lines: the path of the file depends on where the command runs.
  */
-const versionOf = (text: string, gradient: Graph | undefined): string =>
+const versionOf = (text: string, gradient: Graph | undefined, { data }: Model): string =>
   createHash('sha256')
     .update(text)
     .update(gradient ? printGraph(gradient).replaceAll(/ @ .*$/gm, '') : '')
+    .update(data?.vocabularies.map(vocabulary => JSON.stringify(vocabulary)).join('') ?? '')
     .digest('hex')
     .slice(0, 32);
 

@@ -5,7 +5,7 @@
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
-import { basename, dirname, join } from 'node:path';
+import { basename, join } from 'node:path';
 import { emit, type EmitOptions, type Target } from '../6-emit/emit.ts';
 import type { Levels } from '../index.ts';
 import { compileFile, type CompileFlags } from './compile-file.ts';
@@ -56,9 +56,6 @@ export async function runProgram(command: string, path: string, flags: RunFlags)
     rmSync(folder, { recursive: true, force: true });
   }
 }
-
-/** Data files lie beside the model unless `--data` says otherwise. */
-export const besideModel = (path: string, data: string | undefined): string => data ?? dirname(path);
 
 function programArguments(flags: RunFlags['program']): readonly string[] {
   return Object.entries(flags).flatMap(([name, value]) => {
