@@ -47,6 +47,7 @@ model   A ( a=1 ,b = 2 , )   {   // behind the brace
   q = x[ 1 : , ... , :-1, a ? b : c ] |>relu
      // comment
      |> tanh
+  y [ i in 0 ..4,j ]=sum [u  in 0..n ]( q[2*i+u,-j] )
   if x>3 {y=3}
   else if z { y=4 } else {
     y = a +
@@ -61,6 +62,8 @@ layer l ( ) ( x : f32 [ ..., D ] )
 { return ( x ) ( 3 ) }
 fn f(x)=x
 fn g(x)=g(1)(x)
+fn h(x){return x}
+  derivative(g){return 2*g}
 train { hold -1 ; betas [1,2]; evaluate every  5 ; optimizer adam ( lr : 1 )except "a" , "b" ( wd:0 ); freeze enc.* }
 a=1
 b=2
@@ -94,6 +97,7 @@ describe('layout', () => {
       q = x[1:, ..., :-1, a ? b : c] |> relu
         // comment
         |> tanh
+      y[i in 0..4, j] = sum[u in 0..n](q[2 * i + u, -j])
       if x > 3 {
         y = 3
       } else if z {
@@ -114,6 +118,7 @@ describe('layout', () => {
 
     fn f(x) = x
     fn g(x) = g(1)(x)
+    fn h(x) { return x } derivative (g) { return 2 * g }
 
     train {
       hold -1

@@ -4,7 +4,7 @@
  */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { gradients } from '../compiler/3-differentiate/gradients.ts';
+import { gradients } from '../compiler/ops/gradients.ts';
 import { affine, numeratorRange, type Affine } from '../compiler/ir/affine.ts';
 import { evaluateGraph, evaluateLowered } from '../compiler/ir/evaluate.ts';
 import { leaf, type Value } from '../compiler/ir/graph.ts';

@@ -5,7 +5,7 @@
  */
 import { describe, expect, test } from 'vitest';
 import { newNestRunner } from '../compiler/cli/compile-nest.ts';
-import { gradients } from '../compiler/3-differentiate/gradients.ts';
+import { gradients } from '../compiler/ops/gradients.ts';
 import { threefry } from '../compiler/ir/arithmetic.ts';
 import { evaluateGraph, evaluateLowered, evaluateNest, type RunNest } from '../compiler/ir/evaluate.ts';
 import { leaf, topological, type Value } from '../compiler/ir/graph.ts';

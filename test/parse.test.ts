@@ -40,6 +40,7 @@ function full(e: Expression): string {
     case 'subscript': return `${full(e.object)}[${e.subscripts.map(s => {
       if (s.kind === 'index') return full(s.value);
       if (s.kind === 'ellipsis') return '...';
+      if (s.kind === 'each') return `${s.name.text} in ${full(s.from)}..${full(s.to)}`;
       return [s.from, s.to, s.step].map(part => (part === null ? '' : full(part))).join(':');
     }).join(', ')}]`;
     case 'unary': return `(${e.operator} ${full(e.operand)})`;
@@ -94,6 +95,7 @@ describe('statements', () => {
       state m = 0
       m <- m + 1
       a, b = split(x, 2)
+      y[i, j in 0..n - 1] = sum[k](x[i, k] * w[j, k])
       loss = x
       loss other = x
       metric accuracy = x
@@ -103,7 +105,7 @@ describe('statements', () => {
       if a { x = 1 } else if b { x = 2 } else { x = 3 }
       return x`);
     expect(body.map(statement => statement.kind)).toEqual([
-      'input', 'param', 'param', 'state', 'state', 'update', 'bind', 'result', 'result', 'result', 'result', 'where', 'for', 'if', 'return',
+      'input', 'param', 'param', 'state', 'state', 'update', 'bind', 'indexed', 'result', 'result', 'result', 'result', 'where', 'for', 'if', 'return',
     ]);
   });
 
@@ -120,6 +122,8 @@ describe('statements', () => {
   test('lines continue after an operator, before `|>` and `.`, and inside parentheses', () => {
     expect(statements('a = b +\n c\nd = e\n  // between\n\n  |> f\n  .g\nh = k(\n 1,\n\n 2\n)\ni = [1,\n2]')).toHaveLength(4);
     expect(statements('\n\n\na = b\r\n\r\nc = d\n')).toHaveLength(2);
+    // What can only begin a statement does so, after a line that was left unfinished too.
+    expect(codesOf('model A {\n a = b +\n y[i] = x[i]\n}')).toEqual(['syntax.expected']);
   });
 });
 
@@ -157,6 +161,13 @@ describe('items', () => {
         { assigned: true, values: [{ kind: 'call' }] },
       ],
     });
+  });
+
+  test('derivatives', () => {
+    const file = good('fn f(x) { return x }\nderivative (g) { return g }\nfn k(x) = x\nderivative = 3\nfn m(derivative) = derivative (1)');
+    expect(file.items.map(item => item.kind)).toEqual(['fn', 'fn', 'constant', 'fn']);
+    expect(file.items[0]).toMatchObject({ derivative: { gradient: { text: 'g' }, body: [{ kind: 'return' }] } });
+    expect(file.items[1]).toMatchObject({ derivative: null });
   });
 
   test('imports, constants and optimizers', () => {
@@ -200,7 +211,7 @@ describe('any input', () => {
   const words = [
     'model', 'layer', 'fn', 'optimizer', 'data', 'train', 'import', 'if', 'else', 'for', 'in', 'return', 'where', 'param', 'state', 'loss', 'a', 'b', '1', '2MB',
     '"s"', '"', '(', ')', '[', ']', '{', '}', ',', ':', ';', '=', '<-', '|>', '->', '.', '..', '...', '?', '+', '-', '*', '**', 'not', 'and', '<', '==', '\n', '\n', '\n',
-    'except', 'every', 'x.*', '//c', '///d\n', '&&', 'let', 'scan', '\0', 'é',
+    'except', 'every', 'derivative', 'x.*', '//c', '///d\n', '&&', 'let', 'scan', '\0', 'é',
   ];
 
   test('random characters', () => fc.assert(fc.property(fc.string({ unit: 'binary', maxLength: 200 }), survives), { numRuns: 200 }));

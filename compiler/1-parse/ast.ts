@@ -1,6 +1,6 @@
 /**
  * The syntax tree of a `.model` file. Every node is a plain object with a `kind` and a span. Constructs that a later version
- * gives meaning to (`scan`, index notation, `generate`, `freeze`, `minimize`) have their nodes here when the grammar learns them.
+ * gives meaning to (`scan`, `generate`) have their nodes here when the grammar learns them.
  */
 import type { DType } from '../ir/type.ts';
 import type { Span } from '../source/text.ts';
@@ -53,7 +53,7 @@ export interface LayerItem extends Definition {
   readonly body: readonly Statement[];
 }
 
-/** `fn relu(x) = maximum(x, 0)`, or with a block and `return`. */
+/** `fn relu(x) = maximum(x, 0)`, or with a block and `return`, then perhaps `derivative (g) { … }`. */
 export interface FunctionItem extends Definition {
   readonly kind: 'fn';
   readonly parameters: readonly Parameter[];
@@ -63,6 +63,14 @@ export interface FunctionItem extends Definition {
   readonly body: readonly Statement[];
   /** Written `= expression`; the formatter keeps the form. */
   readonly short: boolean;
+  readonly derivative: DerivativeClause | null;
+}
+
+/** `derivative (g) { return g }`: what the gradient `g` of the result gives to each parameter. */
+export interface DerivativeClause {
+  readonly gradient: Name;
+  readonly body: readonly Statement[];
+  readonly span: Span;
 }
 
 /** `optimizer adam(lr, beta1 = 0.9) (p, g) { state m = 0 … return p - … }` */
@@ -145,6 +153,8 @@ export interface SettingException {
 export type Statement =
   /** `a, b = split(x, 2)`; one target in the usual case. */
   | { readonly kind: 'bind'; readonly targets: readonly Name[]; readonly value: Expression; readonly span: Span }
+  /** `y[b, o] = sum[i](x[b, i] * w[o, i])` */
+  | { readonly kind: 'indexed'; readonly name: Name; readonly indices: readonly Subscript[]; readonly value: Expression; readonly span: Span }
   | { readonly kind: 'param'; readonly name: Name; readonly type: TypeExpression; readonly value: Expression | null; readonly span: Span }
   | { readonly kind: 'state'; readonly name: Name; readonly type: TypeExpression | null; readonly value: Expression; readonly span: Span }
   /** `mean <- 0.9 * mean + 0.1 * m` */
@@ -192,4 +202,6 @@ export type Subscript =
   | { readonly kind: 'index'; readonly value: Expression; readonly span: Span }
   /** `:`, `1:`, `:-1`, `::2`; null where nothing stands. */
   | { readonly kind: 'range'; readonly from: Expression | null; readonly to: Expression | null; readonly step: Expression | null; readonly span: Span }
+  /** `u in 0..3`: an index with its range, where index notation introduces it. */
+  | { readonly kind: 'each'; readonly name: Name; readonly from: Expression; readonly to: Expression; readonly span: Span }
   | { readonly kind: 'ellipsis'; readonly span: Span };

@@ -121,7 +121,8 @@ function readPieces(reader: Reader, place: Place, begins: TokenType, group: ITok
     const top = group === null && place === 'settings' && pieces.length === 1;
     const header = group === null && place === 'file' && !assigned && (begins === t.Layer || begins === t.Optimizer);
     if (type === t.OpenParen || type === t.OpenSquare) {
-      const applies = previous !== null && previous.operand && !top && previous.type !== t.Text && !(header && previous.type === t.CloseParen);
+      const clause = previous?.type === t.Derivative && pieces.at(-2)?.kind === 'block';
+      const applies = previous !== null && previous.operand && !top && !clause && previous.type !== t.Text && !(header && previous.type === t.CloseParen);
       pieces.push(readGroup(reader, place, previous !== null && !previous.tight && !applies));
       previous = { type: type === t.OpenParen ? t.CloseParen : t.CloseSquare, tight: false, operand: true };
       continue;

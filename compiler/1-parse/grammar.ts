@@ -11,7 +11,7 @@ import type { Report } from '../source/diagnostic.ts';
 import { suggest } from '../source/suggest.ts';
 import type { SourceFile, Span } from '../source/text.ts';
 import type {
-  Argument, BinaryOperator, DimExpression, Expression, File, Import, Item, Name, Parameter, Setting, SettingException, SettingValue,
+  Argument, BinaryOperator, DerivativeClause, DimExpression, Expression, File, Import, Item, Name, Parameter, Setting, SettingException, SettingValue,
   Statement, Subscript, TypeExpression,
 } from './ast.ts';
 import { tokenEnd, tokenSpan } from './lex.ts';
@@ -151,7 +151,18 @@ export class Grammar extends EmbeddedActionsParser {
       ],
       ERR_MSG: '`= expression` or a block `{ … }`',
     });
-    return { kind: 'fn', name, doc: this.doc(first), parameters, result, where, body, short, span: this.from(first) };
+    let derivative: DerivativeClause | null = null;
+    this.OPTION(() => derivative = this.SUBRULE(this.derivativeClause));
+    return { kind: 'fn', name, doc: this.doc(first), parameters, result, where, body, short, derivative, span: this.from(first) };
+  });
+
+  private readonly derivativeClause: Rule<DerivativeClause> = this.RULE('derivativeClause', (): DerivativeClause => {
+    const first = this.CONSUME(t.Derivative);
+    this.CONSUME(t.OpenParen);
+    const gradient = this.name(this.CONSUME(t.Name));
+    this.CONSUME(t.CloseParen);
+    const body = this.SUBRULE(this.block);
+    return { gradient, body, span: this.from(first) };
   });
 
   private readonly optimizerItem: Rule<Item> = this.RULE('optimizerItem', (): Item => {
@@ -308,6 +319,7 @@ export class Grammar extends EmbeddedActionsParser {
         { ALT: () => this.SUBRULE(this.stateStatement) },
         { ALT: () => this.SUBRULE(this.inputStatement) },
         { ALT: () => this.SUBRULE(this.namedResult) },
+        { ALT: () => this.SUBRULE(this.indexedStatement) },
         { ALT: () => this.SUBRULE(this.binding) },
         { ALT: () => this.SUBRULE(this.forStatement) },
         { ALT: () => this.SUBRULE(this.ifStatement) },
@@ -384,6 +396,15 @@ export class Grammar extends EmbeddedActionsParser {
       if (targets.length > 1) this.reading.report({ code: 'syntax.expected', message: '`<-` updates one state at a time', span: this.at(operator) });
       return { kind: 'update', name: targets[0]!, value, span };
     });
+  });
+
+  /** `y[b, o] = …` */
+  private readonly indexedStatement: Rule<Statement> = this.RULE('indexedStatement', (): Statement => {
+    const first = this.CONSUME(t.Name);
+    const indices = this.SUBRULE(this.subscripts);
+    this.CONSUME(t.Assign);
+    const value = this.value();
+    return { kind: 'indexed', name: this.name(first), indices, value, span: this.from(first) };
   });
 
   private readonly forStatement: Rule<Statement> = this.RULE('forStatement', (): Statement => {
@@ -620,13 +641,7 @@ export class Grammar extends EmbeddedActionsParser {
           return { kind: 'call' as const, callee: value, arguments: values, span: this.from(first) };
         } },
         { ALT: () => {
-          const subscripts: Subscript[] = [];
-          this.CONSUME2(t.OpenSquare);
-          this.AT_LEAST_ONE_SEP({ SEP: t.Comma, ERR_MSG: 'an index', DEF: () => {
-            const subscript = this.SUBRULE(this.subscript);
-            this.ACTION(() => subscripts.push(subscript));
-          } });
-          this.CONSUME2(t.CloseSquare);
+          const subscripts = this.SUBRULE(this.subscripts);
           return { kind: 'subscript' as const, object: value, subscripts, span: this.from(first) };
         } },
       ]);
@@ -649,16 +664,35 @@ export class Grammar extends EmbeddedActionsParser {
     return { name, value, span: this.from(first) };
   });
 
+  private readonly subscripts: Rule<Subscript[]> = this.RULE('subscripts', (): Subscript[] => {
+    const result: Subscript[] = [];
+    this.CONSUME(t.OpenSquare);
+    this.AT_LEAST_ONE_SEP({ SEP: t.Comma, ERR_MSG: 'an index', DEF: () => {
+      const subscript = this.SUBRULE(this.subscript);
+      this.ACTION(() => result.push(subscript));
+    } });
+    this.CONSUME(t.CloseSquare);
+    return result;
+  });
+
   private readonly subscript: Rule<Subscript> = this.RULE('subscript', (): Subscript => {
     const first = this.LA(1);
     let from: Expression | null = null;
     let to: Expression | null = null;
     let step: Expression | null = null;
     let range = false;
-    const ellipsis = this.OR<boolean>([
+    const whole = this.OR<Subscript | null>({ ERR_MSG: 'an index', DEF: [
       { ALT: () => {
-        this.CONSUME(t.Ellipsis);
-        return true;
+        const token = this.CONSUME(t.Ellipsis);
+        return { kind: 'ellipsis' as const, span: this.at(token) };
+      } },
+      { ALT: () => {
+        const name = this.name(this.CONSUME(t.Name));
+        this.CONSUME(t.In);
+        const start = this.SUBRULE6(this.expression);
+        this.CONSUME(t.Range);
+        const end = this.SUBRULE7(this.expression);
+        return { kind: 'each' as const, name, from: start, to: end, span: this.from(first) };
       } },
       { ALT: () => {
         from = this.SUBRULE1(this.expression);
@@ -671,7 +705,7 @@ export class Grammar extends EmbeddedActionsParser {
             this.OPTION4(() => step = this.SUBRULE3(this.expression));
           });
         });
-        return false;
+        return null;
       } },
       { ALT: () => {
         range = true;
@@ -681,11 +715,11 @@ export class Grammar extends EmbeddedActionsParser {
           this.CONSUME4(t.Colon);
           this.OPTION7(() => step = this.SUBRULE5(this.expression));
         });
-        return false;
+        return null;
       } },
-    ]);
+    ] });
     const span = this.from(first);
-    if (ellipsis) return { kind: 'ellipsis', span };
+    if (whole !== null) return whole;
     return range ? { kind: 'range', from, to, step, span } : { kind: 'index', value: from!, span };
   });
 

@@ -1,8 +1,8 @@
 /**
  * Decides which line ends end a statement. Takes balanced tokens and gives them without the line ends that continue a statement:
  * those inside parentheses, after an operator, before `|>`; of several in a row one stays. At the top level no line can begin with
- * `(`, `->` or `where`, so a header may be broken there. A line `name = …` always begins a statement, also after a line that was left
- * unfinished.
+ * `(`, `->`, `where` or `derivative`, so a definition may be broken there. A line `name = …` or `name[i] = …` always begins a statement, also after a
+ * line that was left unfinished.
  */
 import { tokenMatcher } from 'chevrotain';
 import type { IToken, TokenType } from 'chevrotain';
@@ -12,7 +12,7 @@ const continuesAfter = new Set<TokenType>([
   t.Assign, t.Update, t.Colon, t.Comma, t.Arrow, t.Question, t.Pipe, t.Not, t.In, t.Range, t.Dot, t.OpenBrace,
 ]);
 const continuesBefore = new Set<TokenType>([t.Pipe, t.Dot, t.Arrow, t.OpenBrace, t.Else]);
-const continuesHeader = new Set<TokenType>([t.OpenParen, t.Where]);
+const continuesHeader = new Set<TokenType>([t.OpenParen, t.Where, t.Derivative]);
 
 /** Leaves only the line ends that end a statement. */
 export function joinLines(tokens: readonly IToken[]): IToken[] {
@@ -28,25 +28,37 @@ export function joinLines(tokens: readonly IToken[]): IToken[] {
     else if (type === t.CloseParen || type === t.CloseSquare) groups--;
     else if (type === t.Newline) {
       while (tokens[index + 1]?.tokenType === t.Newline) index++;
-      if (groups > 0 || continues(result.at(-1), tokens[index + 1], tokens[index + 2], braces === 0)) continue;
+      if (groups > 0 || continues(result.at(-1), tokens, index + 1, braces === 0)) continue;
     }
     result.push(token);
   }
   return result;
 }
 
-function continues(previous: IToken | undefined, next: IToken | undefined, afterNext: IToken | undefined, topLevel: boolean): boolean {
+function continues(previous: IToken | undefined, tokens: readonly IToken[], at: number, topLevel: boolean): boolean {
+  const next = tokens[at];
+  const afterNext = tokens[at + 1];
   if (previous === undefined || next === undefined) return true;
-  if (beginsStatement(next, afterNext, topLevel)) return previous.tokenType === t.OpenBrace;
+  if (beginsStatement(tokens, at, topLevel)) return previous.tokenType === t.OpenBrace;
   return continuesAfter.has(previous.tokenType) || tokenMatcher(previous, t.Infix)
     || continuesBefore.has(next.tokenType)
     || (topLevel && continuesHeader.has(next.tokenType))
     || (next.tokenType === t.Except && afterNext?.tokenType === t.Text);
 }
 
-/** Whether the two tokens at the beginning of a line can only begin a statement. */
-function beginsStatement(first: IToken, second: IToken | undefined, topLevel: boolean): boolean {
+/** Whether the tokens at the beginning of a line can only begin a statement. */
+function beginsStatement(tokens: readonly IToken[], at: number, topLevel: boolean): boolean {
+  const first = tokens[at]!;
+  const second = tokens[at + 1];
   if (t.statementWords.has(first.tokenType)) return !(topLevel && continuesHeader.has(first.tokenType));
   if (second === undefined || !tokenMatcher(first, t.Name)) return false;
+  if (second.tokenType === t.OpenSquare) return tokens[closing(tokens, at + 1) + 1]?.tokenType === t.Assign;
   return second.tokenType === t.Assign || second.tokenType === t.Update || (t.declarationWords.has(first.tokenType) && tokenMatcher(second, t.Name));
+}
+
+/** The position of the bracket that closes the one at `open`. */
+function closing(tokens: readonly IToken[], open: number): number {
+  let close = open + 1;
+  while (close < tokens.length && tokens[close]!.payload > tokens[open]!.payload) close++;
+  return close;
 }

@@ -49,6 +49,7 @@ const meanings: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   modelItem: { Name: 'the name of the model', 'symbol {': 'the body of the model, `{ … }`' },
   layerItem: { Name: 'the name of the layer' },
   functionItem: { Name: 'the name of the function' },
+  derivativeClause: { Name: 'the name of the gradient that arrives', 'symbol (': 'the gradient that arrives, `(g)`' },
   optimizerItem: { Name: 'the name of the optimizer' },
   tensors: { 'symbol (': 'the names of the parameter and its gradient, `(p, g)`' },
   parameters: { 'symbol (': 'a parameter list `( … )`' },

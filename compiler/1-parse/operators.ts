@@ -76,6 +76,7 @@ export function children(node: Expression): readonly Expression[] {
       switch (subscript.kind) {
         case 'index': return [subscript.value];
         case 'range': return [subscript.from, subscript.to, subscript.step].filter(part => part !== null);
+        case 'each': return [subscript.from, subscript.to];
         case 'ellipsis': return [];
         default: return subscript satisfies never;
       }

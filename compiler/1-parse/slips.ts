@@ -47,7 +47,7 @@ interface Mended {
 const endsStatement = (token: IToken, depth: number): boolean =>
   token.payload < depth || (token.payload === depth && (token.tokenType === t.Newline || token.tokenType === t.Semicolon));
 
-const laterWords = new Set(['scan', 'yield', 'generate', 'minimize', 'freeze']);
+const laterWords = new Set(['scan', 'yield', 'generate']);
 
 /** Words of other languages: the keyword that is meant, or null where the word is simply left out. */
 const foreignWords: Readonly<Record<string, { readonly means: string | null; readonly help: string }>> = {
@@ -61,6 +61,8 @@ const foreignWords: Readonly<Record<string, { readonly means: string | null; rea
   module: { means: 'layer', help: 'write `model` for what is trained, `layer` for a part with parameters' },
   network: { means: 'model', help: 'write `model`' },
   from: { means: 'import', help: 'write `import "path.model"`; all its definitions come with it' },
+  minimize: { means: null, help: 'what is minimized stands in the `train` block' },
+  freeze: { means: null, help: 'what is frozen stands in the `train` block' },
   while: { means: 'if', help: 'loops have a fixed range: `for i in 0..n { … }`' },
 };
 
@@ -78,7 +80,6 @@ function mendStart(file: SourceFile, tokens: readonly IToken[], index: number, c
     report({ code: 'syntax.later', message: `${what} is not part of this version of nabla`, span });
     return { tokens: [], skip: true };
   };
-  if (next.tokenType === t.OpenSquare && context === 'body' && assignsSubscript(tokens, index + 1)) return later('index notation');
   const beginsWithWord = tokenMatcher(next, t.Name) || next.tokenType === t.OpenBrace || next.tokenType === t.Text
     || (context === 'body' && startsOperand(next));
   if (!beginsWithWord) return null;
@@ -93,7 +94,7 @@ function mendStart(file: SourceFile, tokens: readonly IToken[], index: number, c
   return { tokens: type === undefined ? [] : [withDepth(retyped(token, type, meant!), token)], skip: false };
 }
 
-/** `} elif c {` and `} derivative (g) {`. */
+/** `} elif c {`. */
 function mendAfterBlock(file: SourceFile, tokens: readonly IToken[], index: number, report: Report): Mended | null {
   const token = tokens[index]!;
   if (token.tokenType !== t.Name || tokens[index - 1]?.tokenType !== t.CloseBrace) return null;
@@ -102,9 +103,7 @@ function mendAfterBlock(file: SourceFile, tokens: readonly IToken[], index: numb
     report({ code: 'syntax.keyword', message: `\`${token.image}\` is written \`else if\``, span, help: 'write `else if`' });
     return { tokens: [withDepth(retyped(token, t.Else), token), withDepth(retyped(token, t.If), token)], skip: false };
   }
-  if (token.image !== 'derivative') return null;
-  report({ code: 'syntax.later', message: '`derivative` is not part of this version of nabla', span });
-  return { tokens: [], skip: true };
+  return null;
 }
 
 function withDepth(token: IToken, like: IToken): IToken {
@@ -114,10 +113,3 @@ function withDepth(token: IToken, like: IToken): IToken {
 
 const startsOperand = (token: IToken): boolean =>
   token.tokenType === t.NumberLiteral || token.tokenType === t.Not || token.tokenType === t.True || token.tokenType === t.False;
-
-/** Whether `[ … ] =` follows, as in `y[b, o] = …`. */
-function assignsSubscript(tokens: readonly IToken[], open: number): boolean {
-  let close = open + 1;
-  while (close < tokens.length && tokens[close]!.payload > tokens[open]!.payload) close++;
-  return tokens[close + 1]?.tokenType === t.Assign;
-}

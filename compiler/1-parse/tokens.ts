@@ -44,6 +44,7 @@ export const Loss = soft('loss');
 export const Metric = soft('metric');
 export const Output = soft('output');
 export const Except = soft('except');
+export const Derivative = soft('derivative');
 
 /** Words among the values of a setting, as in `checkpoint every 100 steps keep 3`; elsewhere they are names. */
 export const SettingWord = createToken({ name: 'SettingWord', pattern: /(?:every|keep|over|with|epochs|steps|patience)\b/, longer_alt: Name, categories: [Name] });
@@ -109,7 +110,7 @@ const Blank = createToken({ name: 'Blank', pattern: /[ \t\r\f\uFEFF\u00A0]+/, gr
 export const vocabulary: readonly TokenType[] = [
   Blank, Newline, Comment, ForeignComment,
   Pattern, Quantity, NumberLiteral, Text, OpenText,
-  Data, Train, Input, Param, State, Loss, Metric, Output, Except, SettingWord,
+  Data, Train, Input, Param, State, Loss, Metric, Output, Except, Derivative, SettingWord,
   Model, Layer, Fn, Optimizer, If, Else, For, In, Return, Where, Import, And, Or, Not, True, False,
   Name,
   Foreign,

@@ -6,11 +6,21 @@ import type { BinaryOperator } from '../1-parse/ast.ts';
 import type { Value } from '../ir/graph.ts';
 import { isFloat } from '../ir/type.ts';
 import { fail, limits, Reported, type Context } from './context.ts';
+import { affineArithmetic, applied } from './element.ts';
 import { boolean, describe, list, number, tensorItem, type Item } from './item.ts';
 import { broadcastTogether, build, cast, coerce, full, isNumeric, toTensor, type Mode } from './tensors.ts';
 
 export function binary(context: Context, operator: BinaryOperator, left: Item, right: Item): Item {
   if (left.kind === 'poison' || right.kind === 'poison') throw new Reported();
+  if (left.kind === 'element' || right.kind === 'element') {
+    if (operator === '@') fail(context, {
+      code: 'type.operator', message: '`@` is the matrix product of whole tensors, found an element under indices',
+      help: 'elements are multiplied with `*` and summed: `sum[i](x[b, i] * w[i, o])`',
+    });
+    const role = operator === '*' ? 'product' : operator === '/' ? 'quotient' : null;
+    return affineArithmetic(context, operator, left, right)
+      ?? applied(context, [left, right], ([a, b]) => binary(context, operator, a!, b!), role);
+  }
   const toNone = (operator === '==' || operator === '!=') && (left.kind === 'none' || right.kind === 'none');
   if (toNone || (left.kind !== 'tensor' && right.kind !== 'tensor')) return constant(context, operator, left, right);
   return tensorItem(onTensors(context, operator, left, right));
@@ -140,6 +150,9 @@ function power(context: Context, left: Item, right: Item): Value {
 
 export function negate(context: Context, item: Item): Item {
   if (item.kind === 'number') return number(-item.value);
+  if (item.kind === 'element') {
+    return affineArithmetic(context, '-', number(0), item) ?? applied(context, [item], ([x]) => negate(context, x!), 'negation');
+  }
   if (item.kind !== 'tensor') {
     if (item.kind === 'poison') throw new Reported();
     return fail(context, { code: 'type.operator', message: `\`-\` is not defined on ${describe(item)}` });
@@ -149,6 +162,7 @@ export function negate(context: Context, item: Item): Item {
 
 export function not(context: Context, item: Item): Item {
   if (item.kind === 'boolean') return boolean(!item.value);
+  if (item.kind === 'element') return applied(context, [item], ([x]) => not(context, x!));
   if (item.kind === 'poison') throw new Reported();
   if (item.kind !== 'tensor') return fail(context, { code: 'type.logical', message: `\`not\` takes a boolean, found ${describe(item)}` });
   return tensorItem(build(context, 'logical_not', coerce(context, [item], 'logical')));
@@ -156,6 +170,8 @@ export function not(context: Context, item: Item): Item {
 
 /** `c ? a : b` of a tensor condition: both are computed, and chosen element by element. */
 export function select(context: Context, condition: Item, then: Item, otherwise: Item): Item {
+  const items = [condition, then, otherwise];
+  if (items.some(item => item.kind === 'element')) return applied(context, items, ([c, a, b]) => select(context, c!, a!, b!));
   const test = toTensor(context, condition, 'a condition');
   if (test.type.dtype !== 'bool') fail(context, {
     code: 'type.logical', message: `a condition is a boolean, found ${describe(condition)}`,

@@ -5,6 +5,7 @@ import { attempt, fail, limits, Reported, within, type Context } from './context
 import { evaluate, labelled, need } from './expression.ts';
 import { describe, number, poison, tensorItem, type Item } from './item.ts';
 import { declareParameter, declareState, fitted, initialValue, updateState } from './layer.ts';
+import { indexedTensor } from './index-notation.ts';
 import { declareInput } from './input.ts';
 import type { Scope } from './scope.ts';
 import { cast, toTensor } from './tensors.ts';
@@ -27,6 +28,11 @@ export function execute(context: Context, statements: readonly Statement[], scop
 function step(context: Context, statement: Statement, scope: Scope): Item | null {
   switch (statement.kind) {
     case 'bind': bind(context, statement, scope); return null;
+    case 'indexed': {
+      const name = statement.name.text;
+      declare(name, () => void scope.names.set(name, indexedTensor(context, statement, scope)));
+      return null;
+    }
     case 'param': declare(statement.name.text, () => declareParameter(context, statement, scope)); return null;
     case 'state':
       declare(statement.name.text, () => (scope.body.kind === 'optimizer' ? optimizerState : declareState)(context, statement, scope));
@@ -93,12 +99,19 @@ function loop(context: Context, statement: Extract<Statement, { kind: 'for' }>, 
   if (to - from > limits.turns) fail(context, {
     code: 'type.size', message: `the loop has ${to - from} turns; at most ${limits.turns.toLocaleString('en')} are unrolled`,
   });
-  for (let i = from; i < to; i++) {
-    scope.names.set(statement.variable.text, number(i));
-    const returned = execute(context, statement.body, scope);
-    if (returned !== null) return returned;
+  const variable = statement.variable.text;
+  const outermost = !scope.loops.has(variable);
+  scope.loops.add(variable);
+  try {
+    for (let i = from; i < to; i++) {
+      scope.names.set(variable, number(i));
+      const returned = execute(context, statement.body, scope);
+      if (returned !== null) return returned;
+    }
+    return null;
+  } finally {
+    if (outermost) scope.loops.delete(variable);
   }
-  return null;
 }
 
 /** `state m = 0` of an optimizer: of the parameter's shape. */
@@ -149,18 +162,15 @@ function result(context: Context, statement: Extract<Statement, { kind: 'result'
   if (role === 'loss' && !isFloat(value.type.dtype)) fail(context, {
     code: 'model.scalar', message: `the loss is a floating-point number, but this is ${printType(value.type)}`, span: place,
   });
-  if (role === 'metric' && ownResults.includes(name)) {
-    fail(context, {
-      code: 'model.reserved', message: `\`${name}\` is a number that training reports by itself`, span: statement.name?.span ?? place,
-      help: 'give the metric another name',
-    });
-  }
-  const earlier = model.results.find(other => (role === 'loss' ? other.role === 'loss' : other.name === name));
-  if (earlier) {
-    fail(context, {
-      code: 'model.twice', message: role === 'loss' ? 'a model has one loss in this version of nabla' : `\`${name}\` is declared twice`,
-      secondary: [{ span: earlier.span, text: 'declared first here' }], help: role === 'loss' ? 'add the terms up in one `loss = …`' : null,
-    });
-  }
+  if (role !== 'output' && statement.name !== null && ownResults.includes(name)) fail(context, {
+    code: 'model.reserved', message: `\`${name}\` is a number that training reports by itself`, span: statement.name.span,
+    help: `give the ${role} another name`,
+  });
+  const earlier = model.results.find(other => other.name === name || (role === 'loss' && other.role === 'loss' && [name, other.name].includes('loss')));
+  if (earlier) fail(context, {
+    code: 'model.twice', secondary: [{ span: earlier.span, text: 'declared first here' }],
+    message: role === 'loss' ? 'a model of several losses names each of them' : `\`${name}\` is declared twice`,
+    help: role === 'loss' ? 'add the terms up in one `loss = …`, or name them to minimize them apart: `loss d_loss = …`' : null,
+  });
   model.results.push({ role, name, value: role === 'output' ? value : cast(context, value, 'f32'), span: statement.span });
 }

@@ -2,6 +2,7 @@
 import { dtypes } from '../ir/type.ts';
 import type { Formal, Given } from './call.ts';
 import { fail, limits, Reported, type Context } from './context.ts';
+import { derivative } from './derivative.ts';
 import { toDim } from './dims.ts';
 import { describe, list, number, tensorItem, type Item, type TensorItem } from './item.ts';
 import { uniformTensor } from './random.ts';
@@ -120,6 +121,11 @@ const table: readonly (readonly [string, Builtin])[] = [
         starts: x.type.dims.map((_, d) => (d === axis ? i * extent : 0)), stops: bounds((i + 1) * extent), steps: x.type.dims.map(() => 1),
       }))));
     },
+  }],
+  ['grad', {
+    signature: 'grad(y, x)', doc: 'The derivative of the sum of `y` by a tensor that it is computed from, of the shape of `x`; by a list of tensors, a list.',
+    parameters: [required('y'), required('x')],
+    run: (context, given) => derivative(context, given.get('y')!, given.get('x')!),
   }],
   ['vocabulary', {
     signature: 'vocabulary(input)', doc: 'The number of different tokens of the texts that the data block feeds to an input.',

@@ -9,7 +9,9 @@ import { execute } from './body.ts';
 import { didYouMean, fail, limits, report, Reported, type Context } from './context.ts';
 import { matchArgument, matchDims } from './dims.ts';
 import { evaluate, labelled, need } from './expression.ts';
+import { reduction } from './index-notation.ts';
 import { describe, type Item } from './item.ts';
+import { withDerivative } from './declared-derivative.ts';
 import { applyLayer, construct } from './layer.ts';
 import { callOp } from './op-call.ts';
 import { newScope, type Module, type Scope } from './scope.ts';
@@ -29,6 +31,8 @@ export interface Formal {
 }
 
 export function call(context: Context, expression: Extract<Expression, { kind: 'call' }>, scope: Scope): Item {
+  const reduced = reduction(context, expression, scope);
+  if (reduced !== null) return reduced;
   const callee = need(context, expression.callee, scope);
   return callItem(context, callee, evaluateArguments(context, expression.arguments, scope), expression.span, expression.callee, scope);
 }
@@ -70,6 +74,7 @@ function callFunction(context: Context, definition: FunctionItem, module: Module
   const name = definition.name.text;
   const scope = newScope(module, { kind: 'fn', name });
   bindParameters(context, name, definition.parameters, given, scope);
+  const bound = definition.parameters.map(parameter => scope.names.get(parameter.name.text)!);
   return deeper(context, name, () => {
     definition.where.forEach(condition => checkWhere(context, condition, scope));
     const result = execute(context, definition.body, scope);
@@ -78,7 +83,7 @@ function callFunction(context: Context, definition: FunctionItem, module: Module
       help: 'end it with `return …`',
     });
     checkResult(context, result, definition.result, scope, name);
-    return result;
+    return definition.derivative === null ? result : withDerivative(context, definition, module, bound, result);
   });
 }
 

@@ -2,9 +2,10 @@
  * Names in bodies that no elaboration reached: definitions that are not used and branches that are not taken. Their names are
  * looked up all the same, so that a wrong one is found in this run.
  */
-import type { DimExpression, Expression, File, Parameter, Statement, TypeExpression } from '../1-parse/ast.ts';
+import type { DimExpression, Expression, File, Parameter, Statement, Subscript, TypeExpression } from '../1-parse/ast.ts';
 import { within, type Context } from './context.ts';
 import { evaluate, isKnown, reportUnknown } from './expression.ts';
+import { reportFree } from './index-notation.ts';
 import { expressionParts } from './parts.ts';
 import { newScope, type Module } from './scope.ts';
 
@@ -29,13 +30,19 @@ function checkFile(context: Context, file: File, module: Module): void {
       case 'layer':
         parameters(item.parameters);
         parameters(item.inputs);
-        item.where.forEach(expression);
+        item.where.forEach(condition => expression(condition));
         statements(item.body);
         break;
       case 'fn':
         parameters(item.parameters);
-        item.where.forEach(expression);
+        item.where.forEach(condition => expression(condition));
         statements(item.body);
+        if (item.derivative === null) break;
+        // It sees the arguments as they came, not what the body bound.
+        names.clear();
+        parameters(item.parameters);
+        names.add(item.derivative.gradient.text);
+        statements(item.derivative.body);
         break;
       case 'optimizer':
         parameters(item.parameters);
@@ -60,6 +67,10 @@ function checkFile(context: Context, file: File, module: Module): void {
           case 'bind':
             expression(statement.value);
             statement.targets.forEach(target => names.add(target.text));
+            break;
+          case 'indexed':
+            expression(statement.value, indexNames(statement.indices));
+            names.add(statement.name.text);
             break;
           case 'param': case 'state':
             if (statement.type) type(statement.type, false);
@@ -101,15 +112,24 @@ function checkFile(context: Context, file: File, module: Module): void {
       }
     }
 
-    function expression(root: Exclude<DimExpression, { kind: 'ellipsis' }>): void {
-      const pending: Expression[] = [root];
+    /** `indices` are the names that index notation binds around the expression. */
+    function expression(root: Exclude<DimExpression, { kind: 'ellipsis' }>, indices: readonly string[] = []): void {
+      interface Part { readonly at: Expression; readonly indices: readonly string[]; readonly position: boolean }
+      const pending: Part[] = [{ at: root, indices, position: false }];
       while (pending.length > 0) {
-        const at = pending.pop()!;
-        if (at.kind === 'name' && !names.has(at.text) && !isKnown(context, at.text, module)) {
-          within(context, at.span, () => reportUnknown(context, at.text, names, module));
+        const { at, indices: bound, position } = pending.pop()!;
+        if (at.kind === 'name' && !names.has(at.text) && !bound.includes(at.text) && !isKnown(context, at.text, module)) {
+          if (position && bound.length > 0) reportFree(context, at.text, at.span);
+          else within(context, at.span, () => reportUnknown(context, at.text, names, module));
         }
-        pending.push(...expressionParts(at));
+        const inside = at.kind === 'call' && at.callee.kind === 'subscript' ? [...bound, ...indexNames(at.callee.subscripts)] : bound;
+        const places = (part: Expression): boolean => at.kind === 'subscript' && part !== at.object;
+        pending.push(...expressionParts(at).map(part => ({ at: part, indices: inside, position: position || places(part) })));
       }
     }
   }
 }
+
+/** The names that `y[b, o] = …` or `sum[i](…)` binds. */
+const indexNames = (subscripts: readonly Subscript[]): readonly string[] => subscripts.flatMap(one =>
+  (one.kind === 'each' ? [one.name.text] : one.kind === 'index' && one.value.kind === 'name' ? [one.value.text] : []));

@@ -45,6 +45,8 @@ export interface Context {
   problems: number;
   /** The operator being applied, with its operands as messages show them. */
   operator: { readonly span: Span; readonly left: Label; readonly right: Label } | null;
+  /** Indices of index notation that are open. */
+  openIndices: number;
   /** Expressions evaluated and values made so far, for the limits. */
   work: number;
   values: number;
@@ -102,7 +104,7 @@ export function newContext(ops: ReadonlyMap<string, AnyOp>, registry: Registry, 
   return {
     ops, registry, diagnostics, said: registry.said, at, libraryAt: null, calledAt: null, path: [], phase: 'forward', training: true,
     batch: 1, batchName: null, initialiser: null,
-    current: new Map(), updates: new Map(), draws: new Map(), shapeRead: false, depth: 0, nesting: 0, problems: 0, operator: null, work: 0, values: 0,
+    current: new Map(), updates: new Map(), draws: new Map(), shapeRead: false, depth: 0, nesting: 0, problems: 0, operator: null, openIndices: 0, work: 0, values: 0,
   };
 }
 

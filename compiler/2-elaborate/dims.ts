@@ -50,6 +50,7 @@ export function toDim(context: Context, item: Item, text: string): Dim {
 /** The argument as its declared type takes it. `what` names it in messages; `at` is where it was written. */
 export function matchArgument(context: Context, item: Item, type: TypeExpression, scope: Scope, what: string, at: Span): Item {
   if (item.kind === 'poison') return item;
+  if (item.kind === 'element' && type.dims.length === 0) return item;
   if (type.dims.length === 0 && (item.kind === 'number' || item.kind === 'boolean')) return matchConstant(context, item, type.dtype, what, at);
   if (item.kind !== 'tensor') {
     return fail(context, {

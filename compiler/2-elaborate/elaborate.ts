@@ -8,12 +8,12 @@ import type { Model } from '../ir/model.ts';
 import { opTable } from '../ops/index.ts';
 import type { Diagnostic } from '../source/diagnostic.ts';
 import { checkDefinitions } from './check-definitions.ts';
-import { attempt, Exhausted, keyword, newContext, newRegistry, report, type Context } from './context.ts';
+import { Exhausted, keyword, newContext, newRegistry, report, type Context } from './context.ts';
 import { elaborateData } from './data.ts';
 import { bindHyperparameters, applySettings } from './hyperparameters.ts';
 import { elaborateForward, parametersOf, statesOf, type Elaboration } from './model.ts';
 import { libraryModule, mainModule, type ReadImport } from './modules.ts';
-import { elaborateGroups } from './optimizer.ts';
+import { elaborateMinimizations } from './minimize.ts';
 import { newScope } from './scope.ts';
 import { defaultBatch, elaborateSettings } from './train.ts';
 import { collectVocabularies, type DataFiles } from './vocabulary.ts';
@@ -100,7 +100,7 @@ function elaborateModel(
       span: averageName.origin?.span ?? keyword(train.span, 'train'), help: 'give what is called `ema` another name',
     });
   }
-  const groups = settings?.optimizer == null ? [] : (attempt(() => elaborateGroups(context, settings.optimizer!, parameters, outer)) ?? []);
+  const minimizations = settings === null ? [] : elaborateMinimizations(context, settings.minimized, training.forward, parameters, definition, outer);
   const dataSettings = data === null ? null : elaborateData(context, data, training.forward, training.batchName !== null, outer);
   if (context.diagnostics.length > 0) return null;
   return {
@@ -108,7 +108,7 @@ function elaborateModel(
     batch: training.batchName === null ? 1 : batch, batchName: training.batchName,
     inputs: training.forward.inputs, parameters, states: statesOf(context),
     training: training.forward, evaluation: evaluation.forward, single: single?.forward ?? null,
-    groups, settings: settings?.settings ?? elaborateSettings(context, null, outer).settings, data: dataSettings,
+    minimizations, settings: settings?.settings ?? elaborateSettings(context, null, outer).settings, data: dataSettings,
   };
 }
 

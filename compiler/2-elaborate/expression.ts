@@ -121,7 +121,7 @@ function pipeChain(context: Context, expression: Extract<Expression, { kind: 'pi
 function conditional(context: Context, expression: Extract<Expression, { kind: 'conditional' }>, scope: Scope): Item {
   const condition = need(context, expression.condition, scope);
   if (condition.kind === 'boolean') return evaluate(context, condition.value ? expression.then : expression.otherwise, scope);
-  if (condition.kind !== 'tensor') fail(context, {
+  if (condition.kind !== 'tensor' && condition.kind !== 'element') fail(context, {
     code: 'type.logical', message: `a condition is a boolean, found ${describe(condition)}`, span: expression.condition.span,
   });
   const then = evaluate(context, expression.then, scope);
@@ -216,7 +216,6 @@ const knownNames = (context: Context): readonly string[] =>
   [...builtins.keys(), ...standingNames, ...dtypes, ...[...context.ops].flatMap(([name, op]) => (callable(op) ? [name] : []))];
 
 export function reportUnknown(context: Context, name: string, local: Iterable<string>, module: Module): void {
-  if (name === 'grad') return report(context, { code: 'name.later', message: '`grad` is not part of this version of nabla' });
   const hopeless = name.length < 2 || context.diagnostics.length > limits.suggestions;
   const near = hopeless ? null : suggest(name, [...local, ...definedNames(module), ...knownNames(context)]);
   report(context, {

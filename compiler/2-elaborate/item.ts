@@ -8,6 +8,7 @@ import { printType, type DType, type Dim } from '../ir/type.ts';
 import type { AnyOp } from '../ops/define.ts';
 import type { Span } from '../source/text.ts';
 import type { Builtin } from './builtins.ts';
+import type { Element } from './element.ts';
 import type { Module } from './scope.ts';
 
 export type Item =
@@ -24,6 +25,7 @@ export type Item =
   | { readonly kind: 'op'; readonly op: AnyOp }
   | { readonly kind: 'builtin'; readonly name: string; readonly builtin: Builtin }
   | { readonly kind: 'instance'; readonly instance: Instance }
+  | { readonly kind: 'element'; readonly element: Element }
   | { readonly kind: 'poison' };
 
 export interface NumberItem {
@@ -77,6 +79,7 @@ export function describe(item: Item): string {
     case 'op': return `the function \`${item.op.definition.name}\``;
     case 'builtin': return `the function \`${item.name}\``;
     case 'instance': return `the unapplied layer \`${item.instance.definition.name.text}\``;
+    case 'element': return item.element.kind === 'index' ? 'an index' : 'an element under indices';
     case 'poison': return 'an expression in error';
     default: return item satisfies never;
   }

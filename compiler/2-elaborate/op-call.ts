@@ -10,6 +10,7 @@ import { select } from './arithmetic.ts';
 import { bindArguments, type Given } from './call.ts';
 import { fail, Reported, within, type Context } from './context.ts';
 import { toDim } from './dims.ts';
+import { applied, reductions } from './element.ts';
 import { boolean, describe, number, tensorItem, type Item } from './item.ts';
 import { adopt, buildOp, buildUnary, cast, coerce, isElementwise, isNumeric, resolveAxis, toTensor, type Mode } from './tensors.ts';
 
@@ -28,6 +29,7 @@ export function callOp(context: Context, op: AnyOp, given: readonly Given[]): It
   const usual = (i: number): string => showDefault(Object.values(attributes)[i - names.length]!.default);
   const shown = `${definition.name}(${formals.map((formal, i) => (formal.required ? formal.name : `${formal.name} = ${usual(i)}`)).join(', ')})`;
   const bound = bindArguments(context, definition.name, shown, formals, given);
+  if (given.some(argument => argument.item.kind === 'element')) return onElements(context, op, given);
   const operands = variadic ? elementsOf(context, bound.get(names[0]!)!) : names.map(name => bound.get(name)!.item);
   if (!variadic && isElementwise(op)) return elementwise(context, op, operands);
   if (definition.name === 'select') return select(context, operands[0]!, operands[1]!, operands[2]!);
@@ -40,6 +42,16 @@ export function callOp(context: Context, op: AnyOp, given: readonly Given[]): It
       : within(context, argument.span, () => convert(context, argument, attribute.kind, values[0]?.type.dims ?? [], what));
   }
   return tensorItem(buildConverted(context, op, values, attrs));
+}
+
+/** An op that works element by element, applied to elements: those become tensors first. */
+function onElements(context: Context, op: AnyOp, given: readonly Given[]): Item {
+  const { name } = op.definition;
+  if (name !== 'select' && name !== 'cast' && !isElementwise(op)) fail(context, {
+    code: 'type.tensor', message: `\`${name}\` takes a whole tensor, found an element under indices`,
+    help: reductions.some(reduction => reduction === name) ? `name what it reduces over: \`${name}[i](…)\`` : 'apply it before the element is taken',
+  });
+  return applied(context, given.map(argument => argument.item), items => callOp(context, op, given.map((argument, i) => ({ ...argument, item: items[i]! }))));
 }
 
 /** Attributes that hold axes are written `axis` in the language, be it one or several. */

@@ -18,5 +18,6 @@ export function expressionParts(expression: Expression): readonly Expression[] {
 
 const subscriptParts = (subscript: Subscript): readonly Expression[] =>
   subscript.kind === 'index' ? [subscript.value]
+  : subscript.kind === 'each' ? [subscript.from, subscript.to]
   : subscript.kind === 'range' ? [subscript.from, subscript.to, subscript.step].filter(part => part !== null)
   : [];

@@ -28,6 +28,8 @@ export interface Scope {
   readonly bound: Map<string, Span>;
   /** What `...` stands for. */
   ellipsis: readonly Dim[] | null;
+  /** Variables of the loops that are running. */
+  readonly loops: Set<string>;
   readonly body: Body;
 }
 
@@ -61,7 +63,7 @@ export interface Site {
   readonly numbered: boolean;
 }
 
-export const newScope = (module: Module, body: Body): Scope => ({ names: new Map(), module, bound: new Map(), ellipsis: null, body });
+export const newScope = (module: Module, body: Body): Scope => ({ names: new Map(), module, bound: new Map(), ellipsis: null, loops: new Set(), body });
 
 /** The definition a name stands for in a module, with the module that it is of. */
 export function findDefinition(module: Module, name: string): { readonly definition: Definition; readonly module: Module } | null {

@@ -30,6 +30,10 @@ export function sitesOf(body: readonly Statement[], module: Module, parameters: 
           statement.targets.forEach(name => bound.add(name.text));
           break;
         }
+        case 'indexed':
+          expression(statement.value, looped);
+          bound.add(statement.name.text);
+          break;
         case 'param': case 'state':
           found.push({ start: statement.span.start, name: statement.name.text, looped });
           bound.add(statement.name.text);

@@ -5,9 +5,11 @@
 import type { Expression, Subscript } from '../1-parse/ast.ts';
 import type { Value } from '../ir/graph.ts';
 import { dim, printType, type Dim } from '../ir/type.ts';
+import { spanText, type Span } from '../source/text.ts';
 import { fail, within, type Context } from './context.ts';
 import { need } from './expression.ts';
-import { describe, list, tensorItem, type Item } from './item.ts';
+import { elementOf, failRange, requireNamesBound, type Position } from './index-notation.ts';
+import { describe, list, number, tensorItem, type Item } from './item.ts';
 import type { Scope } from './scope.ts';
 import { build, cast, quoteDim, reshape } from './tensors.ts';
 
@@ -15,24 +17,31 @@ type Place =
   | { readonly kind: 'index'; readonly at: number; readonly subscript: Subscript }
   | { readonly kind: 'range'; readonly from: number | null; readonly to: number | null; readonly step: number; readonly subscript: Subscript }
   | { readonly kind: 'new' }
+  | { readonly kind: 'element'; readonly item: Item }
   | { readonly kind: 'gather'; readonly index: Value }
   | { readonly kind: 'rest' };
 
 export function subscript(context: Context, object: Item, subscripts: readonly Subscript[], scope: Scope): Item {
   const places = subscripts.map(one => placeOf(context, one, scope));
+  if (context.openIndices > 0 && places.some(isPosition)) {
+    return elementOf(context, object, subscripts.map((one, i) => positionIn(context, places[i]!, one.span)));
+  }
   if (object.kind === 'list') return ofList(context, object.elements, places);
   if (object.kind !== 'tensor') return fail(context, {
     code: 'type.subscript', message: `${describe(object)} has no elements to take`,
-    help: object.kind === 'op' ? 'index notation is not part of this version of nabla' : null,
+    help: object.kind === 'op' ? 'the reductions over indices are `sum`, `mean`, `max`, `min` and `prod`, each called: `sum[i](…)`' : null,
   });
   const gather = places.find(place => place.kind === 'gather');
   if (gather) {
     if (places.length > 1) fail(context, { code: 'type.subscript', message: 'a tensor of positions stands alone, as in `table[index]`' });
     const index = cast(context, gather.index, 'i32');
-    return tensorItem(build(context, 'gather', [object.value, index]));
+    return tensorItem(build(context, 'gather', [object.value, index], { batch: 0 }));
   }
   return tensorItem(ofTensor(context, object.value, places));
 }
+
+/** Whether a place says that one element is meant: an index, or a single whole number of the program. */
+const isPosition = (place: Place): boolean => place.kind === 'element' || (place.kind === 'gather' && place.index.type.dims.length === 0);
 
 function placeOf(context: Context, one: Subscript, scope: Scope): Place {
   if (one.kind === 'ellipsis') return { kind: 'rest' };
@@ -42,7 +51,10 @@ function placeOf(context: Context, one: Subscript, scope: Scope): Place {
     if (step === 0) fail(context, { code: 'type.subscript', message: 'the step of a range is not 0', span: one.span });
     return { kind: 'range', from: at(one.from), to: at(one.to), step, subscript: one };
   }
+  if (one.kind === 'each') return failRange(context, one.span);
+  requireNamesBound(context, one.value, scope);
   const item = need(context, one.value, scope);
+  if (item.kind === 'element') return { kind: 'element', item };
   if (item.kind === 'none') return { kind: 'new' };
   if (item.kind === 'tensor') {
     const { dtype } = item.value.type;
@@ -52,6 +64,20 @@ function placeOf(context: Context, one: Subscript, scope: Scope): Place {
     return { kind: 'gather', index: item.value };
   }
   return { kind: 'index', at: whole(context, one.value, scope), subscript: one };
+}
+
+/** What stands at one place of a subscript of which another is an element. */
+function positionIn(context: Context, place: Place, span: Span): Position {
+  switch (place.kind) {
+    case 'element': return { item: place.item, span };
+    case 'index': return { item: number(place.at), span };
+    case 'gather': return { item: tensorItem(place.index), span };
+    case 'range': case 'new': case 'rest': return fail(context, {
+      code: 'type.subscript', message: `\`${spanText(span)}\` beside an index: under indices every dimension has one position`, span,
+      help: 'take the part of the tensor before, in a statement of its own, or give the dimension an index',
+    });
+    default: return place satisfies never;
+  }
 }
 
 function whole(context: Context, expression: Expression, scope: Scope): number {
@@ -90,7 +116,7 @@ function ofTensor(context: Context, x: Value, written: readonly Place[]): Value 
   const stops: number[] = [];
   const steps: number[] = [];
   for (const place of places) {
-    if (place.kind === 'new' || place.kind === 'gather' || place.kind === 'rest') continue;
+    if (place.kind !== 'index' && place.kind !== 'range') continue;
     const d = dims[starts.length]!;
     const [start, stop, step] = place.kind === 'index' ? single(context, place, d) : bounds(context, place, d);
     starts.push(start);

@@ -2,7 +2,7 @@
  * Making values: the one place where ops are applied and their constraints become diagnostics, with the conversions that the
  * language does by itself: constants to tensors, promotion of types, broadcasting.
  */
-import type { Attrs, Value } from '../ir/graph.ts';
+import { topological, type Attrs, type Value } from '../ir/graph.ts';
 import { dim, elements, isFloat, printType, shapeOf, sameShape, tensor, type DType, type Dim } from '../ir/type.ts';
 import { ConstraintViolation, isPrimitive, type AnyOp } from '../ops/define.ts';
 import { broadcastDims, printDim } from '../ops/shared.ts';
@@ -38,16 +38,23 @@ export function adopt(context: Context, root: Value): Value {
     const value = pending.pop()!;
     if (value.origin !== null) continue;
     value.origin = origin;
-    checkSize(context, value.type.dims);
-    if (++context.values > limits.values) {
-      exhaust(context, {
-        code: 'type.size', message: `the graph has more than ${limits.values.toLocaleString('en')} values`,
-        help: 'unroll fewer turns, or use larger operations',
-      });
-    }
+    countOne(context, value);
     pending.push(...value.operands);
   }
   return root;
+}
+
+/** Holds the values below `roots` against the limits that have an origin already; those in `known` are not counted again. */
+export function count(context: Context, roots: readonly Value[], known: ReadonlySet<Value>): void {
+  for (const value of topological(roots, value => known.has(value))) countOne(context, value);
+}
+
+function countOne(context: Context, value: Value): void {
+  checkSize(context, value.type.dims);
+  if (++context.values > limits.values) exhaust(context, {
+    code: 'type.size', message: `the graph has more than ${limits.values.toLocaleString('en')} values`,
+    help: 'unroll fewer turns, or use larger operations',
+  });
 }
 
 export function checkSize(context: Context, dims: readonly Dim[]): void {

@@ -6,6 +6,7 @@ import { alwaysInside, axisAt, plainAxis, substitute, type Affine } from '../ir/
 import type { Value } from '../ir/graph.ts';
 import { shapeOf, size, type Dim } from '../ir/type.ts';
 import { contract } from '../ops/contract.ts';
+import { declared } from '../ops/declared.ts';
 import { isPrimitive, type AnyOp } from '../ops/define.ts';
 import { add, cast, div, mul, neg, select, stop_gradient, sub } from '../ops/elementwise.ts';
 import { full } from '../ops/full.ts';
@@ -67,6 +68,7 @@ export const rules: readonly Rule[] = [
     },
   },
   on(stop_gradient, 'stop-gradient', 'stop_gradient(x) = x, once differentiated', (_, x) => x),
+  on(declared, 'declared-gradient', 'declared(y, x) = y, once differentiated', (_, y) => y),
   on(add, 'add-zero', 'x + 0 = x', (_, x, y) => (uniform(y) === 0 ? x : uniform(x) === 0 ? y : null)),
   on(add, 'add-negative', 'x + (−y) = x − y', (_, x, y) =>
     is(y, neg) ? sub(x, y.operands[0]!) : is(x, neg) ? sub(y, x.operands[0]!) : null,

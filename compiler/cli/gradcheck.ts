@@ -4,12 +4,13 @@
  */
 import { parse } from '../1-parse/parse.ts';
 import { indexLimits } from '../2-elaborate/index-limits.ts';
-import { gradients } from '../3-differentiate/gradients.ts';
+import { gradients } from '../ops/gradients.ts';
 import { uniform } from '../ir/arithmetic.ts';
 import { evaluateLowered, type RunNest } from '../ir/evaluate.ts';
 import { topological, type Value } from '../ir/graph.ts';
 import type { Model } from '../ir/model.ts';
 import { elements, printType, shapeOf, type DType } from '../ir/type.ts';
+import { declared, type DeclaredRule } from '../ops/declared.ts';
 import { isPrimitive, type Tensor } from '../ops/define.ts';
 import { full } from '../ops/full.ts';
 import { place, type SourceFile } from '../source/text.ts';
@@ -32,22 +33,31 @@ export interface Comparison {
   readonly error: number;
   /** Null gradients: the loss does not depend on it. */
   readonly used: boolean;
+  /** Functions on the way from it to the loss that declare their derivative. */
+  readonly declared: readonly string[];
 }
 
 export function runGradcheck(path: string, flags: CompileFlags & { readonly batch: string; readonly seed: string }): number {
   const model = smallModel(readSource(path), path, flags);
   const compared = compareGradients(model, Number(flags.seed));
-  const rows = compared.map(({ parameter, error, used }) => [
-    parameter.leaf!.name, printType(parameter.type), used ? error.toExponential(1) : '',
-    !used ? 'not used by the loss' : error <= tolerance ? 'right' : 'WRONG',
-  ]);
+  const rows = compared.map(comparison => {
+    const { parameter, error, used } = comparison;
+    return [parameter.leaf!.name, printType(parameter.type), used ? error.toExponential(1) : '', verdict(comparison)];
+  });
   process.stdout.write(printTable(['parameter', 'type', 'error', ''], rows));
-  const wrong = compared.filter(({ error }) => !(error <= tolerance));
+  const wrong = compared.filter(({ error, declared }) => !(error <= tolerance) && declared.length === 0);
   if (wrong.length > 0) {
     const names = wrong.map(({ parameter: { leaf, origin } }) => `\`${leaf!.name}\`${origin?.span ? ` (${place(origin.span)})` : ''}`);
     throw new Failure(`the gradients of ${names.join(', ')} differ from finite differences by more than ${tolerance}`);
   }
   return 0;
+}
+
+/** A declared derivative is the author's word: it may differ from what the function computes, as that of a rounding does. */
+function verdict({ error, used, declared }: Comparison): string {
+  if (!used) return 'not used by the loss';
+  const by = declared.length === 0 ? '' : `declared by ${declared.map(name => `\`${name}\``).join(', ')}`;
+  return error <= tolerance ? ['right', by].filter(part => part !== '').join(', ') : by === '' ? 'WRONG' : by;
 }
 
 /** The model with a batch of the given rows instead of its own. */
@@ -82,8 +92,9 @@ export function compareGradients(model: Model, seed: number): readonly Compariso
   const order = topological([loss]);
   return parameters.map((parameter, i) => {
     const gradient = symbolic[i] ?? null;
-    if (gradient === null) return { parameter, error: 0, used: false };
-    return { parameter, error: largestError(parameter, base.get(gradient)!, { loss, order, base, draw, run }), used: true };
+    if (gradient === null) return { parameter, error: 0, used: false, declared: [] };
+    const error = largestError(parameter, base.get(gradient)!, { loss, order, base, draw, run });
+    return { parameter, error, used: true, declared: declaredBetween(order, parameter) };
   });
 }
 
@@ -131,6 +142,13 @@ function dependents(order: readonly Value[], parameter: Value): ReadonlySet<Valu
     if (passes && value.operands.some(operand => changing.has(operand))) changing.add(value);
   }
   return changing;
+}
+
+/** The functions with a derivative of their own through which the loss depends on the parameter. */
+function declaredBetween(order: readonly Value[], parameter: Value): readonly string[] {
+  const changing = dependents(order, parameter);
+  const rules = order.flatMap(value => (value.op === declared && changing.has(value) ? [value.attrs['rule'] as DeclaredRule] : []));
+  return [...new Set(rules.map(rule => rule.shown))];
 }
 
 /** Different elements, all of them when there are few. */

@@ -22,8 +22,8 @@ export interface Model {
   readonly evaluation: Forward;
   /** Evaluation of a single row, for what is left of a data set after whole batches. Null without a batch dimension. */
   readonly single: Forward | null;
-  /** Empty without a train block. */
-  readonly groups: readonly ParameterGroup[];
+  /** What a training step does, in order, each from the parameters as those before have left them. Empty without a train block. */
+  readonly minimizations: readonly Minimization[];
   readonly settings: TrainSettings;
   readonly data: DataSettings | null;
 }
@@ -31,8 +31,10 @@ export interface Model {
 /** One elaboration of the model's body. Leaves are shared between elaborations: the same `Value` for the same parameter. */
 export interface Forward {
   readonly inputs: readonly Value[];
-  /** Null when the model declares none. */
+  /** The sum of the losses; null when the model declares none. */
   readonly loss: Value | null;
+  /** Each loss by its name. Where there are several, they are among the metrics too. */
+  readonly losses: readonly Named[];
   readonly metrics: readonly Named[];
   readonly outputs: readonly Named[];
   /** State updates; empty in evaluation. */
@@ -51,6 +53,13 @@ export interface Parameter {
 export interface State {
   readonly leaf: Value;
   readonly initial: Value;
+}
+
+/** `minimize loss over … with …`: a loss and the parameters that descend it. No parameter is in two. */
+export interface Minimization {
+  /** Of the model as it is trained. */
+  readonly loss: Value;
+  readonly groups: readonly ParameterGroup[];
 }
 
 /**

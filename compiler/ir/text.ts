@@ -86,6 +86,8 @@ export function printAttribute(value: unknown): string {
   if (typeof value !== 'object') throw new Error(`an attribute cannot be of type ${typeof value}`);
   if (isDim(value)) return `${value.name === null ? '_' : isWord(value.name) ? value.name : JSON.stringify(value.name)}=${value.extent}`;
   if (isAffine(value)) return `<${printAffine(value, axisNames(value))}>`;
+  // What only differentiation reads, which is done before a text is read back.
+  if (isShown(value)) return JSON.stringify(value.shown);
   return `{${Object.entries(value!).map(([key, inner]) => `${key}: ${printAttribute(inner)}`).join(', ')}}`;
 }
 
@@ -93,6 +95,7 @@ const axisNames = (index: Affine): readonly string[] =>
   Array.from({ length: Math.max(-1, ...index.terms.map(term => term.axis)) + 1 }, (_, axis) => `i${axis}`);
 const isDim = (value: object): value is Dim => 'extent' in value && 'name' in value;
 const isAffine = (value: object): value is Affine => 'terms' in value && 'divisor' in value;
+const isShown = (value: object): value is { readonly shown: string } => 'shown' in value && typeof value.shown === 'string';
 const isWord = (name: string): boolean => /^[A-Za-z]\w*$/.test(name) && !constants.has(name);
 
 /** Names that stand for constants in the notation. */

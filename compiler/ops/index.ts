@@ -2,6 +2,7 @@
 import { concat } from './concat.ts';
 import { contract } from './contract.ts';
 import { convolution, window } from './convolution.ts';
+import { declared } from './declared.ts';
 import type { AnyOp } from './define.ts';
 import {
   abs, add, cast, cos, div, equal, erf, exp, floor, less, less_equal, log, logical_and, logical_not, logical_or, maximum, minimum, mod, mul,
@@ -19,7 +20,7 @@ const ops: readonly AnyOp[] = [
   full, range, random,
   neg, abs, exp, log, sqrt, tanh, erf, sin, cos, floor, logical_not,
   add, sub, mul, div, mod, pow, maximum, minimum, equal, less, less_equal, logical_and, logical_or,
-  select, cast, stop_gradient,
+  select, cast, stop_gradient, declared,
   view, transpose, broadcast, slice, pad, unsqueeze, squeeze, reshape, concat,
   contract, sum, mean, matmul, window, convolution,
   max, min, prod, argmax, argmin,

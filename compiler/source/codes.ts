@@ -163,14 +163,6 @@ hyperparameters, the first three after it was applied.
   wrong:  y = x.mean()
   right:  y = mean(x)`,
   },
-  'name.later': {
-    title: 'A function of a later version',
-    explanation: `Derivatives as expressions are part of the language but not of this version of nabla. The gradient of the loss with respect
-to the parameters is taken without being written.
-
-  wrong:  penalty = square(grad(y, x))
-  right:  loss = mean(square(y - target))`,
-  },
   'type.tensor': {
     title: 'A tensor was expected',
     explanation: `Numbers and booleans become scalars by themselves; layers, functions, strings and lists do not become
@@ -389,6 +381,109 @@ it.
   wrong:  for i in 0..9999 { for j in 0..9999 { … } }
   right:  one operation on a larger tensor`,
   },
+  'grad.operand': {
+    title: 'A derivative of what has none',
+    explanation: `grad(y, x) takes tensors of floating-point numbers: y that is differentiated, x, or each element of a list x, by which.
+A whole-number input is converted first, and the converted tensor is what y is computed from.
+
+  wrong:  g = grad(y, image)                 with image: u8[B, 784]
+  right:  x = cast(image, f32)   and   y = f(x)   and   g = grad(y, x)`,
+  },
+  'grad.independent': {
+    title: 'A derivative by something that plays no part',
+    explanation: `In grad(y, x), y is computed from x, the very tensor that the name x stands for at this point. A name that was bound
+anew stands for another tensor, and y still depends on the old one.
+
+  wrong:  y = sum(x * x)   and   x = 2 * x   and   g = grad(y, x)
+  right:  y = sum(x * x)   and   g = grad(y, x)`,
+  },
+  'derivative.result': {
+    title: 'A derivative declared of what has none',
+    explanation: `A function with a derivative of its own gives one tensor of floating-point numbers, whose gradient arrives in the clause.
+
+  wrong:  fn f(x) { return [x, x] } derivative (g) { return g }
+  right:  fn f(x) { return 2 * x } derivative (g) { return 2 * g }`,
+  },
+  'derivative.count': {
+    title: 'A declared derivative with too few or too many gradients',
+    explanation: `The clause gives one gradient for each parameter of the function, several as a list; none stands for a parameter to
+which nothing flows.
+
+  wrong:  fn scaled(x, by) { return x * by } derivative (g) { return g * by }
+  right:  fn scaled(x, by) { return x * by } derivative (g) { return [g * by, none] }`,
+  },
+  'derivative.shape': {
+    title: 'A declared derivative of the wrong shape',
+    explanation: `The gradient of a parameter has the parameter's shape, or is one number for all its elements. What the function
+broadcasts is summed in its derivative.
+
+  wrong:  fn shifted(x, b: f32[D]) { return x + b } derivative (g) { return [g, g] }
+  right:  fn shifted(x, b: f32[D]) { return x + b } derivative (g) { return [g, sum(g, axis: 0)] }`,
+  },
+  'index.free': {
+    title: 'An index that nothing introduces',
+    explanation: `Under indices, every name in a subscript is an index of the left side, one that a reduction around it runs over, or a whole
+number known at compile time.
+
+  wrong:  y[b, o] = x[b, i] * w[o, i]
+  right:  y[b, o] = sum[i](x[b, i] * w[o, i])`,
+  },
+  'index.unbounded': {
+    title: 'An index of which nothing tells the extent',
+    explanation: `An index has the extent of the dimension that it subscripts, or, inside a sum such as 2 * i + u, the largest for which
+all positions exist. Where neither says anything, its range is written.
+
+  wrong:  mask[i, j] = i <= j ? 1 : 0
+  right:  mask[i in 0..T, j in 0..T] = i <= j ? 1 : 0`,
+  },
+  'index.extent': {
+    title: 'An index over dimensions of different extents',
+    explanation: `An index runs over one range. Where it subscripts two dimensions by itself they have the same extent, or the range that
+is meant is written.
+
+  wrong:  y[i] = x[i] * w[i]            with x: f32[5] and w: f32[7]
+  right:  y[i in 0..5] = x[i] * w[i]`,
+  },
+  'index.outside': {
+    title: 'A position outside a tensor',
+    explanation: `Every position that a subscript can have lies inside its dimension. Nothing is cut off and nothing is filled in: a
+smaller range is written, or the tensor is padded first.
+
+  wrong:  d[i] = x[i + 1] - x[i]                 with x: f32[N]
+  right:  d[i in 0..N - 1] = x[i + 1] - x[i]`,
+  },
+  'index.affine': {
+    title: 'A position that is no sum of indices',
+    explanation: `A position is a sum of indices times whole numbers, such as 2 * i + u - 1, whose bounds are known at compile time and
+whose derivative is again such an expression; or it is read from a tensor of whole numbers.
+
+  wrong:  y[i] = x[i / 2]
+  right:  half[i in 0..2 * N] = cast(floor(i / 2), i32)   and   y[i] = x[half[i]]`,
+  },
+  'index.name': {
+    title: 'An index without a name of its own',
+    explanation: `What an index notation introduces are names, each once, and no name of an index or loop around it. A tensor is
+given as a whole; its elements are not changed one by one.
+
+  wrong:  y[i, i] = x[i]       wrong:  y[0] = 1       wrong:  for i in 0..4 { y[i] = x[i] }
+  right:  y[i, j] = i == j ? x[i] : 0`,
+  },
+  'index.range': {
+    title: 'A range of an index that is none',
+    explanation: `"i in a..b" runs from a up to and not including b, both whole numbers known at compile time. It stands where an index is
+introduced, on the left or in a reduction; on the left it begins at 0.
+
+  wrong:  y[i in 1..N] = x[i]
+  right:  y[i in 0..N - 1] = x[i + 1]`,
+  },
+  'index.whole': {
+    title: 'A tensor among single elements',
+    explanation: `An expression under indices is about one element. Every tensor in it has a position for each of its dimensions; only
+scalars stand for themselves.
+
+  wrong:  y[b, i] = x[b, i] - bias           with bias: f32[D]
+  right:  y[b, i] = x[b, i] - bias[i]`,
+  },
   'layer.place': {
     title: 'Parameters where nothing owns them',
     explanation: `Only a model or a layer constructs layers and declares parameters and states; functions are pure.
@@ -513,12 +608,14 @@ gradients and each of their states count as one tensor.
   wrong:  batch 4096     --target webgpu
   right:  batch 64       --target webgpu`,
   },
-  'train.later': {
-    title: 'A setting of a later version',
-    explanation: `The setting is part of the language but not of this version of nabla.
+  'train.minimize': {
+    title: 'Losses and parameters that do not go together',
+    explanation: `A train block has one optimizer for the one loss of the model, or says which loss is minimized over which
+parameters. Then every loss is minimized, and every parameter that is not frozen descends exactly one of them.
 
-  wrong:  minimize loss over encoder.* with adam(lr: 1e-3)
-  right:  optimizer adam(lr: 1e-3)`,
+  wrong:  minimize d_loss over discriminator.* with adam(lr: 1e-3)          of a model that has a generator too
+  right:  minimize d_loss over discriminator.* with adam(lr: 1e-3)
+          minimize g_loss over generator.* with adam(lr: 1e-3)`,
   },
   'train.optimizer': {
     title: 'An optimizer that is missing or does not exist',

@@ -4,7 +4,7 @@
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import fc from 'fast-check';
-import { gradients } from '../../compiler/3-differentiate/gradients.ts';
+import { gradients } from '../../compiler/ops/gradients.ts';
 import { gpuPlan } from '../../compiler/6-emit/wgsl/plan.ts';
 import { laidOut } from '../../compiler/6-emit/wgsl/segments.ts';
 import { compile } from '../../compiler/index.ts';

@@ -41,8 +41,8 @@ interface Draw {
   readonly pool: readonly Tensor[];
 }
 
-/** An expression and its shape; null when it does not suit the tensor. */
-type Statement = (x: Tensor, draw: Draw) => { readonly text: string; readonly shape: Shape } | null;
+/** An expression, its shape, and the indices that it is written under; null when it does not suit the tensor. */
+type Statement = (x: Tensor, draw: Draw) => { readonly text: string; readonly shape: Shape; readonly indices?: string } | null;
 
 /** The first shape is the input's, the others are parameters'. No dimension is a batch, so that every axis may be cut and turned. */
 export function programText(plan: ProgramPlan): string {
@@ -60,7 +60,7 @@ export function programText(plan: ProgramPlan): string {
     const x = number(2) === 0 ? pool.at(-1)! : draw.choose(pool);
     const made = statements[kind % statements.length]!(x, draw) ?? elementwise(x, draw)!;
     if (size(made.shape) > 400 || made.shape.length > 6) continue;
-    lines.push(`  v${i} = ${made.text}`);
+    lines.push(`  v${i}${made.indices ?? ''} = ${made.text}`);
     pool.push({ name: `v${i}`, shape: made.shape });
   }
   const last = pool.slice(-3);
@@ -222,7 +222,44 @@ const pooling: Statement = (x, draw) => {
 
 const attending: Statement = x => (x.shape.length === 3 ? { text: `attention(${x.name}, sin(${x.name}), ${x.name}, causal: true)`, shape: x.shape } : null);
 
+/** One letter for each axis. */
+const letters = (shape: Shape): readonly string[] => shape.map((_, d) => 'abcdef'[d]!);
+
+const indexed: Statement = (x, draw) => {
+  if (x.shape.length === 0 || x.shape.length > 5) return null;
+  const names = letters(x.shape);
+  const axis = draw.number(x.shape.length);
+  const [name, extent] = [names[axis]!, x.shape[axis]!];
+  const at = (position: string, of = x.name): string => `${of}[${names.map((other, d) => (d === axis ? position : other)).join(', ')}]`;
+  const rest = names.filter(other => other !== name);
+  const all = `[${names.join(', ')}]`;
+  const kept = (range: string): string => `[${names.map(other => (other === name ? `${name} in 0..${range}` : other)).join(', ')}]`;
+  const others = without(x.shape, axis);
+  switch (draw.number(8)) {
+    case 0: return rest.length === 0 ? null : { indices: `[${rest.join(', ')}]`, text: `${draw.choose(['mean', 'max', 'min'])}[${name}](${at(name)} * tanh(${at(name)}))`, shape: others };
+    case 1: return { indices: all, text: `${at(name)} - 0.5 * ${at(`${extent - 1} - ${name}`)}`, shape: x.shape };
+    case 2: return extent < 2 ? null : { indices: kept(String(extent - 1)), text: `0.5 * sum[u in 0..2](sin(${at(`${name} + u`)}))`, shape: replaced(x.shape, axis, extent - 1) };
+    case 3: return extent < 3 ? null : { indices: all, text: `mean[u in 0..2](${at(`2 * ${name} + u`)} * ${at(`2 * ${name}`)})`, shape: replaced(x.shape, axis, Math.floor((extent - 2) / 2) + 1) };
+    case 4: return { indices: kept(String(extent)), text: `0.3 * sum[k](${at('k')} * tanh(${at('k')}) * (k <= ${name} ? 1 : 0.1))`, shape: x.shape };
+    case 5: {
+      const other = x.shape.findIndex((size, d) => d !== axis && size === extent);
+      if (other < 0) return null;
+      return { indices: `[${names.filter((_, d) => d !== other).join(', ')}]`, text: `${x.name}[${names.map((one, d) => (d === other ? name : one)).join(', ')}]`, shape: without(x.shape, other) };
+    }
+    // Positions 0 and 1 are asked for, of each row its own where there are rows enough.
+    case 6: return extent < 2 ? null : { indices: kept('3'), text: at(`index[${name}]`), shape: replaced(x.shape, axis, 3) };
+    default: {
+      const rows = x.shape.findIndex((size, d) => d !== axis && size >= 3);
+      if (rows < 0 || extent < 2) return null;
+      return {
+        indices: `[${names.flatMap((one, d) => (d === axis ? [] : d === rows ? [`${one} in 0..3`] : [one])).join(', ')}]`, text: `2 * ${at(`index[${names[rows]!}]`)}`,
+        shape: without(replaced(x.shape, rows, 3), axis),
+      };
+    }
+  }
+};
+
 const statements: readonly Statement[] = [
   elementwise, elementwise, binary, binary, reduction, reductionOfTwo, normalizing, transposing, reshaping, slicing, newAxis, matrixProduct, matrixProduct, layer, joining, padding, gathering, halves,
-  convolving, convolving, pooling, pooling, attending,
+  convolving, convolving, pooling, pooling, attending, indexed, indexed, indexed,
 ];

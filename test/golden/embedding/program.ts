@@ -720,7 +720,7 @@ function predictRowEntry(): void {
 // ── The program ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 const program: CompiledProgram = {
   name: "embedding",
-  source: 'c54c08d639516eda7d59d044fe29a6b3',
+  source: '85fe2bcf8dac293a5eb855ff5afaa430',
   memory,
   device: null,
   threads: null,
