@@ -146,7 +146,7 @@ function memoryText(program: Program, names: readonly string[], used: ReadonlySe
         `  sharedFlagsAt: [${assembly.sharedFlagsAt.join(', ')}],`,
         `  arena: ${assembly.arena ? `{ bytes: ${assembly.arena.bytes}, threadBytes: ${assembly.arena.threadBytes} }` : 'null'},`,
         `  shared: [${assembly.shared.join(', ')}],`,
-        ...(['threadsAt', 'failedAt', 'patienceAt', 'microAt', 'scratchAt', 'scratchBytes'] as const).map(name => `  ${name}: ${assembly[name]},`),
+        ...(['threadsAt', 'failedAt', 'patienceAt', 'microAt', 'scratchAt', 'scratchBytes', 'spareBytes'] as const).map(name => `  ${name}: ${assembly[name]},`),
         '});',
         'const { memory } = machine;',
       ]
