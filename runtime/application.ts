@@ -7,13 +7,15 @@ import { DataError } from './data-error.ts';
 import { openDevice } from './device.ts';
 import type { Results } from './evaluate.ts';
 import { evaluateProgram } from './evaluate.ts';
+import { inflatedLimit } from './inflate.ts';
 import type { CompiledProgram } from './program.ts';
 import type { ProgramData } from './row-set.ts';
 import { arrayRows } from './row-set.ts';
 import { rowsOfSources, splitRows } from './source-rows.ts';
+import type { Classes } from './table.ts';
 import type { TensorArray } from './tensor.ts';
 import type { Reporter, TrainOutcome } from './training.ts';
-import { newProgress, planOf, runTraining, silentReporter, trainEntryOf } from './training.ts';
+import { letOthersRun, newProgress, planOf, runTraining, silentReporter, trainEntryOf } from './training.ts';
 import { joined, unpackedFile } from './unpack.ts';
 import { readWeights, weightsPieces } from './weights.ts';
 
@@ -65,6 +67,7 @@ export async function trainModel(program: CompiledProgram, options: TrainOptions
     log: null,
     checkpoint: async () => undefined,
     interrupted: options.interrupted ?? (() => false),
+    letOthersRun,
   });
   const test = progress.history.evaluations.at(-1)?.results ?? null;
   return { outcome, step: progress.step, loss: progress.smoothed ?? NaN, test };
@@ -75,16 +78,25 @@ export async function rowsGiven(program: CompiledProgram, data: TrainingRows<Any
     if (program.inputs.length === 0) return { train: null, test: null };
     throw new DataError(`the model \`${program.name}\` has inputs: pass \`data\`, rows as \`{ train: { … } }\` or the files as \`file => bytes\``);
   }
-  if (typeof data === 'function') return rowsOfFiles(program, data);
+  if (typeof data === 'function') return rowsOfFiles(program, data, new Map());
   const rows = { train: arrayRows(program, data.train), test: data.test === undefined ? null : arrayRows(program, data.test) };
   return rows.test === null && program.data !== null ? splitRows(rows.train, program.data, program.settings.seed) : rows;
 }
 
-export async function rowsOfFiles(program: CompiledProgram, files: DataFiles): Promise<ProgramData> {
-  const names = new Set((program.data?.sources ?? []).flatMap(source => source.fields.map(field => field.file)));
+/** See `rowsOfSources`. All files are there before the first is read, so none may be named by another, and folders cannot be listed. */
+export async function rowsOfFiles(program: CompiledProgram, files: DataFiles, classes: Map<string, Classes>): Promise<ProgramData> {
+  const { sources = [] } = program.data ?? {};
+  if (sources.some(source => source.format === 'images' || source.fields.some(field => field.picture))) {
+    throw new DataError('picture files are read by programs in Node alone: pass the rows of the pictures instead');
+  }
   const opened = new Map<string, Uint8Array>();
-  for (const name of names) opened.set(name, await unpackedFile(name, await files(name)));
-  return rowsOfSources(program, file => memoryBytes(file, opened.get(file)!), new Map());
+  for (const name of new Set(sources.flatMap(source => source.fields.map(field => field.file)))) {
+    opened.set(name, await unpackedFile(name, await files(name)));
+  }
+  const list = (): never => {
+    throw new DataError('folders are listed by programs in Node alone');
+  };
+  return rowsOfSources(program, { load: file => memoryBytes(file, opened.get(file)!), list, limit: inflatedLimit }, classes);
 }
 
 /** Loss and metrics over all rows; of a model without inputs, over one run. */

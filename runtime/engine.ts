@@ -14,7 +14,7 @@ export interface Engine {
   readonly repetitions: number;
   /**
    * A thread for each job, which begins as soon as the word at `gateAt` is no longer 1; `failed` is called when one has ended with a
-   * failure. They do not keep the process alive. Gives what ends those that have not begun.
+   * failure. They do not keep the process alive, except in Deno, which has no way to say so. Gives what ends those that have not begun.
    */
   readonly hire: (jobs: readonly ThreadJob[], failed: () => void) => Promise<() => void>;
 }
@@ -37,12 +37,15 @@ export function engine(): Engine {
 
 /** Node, as far as it is asked for here. */
 export interface NodeProcess {
+  readonly argv: readonly string[];
+  readonly cwd: () => string;
   readonly versions: Readonly<Record<string, string | undefined>>;
   readonly getBuiltinModule: <Name extends keyof NodeModules>(name: Name) => NodeModules[Name];
 }
 
 export interface NodeModules {
-  readonly 'node:zlib': { readonly inflateRawSync: (packed: Uint8Array, options: object) => Uint8Array };
+  readonly 'node:module': { readonly createRequire: (from: string) => { readonly resolve: (name: string) => string } };
+  readonly 'node:url': { readonly pathToFileURL: (path: string) => { readonly href: string } };
   readonly 'node:os': { readonly availableParallelism: () => number };
   readonly 'node:v8': { readonly setFlagsFromString: (flags: string) => void };
   readonly 'node:worker_threads': { readonly Worker: new (text: string, options: object) => NodeWorker };

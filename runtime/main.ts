@@ -75,6 +75,7 @@ export async function runTrain(program: CompiledProgram, given: Arguments): Prom
     reporter.note('stopping after this step; again to stop at once');
   };
   process.on('SIGINT', onInterrupt);
+  if (program.threads !== null && program.threads.alone !== null) reporter.note(program.threads.alone);
   try {
     const report = await trainProgram(program, { ...trainOptions(given), reporter, interrupted: () => interrupted });
     if (report.outcome === 'interrupted') {

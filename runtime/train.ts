@@ -14,7 +14,7 @@ import type { ProgramData } from './row-set.ts';
 import type { StepLog } from './step-log.ts';
 import { openStepLog } from './step-log.ts';
 import type { Progress, Reporter, TrainOutcome, TrainPlan } from './training.ts';
-import { newProgress, planOf, runTraining, setScalars, silentReporter, trainEntryOf } from './training.ts';
+import { letOthersRun, newProgress, planOf, runTraining, setScalars, silentReporter, trainEntryOf } from './training.ts';
 import { loadWeights, saveWeights, writeSafetensors } from './weights-file.ts';
 import { tensorsAt } from './weights.ts';
 
@@ -69,6 +69,7 @@ export async function trainProgram(program: CompiledProgram, options: RunOptions
         await saveCheckpoint(program, progress, checkpointKeep);
       },
       interrupted: options.interrupted ?? (() => false),
+      letOthersRun,
     });
   } finally {
     log?.close();

@@ -61,6 +61,8 @@ export interface TrainingHooks {
   readonly checkpoint: () => Promise<void>;
   /** True when the run shall stop after the current step. */
   readonly interrupted: () => boolean;
+  /** Called between two steps now and then: what has to wait for its turn gets it until the promise resolves. */
+  readonly letOthersRun: () => Promise<void>;
 }
 
 export type TrainOutcome = 'finished' | 'stopped early' | 'interrupted';
@@ -118,7 +120,7 @@ export async function runTraining(
       await hooks.checkpoint();
     }
     if (started - lastPause > 50) {
-      await letOthersRun();
+      await hooks.letOthersRun();
       lastPause = performance.now();
     }
     if (hooks.interrupted() && !last && outcome === 'finished') outcome = 'interrupted';

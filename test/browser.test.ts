@@ -100,7 +100,12 @@ describe('the machine', () => {
     return module.trainSteps(2);
   };
 
-  test('the program imports nothing', () => expect(text).not.toMatch(/^import /m));
+  test.each(['idx(x: "f")', 'npy(x: "f")', 'npz("f", x: "x")', 'safetensors("f", x: "x")', 'csv("f", x: ["a"])'])('a module that reads %s imports nothing', source => {
+    const file = `${model.replace('f32[B, 31]', 'f32[B, 1]')}data { train = ${source} }`;
+    const { levels: reading, diagnostics } = compile({ path: 'whole.model', text: file, library: false }, 'schedule');
+    expect(diagnostics.map(({ message }) => message)).toEqual([]);
+    for (const target of ['wasm', 'typescript'] as const) expect(emit(reading, { ...emitOptions(target), form: 'module' })).not.toMatch(/^import /m);
+  });
 
   test('threads in a worker of an isolated page', async () => {
     const expected = await inNode();

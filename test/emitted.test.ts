@@ -3,10 +3,9 @@
  * small models on their data.
  */
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { emit, type Target } from '../compiler/6-emit/emit.ts';
 import { compile } from '../compiler/index.ts';
 import { openBytes, wholeFileLimit } from '../runtime/files.ts';
@@ -15,10 +14,10 @@ import { readTensor } from '../runtime/stored-tensor.ts';
 import { elementCount } from '../runtime/tensor.ts';
 import { writeSafetensors } from '../runtime/weights-file.ts';
 import { readFixture } from './support/fixture.ts';
+import { folderOfFile } from './support/folder.ts';
 import { emitOptions, importEmitted } from './support/run-program.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'nabla-emitted-'));
-afterAll(() => rmSync(folder, { recursive: true }));
+const folder = folderOfFile();
 
 const targets = ['wasm', 'typescript'] as const satisfies readonly Target[];
 const start = (file: string, ...args: readonly string[]): string => execFileSync(process.execPath, [file, ...args], { cwd: folder, encoding: 'utf8' });

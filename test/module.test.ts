@@ -3,19 +3,19 @@
  * worker with threads, trains to the same weights; its types hold with Node's types and with a browser's, as TypeScript and beside JavaScript.
  */
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser } from 'playwright-core';
 import { build } from 'vite';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { main } from '../compiler/cli/main.ts';
 import { servePages, startBrowser } from './support/browser.ts';
+import { folderOfFile } from './support/folder.ts';
 
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
 const root = new URL('../', import.meta.url).pathname;
-const folder = mkdtempSync(join(tmpdir(), 'nabla-module-'));
+const folder = folderOfFile();
 let browser: Browser;
 beforeAll(async () => {
   vi.spyOn(process.stdout, 'write').mockReturnValue(true);
@@ -25,10 +25,7 @@ beforeAll(async () => {
   writeFileSync(join(folder, 'package.json'), '{ "type": "module" }');
   browser = await startBrowser();
 });
-afterAll(async () => {
-  await browser.close();
-  rmSync(folder, { recursive: true });
-});
+afterAll(() => browser.close());
 
 /** Trains on files and on rows, evaluates, saves, loads, predicts. */
 const application = (module: string): string => `

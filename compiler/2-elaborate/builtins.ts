@@ -1,7 +1,7 @@
 /** Functions that neither the op table nor the library can express: shapes looked at, tensors cut in parts, random numbers. */
 import { dtypes } from '../ir/type.ts';
 import type { Formal, Given } from './call.ts';
-import { fail, limits, type Context } from './context.ts';
+import { fail, limits, Reported, type Context } from './context.ts';
 import { toDim } from './dims.ts';
 import { describe, list, number, tensorItem, type Item, type TensorItem } from './item.ts';
 import { uniformTensor } from './random.ts';
@@ -119,6 +119,22 @@ const table: readonly (readonly [string, Builtin])[] = [
       return list(Array.from({ length: parts }, (_, i) => tensorItem(build(context, 'slice', [x], {
         starts: x.type.dims.map((_, d) => (d === axis ? i * extent : 0)), stops: bounds((i + 1) * extent), steps: x.type.dims.map(() => 1),
       }))));
+    },
+  }],
+  ['vocabulary', {
+    signature: 'vocabulary(input)', doc: 'The number of different tokens of the texts that the data block feeds to an input.',
+    parameters: [required('input')],
+    run: (context, given) => {
+      const { item, span } = given.get('input')!;
+      const name = item.kind === 'tensor' && item.value.leaf?.role === 'input' ? item.value.leaf.name : null;
+      const found = name === null ? undefined : context.registry.vocabularies.get(name);
+      if (found === null) throw new Reported();
+      if (found !== undefined) return number(found.vocabulary.size);
+      return fail(context, {
+        code: 'data.vocabulary', span,
+        message: name === null ? `\`vocabulary\` takes an input of the model, found ${describe(item)}` : `the data block feeds no texts to the input \`${name}\``,
+        help: name === null ? null : 'write the number itself, or read a text: `train = text("book.txt", …)`',
+      });
     },
   }],
   ['random_uniform', {

@@ -16,6 +16,7 @@ import { libraryModule, mainModule, type ReadImport } from './modules.ts';
 import { elaborateGroups } from './optimizer.ts';
 import { newScope } from './scope.ts';
 import { defaultBatch, elaborateSettings } from './train.ts';
+import { collectVocabularies, type DataFiles } from './vocabulary.ts';
 
 export interface Host {
   /** Reads and parses a file that `from` imports. Syntax errors in it are the host's to tell. */
@@ -24,6 +25,8 @@ export interface Host {
   readonly library: readonly File[];
   /** Values of hyperparameters and constants from the command line, by name. */
   readonly settings: ReadonlyMap<string, string>;
+  /** The files of the data block, for what a model takes from them when it is compiled. */
+  readonly dataFiles: DataFiles;
 }
 
 /** The model of a file; null when it has none or has errors. */
@@ -45,7 +48,7 @@ export function elaborate(file: File, host: Host): { readonly model: Model | nul
   let model: Model | null = null;
   try {
     applySettings(context, module, definition ?? null, host.settings);
-    if (definition !== undefined) model = elaborateModel(context, definition, trains[0] ?? null, datas[0] ?? null, module, host.settings);
+    if (definition !== undefined) model = elaborateModel(context, definition, trains[0] ?? null, datas[0] ?? null, module, host);
     checkDefinitions(context, module);
   } catch (error) {
     if (!(error instanceof Exhausted)) throw error;
@@ -55,15 +58,16 @@ export function elaborate(file: File, host: Host): { readonly model: Model | nul
 
 function elaborateModel(
   context: Context, definition: ModelItem, train: TrainBlock | null, data: DataBlock | null,
-  module: ReturnType<typeof mainModule>, overrides: ReadonlyMap<string, string>,
+  module: ReturnType<typeof mainModule>, host: Host,
 ): Model | null {
   const start = context.diagnostics.length;
-  const hyperparameters = bindHyperparameters(context, definition, module, overrides);
+  const hyperparameters = bindHyperparameters(context, definition, module, host.settings);
   const bound = context.diagnostics.length === start;
   const outer = newScope(module, { kind: 'constant' });
   for (const [name, item] of hyperparameters) outer.names.set(name, item);
   const settings = train === null ? null : elaborateSettings(context, train, outer);
   const before = context.diagnostics.length;
+  if (data !== null) collectVocabularies(context, data, outer, host.dataFiles);
   const batch = settings?.batch ?? defaultBatch;
   const run = (changes: Partial<Context>): Elaboration => elaborateForward(context, definition, module, hyperparameters, { batch, ...changes });
   const training = run({ training: true });

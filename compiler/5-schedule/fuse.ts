@@ -8,11 +8,10 @@ import type { Value } from '../ir/graph.ts';
 import type { Instruction, Load, Scalar } from '../ir/nest.ts';
 import type { Step } from '../ir/program.ts';
 import { size, type Shape } from '../ir/type.ts';
-import { formBlocks, type BlockSizes } from './blocks.ts';
 import type { Built } from './build.ts';
 import { work } from './lower.ts';
 import { distinctInstructions, isLate, isRecomputed, linear, loadsOf, mapScalar, mapSteps, stepAxes, stepBody, type Draft, type Source } from './draft.ts';
-import { successors } from './order.ts';
+import type { Successors } from './order.ts';
 
 /** A row longer than this would leave the first-level cache between the passes over it. */
 const rowElements = 8192;
@@ -22,8 +21,7 @@ const mostInstructionsInTile = 40;
 /** Fewer iterations than this are not worth giving up the parallel loops inside them. */
 const fewestRows = 4;
 
-export function fuse(built: Built, sizes: BlockSizes): readonly Draft[] {
-  const state = successors(built);
+export function fuse(state: Successors, built: Built): void {
   for (let changed = true; changed;) {
     changed = false;
     for (const consumer of state.inOrder()) {
@@ -34,14 +32,12 @@ export function fuse(built: Built, sizes: BlockSizes): readonly Draft[] {
         const joined = join(producer, consumer, built, value => state.readOnlyBy(value, producer, consumer));
         // Last, for it may look at every kernel.
         if (joined === null || state.pathBetween(producer, consumer)) continue;
-        state.replace([producer, consumer], joined);
+        state.replace([producer, consumer], [joined]);
         changed = true;
         break;
       }
     }
   }
-  formBlocks(state, built, sizes);
-  return state.inOrder();
 }
 
 /** Joined with a kernel of the forward pass, what is computed again for the backward pass would run at once and be kept as before. */
@@ -308,7 +304,7 @@ function readsReplaced(draft: Draft, built: Built): boolean {
 }
 
 /** Without stores that nothing reads any more, and sources that nothing loads. */
-function tidy(draft: Draft, isNeeded: (value: Value) => boolean): Draft {
+export function tidy(draft: Draft, isNeeded: (value: Value) => boolean): Draft {
   const loaded = new Set(
     draft.steps.flatMap(step => [...(stepBody(step) ? loadsOf(stepBody(step)!) : []), ...gatheredLoads(step)]).map(load => load.operand),
   );

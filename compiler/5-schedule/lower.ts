@@ -114,6 +114,12 @@ function storeWhatIsExpensive(lowering: Lowering): void {
         if (operand.op !== null && !host.has(operand) && cost(operand).work > cheap) stored.add(operand);
   }
   costs.clear();
+  const isCheap = (value: Value): boolean => {
+    const { work: instructions, loads, random, fixed } = cost(value);
+    const times = demand.get(value)! / elements(value.type);
+    return (instructions + loads <= cheap && (times <= fewUses || fixed)) || instructions === 0 || (random && loads === 0);
+  };
+  const expensive: Value[] = [];
   // Users come after operands, so that backwards every user is settled before its operands.
   for (const value of [...values].reverse()) {
     if (value.op === null || host.has(value)) continue;
@@ -121,13 +127,19 @@ function storeWhatIsExpensive(lowering: Lowering): void {
     // A plain view is an index, not work: whether to store is a question to what it views.
     const isView = nest(value).body.kind === 'load' && nest(value).combine === null;
     if (!stored.has(value) && !isView && own > elements(value.type)) {
-      const { work: instructions, loads, random, fixed } = cost(value);
-      const times = own / elements(value.type);
-      const again = (instructions + loads <= cheap && (times <= fewUses || fixed)) || instructions === 0 || (random && loads === 0);
-      if (!again) stored.add(value);
+      if (!isCheap(value)) {
+        stored.add(value);
+        expensive.push(value);
+      }
     }
     const evaluations = stored.has(value) ? size(nest(value).space) * size(nest(value).reduce) : own;
     for (const operand of value.operands) demand.set(operand, (demand.get(operand) ?? 0) + evaluations);
+  }
+  // What was expensive may be cheap from operands that turned out to be stored, too: operands come first here.
+  costs.clear();
+  for (const value of expensive.reverse()) {
+    stored.delete(value);
+    if (!isCheap(value)) stored.add(value);
   }
 }
 

@@ -7,7 +7,7 @@
 import { createHash } from 'node:crypto';
 import { entryRoots, topological, type Graph, type Origin } from '../ir/graph.ts';
 import type { File } from '../1-parse/ast.ts';
-import type { DataSource, Model } from '../ir/model.ts';
+import type { DataSource, Model, Vocabulary } from '../ir/model.ts';
 import { partsOf, reachOfCall, timesOfCall, type Call, type Part, type Program, type ProgramEntry, type TensorPlace } from '../ir/program.ts';
 import { printGraph } from '../ir/text.ts';
 import { elementBytes, size, type DType } from '../ir/type.ts';
@@ -23,8 +23,8 @@ export type Target = 'wasm' | 'typescript';
 
 export interface EmitOptions {
   readonly target: Target;
-  /** A program that trains when it is started, or a module for applications, which runs in browsers too. */
-  readonly form: 'program' | 'module';
+  /** What trains when it is started; a module for applications, which runs in browsers too; a worker that a page trains with. */
+  readonly form: 'program' | 'module' | 'page';
   /** For `wasm`: only instructions that give the same bits on every machine. */
   readonly deterministic: boolean;
   /** Plain JavaScript, for engines that do not strip types. */
@@ -33,11 +33,16 @@ export interface EmitOptions {
   readonly debugNan: boolean;
 }
 
-/** The text of the program; the levels come from a compilation through `schedule`. */
-export function emit(
-  levels: { readonly file: File; readonly model?: Model; readonly gradient?: Graph; readonly program?: Program },
-  options: EmitOptions,
-): string {
+/** Of a compilation through `schedule`. */
+export interface EmitLevels {
+  readonly file: File;
+  readonly model?: Model;
+  readonly gradient?: Graph;
+  readonly program?: Program;
+}
+
+/** The text of the program. */
+export function emit(levels: EmitLevels, options: EmitOptions): string {
   if (!levels.model || !levels.program) throw new Error('only a scheduled model can be emitted');
   const { model } = levels;
   const runtime = readRuntime();
@@ -56,15 +61,11 @@ export function emit(
     memoryText(program, names, identifiersIn(kernels + entries), assembly && { ...assembly, ...encoded! }),
     kernels,
     entries,
-    programText(model, program, versionOf(source.text, levels.gradient), assembly),
-    interfaceText(model, program),
+    programText(model, program, versionOf(source.text, levels.gradient, model), assembly),
+    ...(options.form === 'page' ? [] : [interfaceText(model, program)]),
   ].join('\n\n');
-  const started = options.form === 'program';
-  const { declarations, imports } = reached(runtime, new Set([...identifiersIn(body), ...(started ? ['main', 'isStarted'] : [])]));
-  const start = [
-    '// Runs when this file is started, not when it is imported.',
-    'if (isStarted(import.meta.filename)) await main(program, process.argv.slice(2));',
-  ].join('\n');
+  const start = starts[options.form];
+  const { declarations, imports } = reached(runtime, new Set([...identifiersIn(body), ...identifiersIn(start)]));
   const text = [
     headerText(model, program, source.path, hash, options.form),
     ...(imports.length > 0 ? [imports.join('\n')] : []),
@@ -72,10 +73,17 @@ export function emit(
     section('The runtime: data, training loop, files'),
     ...declarations.map(declaration => declaration.text),
     ...(encoded ? [section('The WebAssembly module'), `function wasm(): string {\n  return '${encoded.module}';\n}`] : []),
-    ...(started ? [start] : []),
+    ...(start === '' ? [] : [start]),
   ].join('\n\n');
-  return options.javascript ? withoutTypes(text) : `${text}\n`;
+  return options.javascript ? withoutTypes(text, options.form !== 'page') : `${text}\n`;
 }
+
+/** What runs in the end. */
+const starts = {
+  program: '// Runs when this file is started, not when it is imported.\nif (isStarted(import.meta.filename)) await main(program, process.argv.slice(2));',
+  module: '',
+  page: 'startTrainer(program);',
+} as const satisfies Record<EmitOptions['form'], string>;
 
 /** What the emitted text declares itself. */
 const ownNames = ['machine', 'wasm', 'memory', 'f32', 'i32', 'u8', 'program', 'predict', 'train', 'evaluate', 'load', 'save', 'main'];
@@ -95,7 +103,7 @@ function headerText(model: Model, program: Program, path: string, hash: string, 
   const batches = model.settings.accumulate === 1 ? '' : `, ${model.settings.accumulate} of them a step`;
   const count = program.parameters.reduce((sum, parameter) => sum + size(parameter.shape), 0);
   const width = Math.max(0, ...program.parameters.map(parameter => parameter.name.length));
-  const use = form === 'program' ? 'Start it to train: `node <this file>`, `--help` for more.' : 'Import it, in Node or a browser.';
+  const use = form === 'program' ? 'Start it to train: `node <this file>`, `--help` for more.' : 'It imports nothing, and runs in Node and in browsers.';
   return [
     '/**',
     ` * ${comment(model.name)}${model.doc ? `: ${comment(model.doc)}` : ''}`,
@@ -300,8 +308,10 @@ function programText(model: Model, program: Program, version: string, assembly: 
     `  predict: ${entry('predict', model.batch)},`,
     `  predictRow: ${entry('predict_row', 1)},`,
     `  settings: ${JSON.stringify(model.settings)},`,
-    `  data: ${literalJson(model.data)},`,
+    `  data: ${literalJson(dataOf(model))},`,
     `  readers: {${[...formats].map(format => ` ${format}: ${readerNames[format]}`).join(',')}${formats.size > 0 ? ' ' : ''}},`,
+    `  tokenizers: ${list((model.data?.vocabularies ?? []).map(tokenizerText), '  ')},`,
+    `  pictures: ${model.data?.sources.some(source => source.fields.some(field => field.picture)) ? 'readPictures' : 'null'},`,
     `  flopsPerStep: ${flopsOfStep(model, program)},`,
     '};',
   ].join('\n');
@@ -314,16 +324,39 @@ const readerNames = {
   npy: 'npyColumns',
   npz: 'npzColumns',
   safetensors: 'safetensorsColumns',
+  text: 'textColumns',
+  jsonl: 'jsonlColumns',
+  images: 'imagesColumns',
 } as const satisfies Record<DataSource['format'], string>;
 
+/** Vocabularies stand in the program as the tokenizers made of them. */
+function dataOf({ data }: Model): unknown {
+  if (data === null) return null;
+  const { vocabularies: _, ...others } = data;
+  return others;
+}
+
+function tokenizerText(vocabulary: Vocabulary): string {
+  switch (vocabulary.kind) {
+    case 'characters': return `characterTokenizer(${literal(vocabulary.characters)}, ${vocabulary.end !== null})`;
+    case 'bytes': return `byteTokenizer(${vocabulary.end !== null})`;
+    case 'tokens': {
+      const { kind: _, ...pairs } = vocabulary;
+      return `bytePairTokenizer(${literalJson(pairs)})`;
+    }
+    default: return vocabulary satisfies never;
+  }
+}
+
 /**
- * What a checkpoint must agree with: the file, and the graph that imports and settings of the command line made of it, without the
- * places that end its lines: the path of the file depends on where the command runs.
+ * What a checkpoint must agree with: the file, what its tokens stand for, and the graph that imports and settings of the command line
+ * made of it, without the places that end its lines: the path of the file depends on where the command runs.
  */
-const versionOf = (text: string, gradient: Graph | undefined): string =>
+const versionOf = (text: string, gradient: Graph | undefined, { data }: Model): string =>
   createHash('sha256')
     .update(text)
     .update(gradient ? printGraph(gradient).replaceAll(/ @ .*$/gm, '') : '')
+    .update(data?.vocabularies.map(vocabulary => JSON.stringify(vocabulary)).join('') ?? '')
     .digest('hex')
     .slice(0, 32);
 

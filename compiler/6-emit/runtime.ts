@@ -25,9 +25,8 @@ export function readRuntime(): Runtime {
   const folder = new URL('../../runtime/', import.meta.url);
   const declarations: Declaration[] = [];
   const imports = new Map<string, { module: string; type: boolean }>();
-  for (const file of readdirSync(folder)
-    .filter(name => name.endsWith('.ts'))
-    .sort()) {
+  const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter(name => name.endsWith('.ts'));
+  for (const file of files.sort()) {
     const source = ts.createSourceFile(file, readFileSync(new URL(file, folder), 'utf8'), ts.ScriptTarget.Latest, true);
     for (const statement of source.statements) {
       if (ts.isImportDeclaration(statement)) {
@@ -73,9 +72,9 @@ export function reached(
 export const identifiersIn = (text: string): ReadonlySet<string> =>
   new Set(text.replace(/\/\*[^]*?\*\/|\/\/.*|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'/g, ' ').match(/[A-Za-z_$][\w$]*/g) ?? []);
 
-/** The same program without its types. */
-export const withoutTypes = (text: string): string =>
-  ts.transpileModule(text, { compilerOptions: { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext, removeComments: false } })
+/** The same program without its types, and perhaps without its comments. */
+export const withoutTypes = (text: string, comments = true): string =>
+  ts.transpileModule(text, { compilerOptions: { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext, removeComments: !comments } })
     .outputText;
 
 /** What a text exports, as TypeScript declares it: for those who import the same program without its types. */

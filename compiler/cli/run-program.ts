@@ -5,7 +5,7 @@
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
-import { basename, dirname, join } from 'node:path';
+import { basename, join } from 'node:path';
 import { emit, type EmitOptions, type Target } from '../6-emit/emit.ts';
 import type { Levels } from '../index.ts';
 import { compileFile, type CompileFlags } from './compile-file.ts';
@@ -24,13 +24,15 @@ const largestArena = 2 ** 34 - 2 ** 25;
 /** The text of a program, if its target can hold it. */
 export function programText(levels: Levels, flags: EmitFlags, { form, javascript }: Pick<EmitOptions, 'form' | 'javascript'>): string {
   const { target = 'wasm', deterministic = false, debugNan = false } = flags;
-  const options = { target, form, javascript, deterministic, debugNan };
-  const needed = levels.program!.arenaBytes;
-  if (options.target === 'wasm' && needed > largestArena) {
-    throw new Failure(`the program needs ${gibibytes(needed)} of memory, and WebAssembly reaches ${gibibytes(largestArena)}: `
-      + 'write `memory 4000MB` in the `train` block to compute activations again instead of keeping them, or take a smaller batch', 1);
-  }
-  return emit(levels, options);
+  checkArena(levels, target);
+  return emit(levels, { target, form, javascript, deterministic, debugNan });
+}
+
+export function checkArena({ program }: Levels, target: Target): void {
+  const needed = program!.arenaBytes;
+  if (target !== 'wasm' || needed <= largestArena) return;
+  throw new Failure(`the program needs ${gibibytes(needed)} of memory, and WebAssembly reaches ${gibibytes(largestArena)}: `
+    + 'write `memory 4000MB` in the `train` block to compute activations again instead of keeping them, or take a smaller batch', 1);
 }
 
 const gibibytes = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(2)} GiB`;
@@ -53,9 +55,6 @@ export async function runProgram(command: string, path: string, flags: RunFlags)
     rmSync(folder, { recursive: true, force: true });
   }
 }
-
-/** Data files lie beside the model unless `--data` says otherwise. */
-export const besideModel = (path: string, data: string | undefined): string => data ?? dirname(path);
 
 function programArguments(flags: RunFlags['program']): readonly string[] {
   return Object.entries(flags).flatMap(([name, value]) => {

@@ -113,15 +113,42 @@ export interface DataSettings {
   readonly split: number | null;
   /** The number of last rows held out as test rows instead; null for none. */
   readonly holdOut: number | null;
+  /** What fields with tokens count. */
+  readonly vocabularies: readonly Vocabulary[];
+}
+
+/** The tokens that texts are made of: whole numbers from 0 up to, and not including, `size`. */
+export type Vocabulary = { readonly size: number; readonly end: number | null } & (
+  /** One token for each of them, in order. */
+  | { readonly kind: 'characters'; readonly characters: string }
+  | { readonly kind: 'bytes' }
+  | BytePairs
+);
+
+/** Byte-pair encoding as GPT-2 has it. */
+export interface BytePairs {
+  readonly kind: 'tokens';
+  /** What cuts a text into pieces: a regular expression with the flags `gu`. */
+  readonly pattern: string;
+  /** The token of each byte. */
+  readonly bytes: readonly number[];
+  /** Two tokens for each merge, the first merge first. */
+  readonly pairs: readonly number[];
+  /** The tokens that merges make, as runs: a number and how many count on from it. */
+  readonly merged: readonly number[];
+  /** Tokens that stand for themselves. */
+  readonly special: readonly (readonly [text: string, token: number])[];
 }
 
 export interface DataSource {
   /** `train`, `test`. */
   readonly name: string;
-  readonly format: 'idx' | 'csv' | 'npy' | 'npz' | 'safetensors';
+  readonly format: 'idx' | 'csv' | 'npy' | 'npz' | 'safetensors' | 'text' | 'jsonl' | 'images';
   readonly fields: readonly DataField[];
   readonly separator: string;
   readonly header: boolean;
+  /** text: from the beginning of one window to the next; null for the length of the longest. */
+  readonly stride: number | null;
 }
 
 export interface DataField {
@@ -130,10 +157,17 @@ export interface DataField {
   /** Of one row, without the batch dimension. */
   readonly shape: Shape;
   readonly file: string;
-  /** csv: names (or zero-based positions as text) of the columns, in order. npz and safetensors: the one tensor's name. Empty otherwise. */
+  /**
+   * csv: names (or zero-based positions as text) of the columns, in order. jsonl, npz and safetensors: the one field's or tensor's
+   * name. images: `picture` or `folder`. Empty otherwise.
+   */
   readonly columns: readonly string[];
-  /** csv: text values are classes, numbered in the order in which they sort. */
+  /** csv, jsonl, images: text values are classes, numbered in the order in which they sort. */
   readonly categorical: boolean;
+  /** csv, jsonl, images: text values are paths of picture files in the data folder. */
+  readonly picture: boolean;
+  /** csv, jsonl, text: which vocabulary, and how many tokens are skipped first; null where values are no texts of tokens. */
+  readonly tokens: { readonly vocabulary: number; readonly shift: number } | null;
   /** Whole numbers must be below this; null for no limit. Known where the input is an index of a table or of classes. */
   readonly below: number | null;
 }

@@ -577,14 +577,15 @@ operations need at once have to fit in any case.
   },
   'data.format': {
     title: 'A data format that does not exist',
-    explanation: `Formats are idx, csv, npy, npz and safetensors.
+    explanation: `Formats are idx, csv, jsonl, npy, npz, safetensors, text and images.
 
-  wrong:  train = images("pictures")
-  right:  train = npy(image: "images.npy")`,
+  wrong:  train = excel("table.xlsx", x: "a")
+  right:  train = csv("table.csv", x: "a")`,
   },
   'data.file': {
     title: 'A file that is missing or not wanted there',
-    explanation: `csv, npz and safetensors have one file, given first; idx and npy one file for each input.
+    explanation: `idx and npy have one file for each input, the other formats one file or folder, given first. A text whose
+characters make the vocabulary, and the file of a tokenizer, are read when the model is compiled.
 
   wrong:  train = csv(x: "a")
   right:  train = csv("table.csv", x: "a")`,
@@ -616,6 +617,17 @@ operations need at once have to fit in any case.
 
   wrong:  csv("t.csv", x: ["a", "b"])        with x: f32[B, 3]
   right:  csv("t.csv", x: ["a", "b", "c"])`,
+  },
+  'data.vocabulary': {
+    title: 'Texts whose tokens are not clear',
+    explanation: `A text is read as characters, bytes, or the byte pairs of a tokenizer's file; in csv and jsonl the characters are
+written down. Inputs take as many different tokens as the vocabulary has: vocabulary(input).
+
+  wrong:  jsonl("names.jsonl", name: characters("name"))
+  right:  jsonl("names.jsonl", name: characters("name", "abcdefghijklmnopqrstuvwxyz"))
+
+  wrong:  embedding(64, dim)(tokens)                    with train = text("book.txt", tokens: 0)
+  right:  embedding(vocabulary(tokens), dim)(tokens)`,
   },
   'data.train': {
     title: 'A data block without rows to train on',

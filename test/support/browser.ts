@@ -21,7 +21,7 @@ export function startBrowser(): Promise<Browser> {
     '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1',
   ];
   const libraries = missing ? { LD_LIBRARY_PATH: join(folder, 'al2023/lib') } : {};
-  return chromium.launch({ executablePath, args, env: { ...environment(), FONTCONFIG_PATH: join(folder, 'fonts'), ...libraries } });
+  return chromium.launch({ executablePath, args, env: { ...environment(), FONTCONFIG_PATH: join(folder, 'fonts'), LANG: 'en_US.UTF-8', LC_ALL: 'en_US.UTF-8', ...libraries } });
 }
 
 /** Where Chromium is. Test files that run at the same time may all unpack it: the first one done wins. */

@@ -8,7 +8,7 @@
  *   linear.weight     f32[4, 6]
  */
 
-import { accessSync, closeSync, constants, copyFileSync, existsSync, fstatSync, fsyncSync, openSync, readFileSync, readSync, realpathSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
+import { accessSync, closeSync, constants, copyFileSync, existsSync, fstatSync, fsyncSync, openSync, readFileSync, readSync, readdirSync, realpathSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { deflateRawSync, gunzipSync } from 'node:zlib';
@@ -746,6 +746,7 @@ const program: CompiledProgram = {
   accumulate: null,
   train: {
     run: trainEntry,
+    number: 1,
     inputs: ["word", "label"],
     results: [
       { name: "loss", dtype: 'f32', shape: [], offset: 1344 },
@@ -755,6 +756,7 @@ const program: CompiledProgram = {
   },
   gradientNorm: {
     run: gradientNormEntry,
+    number: 2,
     inputs: [],
     results: [
       { name: "grad_norm", dtype: 'f32', shape: [], offset: 1152 },
@@ -763,6 +765,7 @@ const program: CompiledProgram = {
   },
   evaluate: {
     run: evaluateEntry,
+    number: 3,
     inputs: ["word", "label"],
     results: [
       { name: "loss", dtype: 'f32', shape: [], offset: 1216 },
@@ -771,6 +774,7 @@ const program: CompiledProgram = {
   },
   evaluateRow: {
     run: evaluateRowEntry,
+    number: 5,
     inputs: ["word", "label"],
     results: [
       { name: "loss", dtype: 'f32', shape: [], offset: 1152 },
@@ -779,6 +783,7 @@ const program: CompiledProgram = {
   },
   predict: {
     run: predictEntry,
+    number: 4,
     inputs: ["word"],
     results: [
       { name: "class", dtype: 'i32', shape: [3], offset: 1152 },
@@ -787,6 +792,7 @@ const program: CompiledProgram = {
   },
   predictRow: {
     run: predictRowEntry,
+    number: 6,
     inputs: ["word"],
     results: [
       { name: "class", dtype: 'i32', shape: [1], offset: 1152 },
@@ -796,6 +802,8 @@ const program: CompiledProgram = {
   settings: {"epochs":null,"steps":null,"seed":0,"clipNorm":null,"accumulate":1,"ema":null,"precision":"f32","memory":null,"evaluateEvery":null,"checkpointEvery":null,"checkpointKeep":1,"earlyStop":null},
   data: null,
   readers: {},
+  tokenizers: [],
+  pictures: null,
   flopsPerStep: 1585,
 };
 

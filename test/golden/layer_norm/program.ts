@@ -10,7 +10,7 @@
  *   linear.bias        f32[6]
  */
 
-import { accessSync, closeSync, constants, copyFileSync, existsSync, fstatSync, fsyncSync, openSync, readFileSync, readSync, realpathSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
+import { accessSync, closeSync, constants, copyFileSync, existsSync, fstatSync, fsyncSync, openSync, readFileSync, readSync, readdirSync, realpathSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { deflateRawSync, gunzipSync } from 'node:zlib';
@@ -125,10 +125,7 @@ function layer_norm_forward(x: number, weight: number, bias: number, out: number
   }
 }
 
-/**
- * source.model:4  y = x + (x |> layer_norm |> linear(6) |> gelu |> dropout(0.1))
- * source.model:5  loss = mean(y * y)
- */
+/** source.model:4  y = x + (x |> layer_norm |> linear(6) |> gelu |> dropout(0.1)) */
 function linear_forward(x: number, weight: number, bias: number, x_2: number, seed: number, step: number, out: number, out_2: number, out_3: number, out_4: number): void {
   const seed_value = i32[seed];
   const step_value = i32[step];
@@ -770,6 +767,7 @@ const program: CompiledProgram = {
   accumulate: null,
   train: {
     run: trainEntry,
+    number: 1,
     inputs: ["x"],
     results: [
       { name: "loss", dtype: 'f32', shape: [], offset: 1280 },
@@ -779,6 +777,7 @@ const program: CompiledProgram = {
   },
   gradientNorm: {
     run: gradientNormEntry,
+    number: 2,
     inputs: [],
     results: [
       { name: "grad_norm", dtype: 'f32', shape: [], offset: 1024 },
@@ -787,6 +786,7 @@ const program: CompiledProgram = {
   },
   evaluate: {
     run: evaluateEntry,
+    number: 3,
     inputs: ["x"],
     results: [
       { name: "loss", dtype: 'f32', shape: [], offset: 1024 },
@@ -795,6 +795,7 @@ const program: CompiledProgram = {
   },
   evaluateRow: {
     run: evaluateRowEntry,
+    number: 5,
     inputs: ["x"],
     results: [
       { name: "loss", dtype: 'f32', shape: [], offset: 1024 },
@@ -803,6 +804,7 @@ const program: CompiledProgram = {
   },
   predict: {
     run: predictEntry,
+    number: 4,
     inputs: ["x"],
     results: [
       { name: "y", dtype: 'f32', shape: [4, 6], offset: 1152 },
@@ -811,6 +813,7 @@ const program: CompiledProgram = {
   },
   predictRow: {
     run: predictRowEntry,
+    number: 6,
     inputs: ["x"],
     results: [
       { name: "y", dtype: 'f32', shape: [1, 6], offset: 1088 },
@@ -820,6 +823,8 @@ const program: CompiledProgram = {
   settings: {"epochs":null,"steps":null,"seed":0,"clipNorm":null,"accumulate":1,"ema":null,"precision":"f32","memory":null,"evaluateEvery":null,"checkpointEvery":null,"checkpointKeep":1,"earlyStop":null},
   data: null,
   readers: {},
+  tokenizers: [],
+  pictures: null,
   flopsPerStep: 3247,
 };
 

@@ -8,7 +8,7 @@
  *   linear.bias    f32[1]
  */
 
-import { accessSync, closeSync, constants, copyFileSync, existsSync, fstatSync, fsyncSync, openSync, readFileSync, readSync, realpathSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
+import { accessSync, closeSync, constants, copyFileSync, existsSync, fstatSync, fsyncSync, openSync, readFileSync, readSync, readdirSync, realpathSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { deflateRawSync, gunzipSync } from 'node:zlib';
@@ -297,6 +297,7 @@ const program: CompiledProgram = {
   accumulate: null,
   train: {
     run: trainEntry,
+    number: 1,
     inputs: ["x", "y"],
     results: [
       { name: "loss", dtype: 'f32', shape: [], offset: 640 },
@@ -306,6 +307,7 @@ const program: CompiledProgram = {
   },
   gradientNorm: {
     run: gradientNormEntry,
+    number: 2,
     inputs: [],
     results: [
       { name: "grad_norm", dtype: 'f32', shape: [], offset: 448 },
@@ -314,6 +316,7 @@ const program: CompiledProgram = {
   },
   evaluate: {
     run: evaluateEntry,
+    number: 3,
     inputs: ["x", "y"],
     results: [
       { name: "loss", dtype: 'f32', shape: [], offset: 512 },
@@ -322,6 +325,7 @@ const program: CompiledProgram = {
   },
   evaluateRow: {
     run: evaluateRowEntry,
+    number: 5,
     inputs: ["x", "y"],
     results: [
       { name: "loss", dtype: 'f32', shape: [], offset: 448 },
@@ -330,6 +334,7 @@ const program: CompiledProgram = {
   },
   predict: {
     run: predictEntry,
+    number: 4,
     inputs: ["x"],
     results: [
       { name: "prediction", dtype: 'f32', shape: [16, 1], offset: 448 },
@@ -338,6 +343,7 @@ const program: CompiledProgram = {
   },
   predictRow: {
     run: predictRowEntry,
+    number: 6,
     inputs: ["x"],
     results: [
       { name: "prediction", dtype: 'f32', shape: [1, 1], offset: 448 },
@@ -345,8 +351,10 @@ const program: CompiledProgram = {
     rows: 1,
   },
   settings: {"epochs":10,"steps":null,"seed":0,"clipNorm":null,"accumulate":1,"ema":null,"precision":"f32","memory":null,"evaluateEvery":null,"checkpointEvery":null,"checkpointKeep":1,"earlyStop":null},
-  data: {"sources":[{"name":"train","format":"csv","fields":[{"input":"x","dtype":"f32","shape":[3],"below":null,"categorical":false,"columns":["a","b","c"],"file":"points.csv"},{"input":"y","dtype":"f32","shape":[1],"below":null,"categorical":false,"columns":["y"],"file":"points.csv"}],"separator":",","header":true}],"shuffle":true,"split":0.8,"holdOut":null},
+  data: {"sources":[{"name":"train","format":"csv","fields":[{"input":"x","dtype":"f32","shape":[3],"below":null,"file":"points.csv","columns":["a","b","c"],"categorical":false,"picture":false,"tokens":null},{"input":"y","dtype":"f32","shape":[1],"below":null,"file":"points.csv","columns":["y"],"categorical":false,"picture":false,"tokens":null}],"separator":",","header":true,"stride":null}],"shuffle":true,"split":0.8,"holdOut":null},
   readers: { csv: csvColumns },
+  tokenizers: [],
+  pictures: null,
   flopsPerStep: 345,
 };
 
