@@ -30,6 +30,8 @@ export interface MachinePlan {
   /** Where each thread's own memory begins, one after the other. */
   readonly scratchAt: number;
   readonly scratchBytes: number;
+  /** Bytes behind all of this, or behind an arena of its own, that loads may reach. */
+  readonly spareBytes: number;
 }
 
 export interface Machine {
@@ -64,8 +66,10 @@ export function openMachine(plan: MachinePlan): Machine {
   here.askForSpeed();
   const { Memory, Module, Instance } = webAssembly();
   const pageBytes = 65536;
-  const pages = (threads: number): number => Math.ceil((plan.scratchAt + threads * plan.scratchBytes) / pageBytes);
-  const arenaPages = (threads: number): number => (plan.arena ? Math.ceil((plan.arena.bytes + threads * plan.arena.threadBytes) / pageBytes) : 0);
+  const pages = (threads: number): number =>
+    Math.ceil((plan.scratchAt + threads * plan.scratchBytes + (plan.arena ? 0 : plan.spareBytes)) / pageBytes);
+  const arenaPages = (threads: number): number =>
+    plan.arena ? Math.ceil((plan.arena.bytes + threads * plan.arena.threadBytes + plan.spareBytes) / pageBytes) : 0;
   const needed = (): string => `${(((pages(1) + arenaPages(1)) * pageBytes) / 2 ** 30).toFixed(2)} GiB of memory`;
   let memory: WebAssemblyMemory;
   let arena: WebAssemblyMemory | null = null;

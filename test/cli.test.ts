@@ -158,6 +158,13 @@ test('cost tells what a memory limit takes', async () => {
   for (const command of ['check', 'cost']) expect((await nabla(command, 'limited.model')).error).toContain('train.memory');
 });
 
+test('a program that no WebAssembly memory holds is refused', async () => {
+  writeFileSync(join(folder(), 'huge.model'), 'model Huge {\n  input word: i32[B]\n  loss = mean(word |> embedding(20000000, 70))\n}\ntrain {\n  batch 2\n  optimizer adam(0.1)\n}\n');
+  expect(await nabla('build', 'huge.model', '-o', '-')).toEqual({
+    code: 1, out: '', error: expect.stringMatching(/^error: the program needs \d\d\.\d\d GiB of memory, and WebAssembly reaches 15\.97 GiB: write `memory 4000MB` in .*\n$/),
+  });
+});
+
 test('cost counts all batches of a step', async () => {
   const flops = async (): Promise<number> => (JSON.parse((await nabla('cost', 'flowers.model', '--json')).out) as { total: { forwardFlops: number } }).total.forwardFlops;
   const once = await flops();

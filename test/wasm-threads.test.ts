@@ -414,12 +414,12 @@ test('where there is too little to share, no threads are started', async () => {
 
 test('threads start and stop, and only so many', async () => {
   const levels = compiled(wholeModel);
-  const { module, arena, shared, threadsAt, failedAt, patienceAt, microAt, scratchAt, scratchBytes } = assemble(levels.program!, { deterministic: true, inspected: false, wide: false });
-  const { memory, threads } = openMachine({ ...moduleText(module), arena, shared, threadsAt, failedAt, patienceAt, microAt, scratchAt, scratchBytes });
+  const { module, ...plan } = assemble(levels.program!, { deterministic: true, inspected: false, wide: false });
+  const { memory, threads } = openMachine({ ...plan, ...moduleText(module) });
   expect(threads.most).toBe(256);
   for (const count of [4, 1, 4, 2, 3, 1]) {
     await threads.start(count);
-    expect(new Int32Array(memory)[threadsAt / 4]).toBe(count);
+    expect(new Int32Array(memory)[plan.threadsAt / 4]).toBe(count);
   }
   for (const count of [0, -1, 1.5, 257, NaN]) {
     await expect(threads.start(count)).rejects.toThrow(`the number of threads is ${count}, but must be a whole number from 1 to 256`);

@@ -25,7 +25,7 @@ export function assemblyText(assembly: Assembly): MachineText {
       `  sharedFlagsAt: [${sharedFlagsAt.join(', ')}],`,
       `  arena: ${assembly.arena ? `{ bytes: ${assembly.arena.bytes}, threadBytes: ${assembly.arena.threadBytes} }` : 'null'},`,
       `  shared: [${assembly.shared.join(', ')}],`,
-      ...(['threadsAt', 'failedAt', 'patienceAt', 'microAt', 'scratchAt', 'scratchBytes'] as const).map(name => `  ${name}: ${assembly[name]},`),
+      ...(['threadsAt', 'failedAt', 'patienceAt', 'microAt', 'scratchAt', 'scratchBytes', 'spareBytes'] as const).map(name => `  ${name}: ${assembly[name]},`),
       '});',
     ],
     functions: 'Functions of the module',

@@ -17,6 +17,7 @@ export interface MachinePlan {
   readonly microAt: number | null;
   readonly scratchAt: number;
   readonly scratchBytes: number;
+  readonly spareBytes: number;
 }
 
 export interface Machine {

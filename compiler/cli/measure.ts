@@ -189,7 +189,7 @@ const mostArrays = 1 << 28;
 /** The best of several rounds: others may use the machine at the same time. */
 async function measureLimits({ openMachine }: LoadedRuntime, arenaBytes: number, threads: number): Promise<Limits> {
   const plan = roofline(Math.min(mostArrays, Math.max(leastArrays, arenaBytes)));
-  const machine = openMachine({ ...plan, shared: plan.entries.map((_, entry) => entry), ...moduleText(plan.module), arena: null, microAt: null });
+  const machine = openMachine({ ...plan, shared: plan.entries.map((_, entry) => entry), ...moduleText(plan.module), arena: null, microAt: null, spareBytes: 0 });
   new Float32Array(machine.memory, 0, plan.arrayBytes / 4).fill(1);
   await machine.threads.start(threads);
   const best = (name: (typeof plan.entries)[number]): number => {

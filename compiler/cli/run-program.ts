@@ -20,7 +20,7 @@ export interface EmitFlags extends CompileFlags {
   readonly debugNan?: boolean;
 }
 
-/** The most memory that engines give a WebAssembly module, less what threads need besides the arena. */
+/** The most memory with 64-bit addresses that engines give, less what threads need besides the arena. */
 const largestArena = 2 ** 34 - 2 ** 25;
 
 /** The text of a program, if its target can hold it. */

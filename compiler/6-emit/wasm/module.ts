@@ -36,6 +36,8 @@ export interface Assembly {
   /** Each thread's own memory begins here, one after the other. */
   readonly scratchAt: number;
   readonly scratchBytes: number;
+  /** Bytes behind the arena and all threads' memory that loads reach at the edges of tiles; what is there does not count. */
+  readonly spareBytes: number;
 }
 
 export interface AssembleOptions {
@@ -64,11 +66,12 @@ export function assemble(program: Program, { deterministic, inspected, wide: for
   const shaped = program.kernels.map((kernel, i) => (kernel.host ? null : shape({ ...kernel, name: `${kernel.name}.${i}` })));
   const contractions = shaped.flatMap(each => (each?.product ? [each.product] : []));
   const kernels = shaped.map(each => each && each.func);
-  const overreach = Math.max(slack, ...contractions.map(each => each.overreach));
-  const arenaBytes = aligned(program.arenaBytes + overreach);
+  const spareBytes = Math.max(slack, ...contractions.map(each => each.overreach));
+  const arenaBytes = aligned(program.arenaBytes);
   const packingBytes = contractions.length === 0 ? 0 : aligned(Math.max(probeBytes, ...contractions.map(each => each.scratch)));
-  const privates = privatePlaces(program, overreach);
-  const wide = forced || arenaBytes + control.bytes + certainThreads * (packingBytes + privates.bytes) > largestPages.narrow * pageBytes;
+  const privates = privatePlaces(program);
+  const most = arenaBytes + control.bytes + certainThreads * (packingBytes + privates.bytes) + spareBytes;
+  const wide = forced || most > largestPages.narrow * pageBytes;
   const controlAt = wide ? 0 : arenaBytes;
   const scratchAt = controlAt + control.bytes;
   const scratchBytes = wide ? packingBytes : packingBytes + privates.bytes;
@@ -99,9 +102,9 @@ export function assemble(program: Program, { deterministic, inspected, wide: for
     ...(inspected ? [stepFunction(context)] : []),
   ];
   const pages = (bytes: number): number => Math.ceil(bytes / pageBytes);
-  const module: Module = { imports: [], functions, minimumPages: pages(scratchAt + scratchBytes), maximumPages: largestPages.narrow, arena: null };
+  const module: Module = { imports: [], functions, minimumPages: pages(scratchAt + scratchBytes + (wide ? 0 : spareBytes)), maximumPages: largestPages.narrow, arena: null };
   return {
-    module: arena === null ? module : widen(module, { minimumPages: pages(arena.bytes + arena.threadBytes), maximumPages: largestPages.wide }),
+    module: arena === null ? module : widen(module, { minimumPages: pages(arena.bytes + arena.threadBytes + spareBytes), maximumPages: largestPages.wide }),
     arena,
     entries: names,
     shared: program.entries.flatMap((entry, number) => (workOf(program, entry.calls) >= worthSharing ? [number] : [])),
@@ -111,6 +114,7 @@ export function assemble(program: Program, { deterministic, inspected, wide: for
     microAt: contractions.length === 0 ? null : controlAt + control.micro,
     scratchAt,
     scratchBytes,
+    spareBytes,
   };
 }
 
@@ -121,7 +125,7 @@ const workOf = (program: Program, calls: readonly Call[]): number =>
   }, 0);
 
 /** Where among a thread's private buffers each one lies; loops do not run at once and share the space. */
-function privatePlaces(program: Program, overreach: number): { readonly at: ReadonlyMap<number, number>; readonly bytes: number } {
+function privatePlaces(program: Program): { readonly at: ReadonlyMap<number, number>; readonly bytes: number } {
   const places = new Map<number, number>();
   let most = 0;
   for (const { loop, calls } of program.entries.flatMap(entry => partsOf(entry.calls))) {
@@ -131,7 +135,7 @@ function privatePlaces(program: Program, overreach: number): { readonly at: Read
       const buffer = program.buffers[index]!;
       if (buffer.role !== 'private' || places.has(index)) continue;
       places.set(index, end);
-      end += aligned(buffer.bytes + overreach);
+      end += aligned(buffer.bytes);
     }
     most = Math.max(most, end);
   }
