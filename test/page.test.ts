@@ -279,7 +279,35 @@ test('data that does not fit is told', async () => {
 });
 
 test('the page of MNIST is small without its data', async () => {
-  expect(gzipSync(await build('mnist.model')).length).toBeLessThan(150_000);
+  expect(gzipSync(await build('mnist.model', '--target', 'auto')).length).toBeLessThan(150_000);
+});
+
+test('with `--target auto` it trains on a GPU where there is one, and elsewhere on threads', async () => {
+  const text = await build('mnist.model', '--target', 'auto', '--set', 'hidden=16', '--data', digits);
+  const train = async (engine: string, note: RegExp): Promise<number> => {
+    let accuracy = 0;
+    await openText(text, async page => {
+      await ready(page);
+      expect(await page.textContent('#engine')).toBe(engine);
+      expect(await page.textContent('#note')).toMatch(note);
+      await page.fill('[name=length]', '1');
+      await page.click('#start');
+      await state(page, 'finished');
+      await page.click('#example');
+      await page.waitForSelector('#outputs .best');
+      accuracy = await valueOf(page, 'accuracy');
+    });
+    return accuracy;
+  };
+  const onThreads = await train('WebAssembly, 2 threads', /^Not on a GPU: /);
+  const plain = browser;
+  browser = await startBrowser({ gpu: true });
+  try {
+    expect(Math.abs(await train('WebGPU', /^$/) - onThreads)).toBeLessThan(0.03);
+  } finally {
+    await browser.close();
+    browser = plain;
+  }
 });
 
 describe('nabla serve', () => {

@@ -25,16 +25,21 @@ const largestArena = 2 ** 34 - 2 ** 25;
 
 /** The text of a program, if its target can hold it. */
 export async function programText(levels: Levels, flags: EmitFlags, { form, javascript }: Pick<EmitOptions, 'form' | 'javascript'>): Promise<string> {
-  const { deterministic = false, debugNan = false } = flags;
-  const target = await chosenTarget(flags.target);
+  return emit(levels, { ...programOptions(levels, await chosenTarget(flags.target), flags), form, javascript });
+}
+
+/** What the flags ask for, once it is known that the target has it. */
+export function programOptions(
+  levels: Levels, target: Target, { deterministic = false, debugNan = false }: EmitFlags,
+): Pick<EmitOptions, 'target' | 'deterministic' | 'debugNan'> {
   if (target === 'webgpu' && debugNan) throw new Failure('`--debug-nan` looks at what kernels compute as they do: it needs `--target wasm`', 2);
   if (target === 'webgpu' && deterministic) throw new Failure('GPUs differ in their last bits: `--deterministic` needs `--target wasm`', 2);
   checkTarget(levels, target);
-  return emit(levels, { target, form, javascript, deterministic, debugNan });
+  return { target, deterministic, debugNan };
 }
 
 /** Whether a target's memory can hold the program. */
-export function checkTarget({ program, file }: Levels, target: Target): void {
+function checkTarget({ program, file }: Levels, target: Target): void {
   if (target === 'webgpu') {
     const problems = bindingProblems(program!, file.span);
     if (problems.length > 0) throw drawn(problems, file.span.file.path);

@@ -25,19 +25,29 @@ export interface PageFacts {
 
 export function startPage(): void {
   const facts = JSON.parse(byId('facts').textContent) as PageFacts;
-  const url = URL.createObjectURL(new Blob([byId('program').textContent], { type: 'text/javascript' }));
-  // A classic worker: pages from the disk may start no others.
-  const trainer = new Worker(url);
+  const programs = [...document.querySelectorAll('script.program')].map(script => script.textContent);
+  let trainer: Worker;
   const send = (request: TrainerRequest): void => trainer.postMessage(request);
   const page: PageParts = { send, drawCurves: showCurves(), program: null, data: null, state: 'idle', tryOut: null };
-  trainer.onerror = event => tell(`the trainer stopped: ${event.message}`, true);
-  trainer.onmessage = ({ data: report }: MessageEvent<TrainerReport>) => {
-    if (report.kind === 'ready') {
-      page.program = report.facts;
-      showProgram(report.facts);
-      openFilesPanel(page, facts);
-    } else take(page, report);
+  /** Starts the first program that runs here, from this one on. */
+  const startTrainerOf = (number: number, note: string): void => {
+    const url = URL.createObjectURL(new Blob([programs[number]!], { type: 'text/javascript' }));
+    // A classic worker: pages from the disk may start no others.
+    trainer = new Worker(url);
+    trainer.onerror = event => tell(`the trainer stopped: ${event.message}`, true);
+    trainer.onmessage = ({ data: report }: MessageEvent<TrainerReport>) => {
+      if (report.kind === 'ready') {
+        page.program = report.facts;
+        showProgram(report.facts);
+        tell(note, false);
+        openFilesPanel(page, facts);
+      } else if (report.kind === 'failed' && page.program === null && number + 1 < programs.length) {
+        trainer.terminate();
+        startTrainerOf(number + 1, `Not on a GPU: ${report.message}`);
+      } else take(page, report);
+    };
   };
+  startTrainerOf(0, '');
   byId('start').addEventListener('click', () => pressStart(page));
   byId('reset').addEventListener('click', () => send({ kind: 'reset' }));
   byId('save').addEventListener('click', () => send({ kind: 'save' }));

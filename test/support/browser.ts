@@ -11,16 +11,21 @@ import { chromium, type Browser } from 'playwright-core';
 
 const modules = new URL('../../node_modules/', import.meta.url).pathname;
 
-/** Whoever starts it closes it. */
-export function startBrowser(): Promise<Browser> {
+/** Whoever starts it closes it. With `gpu` it has WebGPU, on the software adapter that it brings along. */
+export function startBrowser({ gpu = false } = {}): Promise<Browser> {
   const folder = unpacked();
   const executablePath = join(folder, 'chromium');
   const missing = execFileSync('ldd', [executablePath], { encoding: 'utf8' }).includes('not found');
   const args = [
     '--no-sandbox', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--no-first-run', '--disable-quic',
     '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1',
+    ...(gpu ? ['--enable-unsafe-webgpu', '--enable-features=Vulkan', '--use-vulkan=swiftshader', '--use-webgpu-adapter=swiftshader'] : []),
   ];
-  const libraries = missing ? { LD_LIBRARY_PATH: join(folder, 'al2023/lib') } : {};
+  const paths = [...(gpu ? [folder] : []), ...(missing ? [join(folder, 'al2023/lib')] : [])];
+  const libraries = {
+    ...(paths.length > 0 ? { LD_LIBRARY_PATH: paths.join(':') } : {}),
+    ...(gpu ? { VK_DRIVER_FILES: join(folder, 'vk_swiftshader_icd.json') } : {}),
+  };
   return chromium.launch({ executablePath, args, env: { ...environment(), FONTCONFIG_PATH: join(folder, 'fonts'), LANG: 'en_US.UTF-8', LC_ALL: 'en_US.UTF-8', ...libraries } });
 }
 

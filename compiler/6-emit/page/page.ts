@@ -10,7 +10,9 @@ import { size } from '../../ir/type.ts';
 import { emit, type EmitLevels, type EmitOptions } from '../emit.ts';
 import { reached, readRuntime, withoutTypes } from '../runtime.ts';
 
-export interface PageOptions extends Pick<EmitOptions, 'target' | 'deterministic' | 'debugNan'> {
+export interface PageOptions {
+  /** The page carries a program for each, and trains with the first one that runs where it is opened. */
+  readonly programs: readonly Pick<EmitOptions, 'target' | 'deterministic' | 'debugNan'>[];
   /** The picture of the model, as SVG. */
   readonly picture: string;
   /** The data files that the page carries, by their names in the `data` block. */
@@ -32,7 +34,7 @@ export interface Hyperparameter {
 }
 
 export function emitPage(levels: EmitLevels, options: PageOptions): string {
-  const { target, deterministic, debugNan, picture, files, served } = options;
+  const { programs, picture, files, served } = options;
   const model = levels.model!;
   const names = [...new Set((model.data?.sources ?? []).flatMap(source => source.fields.map(field => field.file)))];
   const parts: Readonly<Record<string, string>> = {
@@ -46,7 +48,7 @@ export function emitPage(levels: EmitLevels, options: PageOptions): string {
     graphOpen: picture.length < 60_000 ? 'open' : '',
     hyperparameters: served === null || served.hyperparameters.length === 0 ? '' : hyperparametersForm(served.hyperparameters),
     facts: JSON.stringify({ files: names, served: served !== null }).replaceAll('<', '\\u003c'),
-    program: inScript(emit(levels, { target, deterministic, debugNan, form: 'page', javascript: true })),
+    programs: programs.map(each => `<script type="text/plain" class="program">${inScript(emit(levels, { ...each, form: 'page', javascript: true }))}</script>`).join('\n'),
     data: [...files].map(([name, bytes]) => `<script type="text/plain" data-file="${escaped(name)}">${packed(bytes).toString('base64')}</script>`).join('\n'),
     charts: inScript(library('uplot/dist/uPlot.iife.min.js')),
     page: inScript(pageScript('startPage', '')),
