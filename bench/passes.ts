@@ -55,6 +55,6 @@ function compileOnce(): Compilation {
     if (result.diagnostics.length > 0) throw new Error(result.diagnostics[0]!.message);
     ({ levels } = result);
   }
-  timed('emit', () => emit(levels, { target: 'wasm', deterministic: false, javascript: false, debugNan: false }));
+  timed('emit', () => emit(levels, { target: 'wasm', form: 'program', deterministic: false, javascript: false, debugNan: false }));
   return { passes: times, time: performance.now() - started };
 }

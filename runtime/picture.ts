@@ -1,11 +1,11 @@
 /**
  * Pictures as data: files decoded to rows of bytes, [channels, height, width], as inputs take them. What an input has no place for must
- * hold nothing: a coloured picture is no grey one, a transparent one not opaque. Uses node: modules.
+ * hold nothing: a coloured picture is no grey one, a transparent one not opaque. Works on any platform.
  */
-import { inflateSync } from 'node:zlib';
 import type { ByteSource } from './bytes.ts';
 import { readBytes } from './bytes.ts';
 import { DataError, messageOf } from './data-error.ts';
+import { inflateZlib } from './inflate.ts';
 import { decodeJpeg } from './jpeg.ts';
 import { decodePng } from './png.ts';
 import type { DataField } from './program.ts';
@@ -47,7 +47,7 @@ export function decodePicture(bytes: ByteSource): Picture {
 
 export function inflated(packed: Uint8Array, size: number, place: string): Uint8Array {
   try {
-    return inflateSync(packed, { maxOutputLength: size });
+    return inflateZlib(packed, size);
   } catch (error) {
     throw new DataError(`\`${place}\` cannot be unpacked (${messageOf(error)}): copy or download it again`);
   }

@@ -1,13 +1,12 @@
 /**
  * The readers of data sources, one for each format. A program holds those that its data block uses, so that it carries no others.
- * Uses node: modules.
+ * Works on any platform.
  */
-import { inflateRawSync } from 'node:zlib';
 import type { ByteSource } from './bytes.ts';
 import { csvCells, readCsv } from './csv.ts';
 import { DataError, suggestion } from './data-error.ts';
-import { wholeFileLimit } from './files.ts';
 import { readIdx } from './idx.ts';
+import { inflate } from './inflate.ts';
 import { jsonlCells, readJsonl } from './jsonl.ts';
 import { readNpy } from './npy.ts';
 import { pictureCells, pictureFiles } from './picture-folder.ts';
@@ -82,7 +81,7 @@ export function imagesColumns({ fields }: DataSource, context: SourceContext): C
 export function npzTensor(bytes: ByteSource, name: string): StoredTensor {
   const members = zipMembers(bytes);
   const member = members.find(other => other.name === `${name}.npy`);
-  if (member !== undefined) return readNpy(zipMemberBytes(bytes, member, packed => inflateRawSync(packed, { maxOutputLength: wholeFileLimit })));
+  if (member !== undefined) return readNpy(zipMemberBytes(bytes, member, packed => inflate(packed, member.size)));
   const names = members.map(other => other.name.replace(/\.npy$/, ''));
   throw new DataError(`\`${bytes.place}\` has no array \`${name}\`${suggestion(name, names, 'it has')}`);
 }

@@ -74,6 +74,9 @@ test.each([
   [['check', 'flowers.model', '--set', 'hidden'], 2, 'error: `hidden` is not a value for `--set <name=value>`: Write it as `--set name=value`\n'],
   [['train', 'flowers.model', '--steps', '1.5'], 2, 'error: `1.5` is not a value for `--steps <n>`: It must be a whole number from 1 to 2147483647\n'],
   [['build', 'flowers.model', '-o', 'flowers.model'], 2, 'error: `flowers.model` would be overwritten by its program: name another file with `-o`\n'],
+  [['build', 'flowers.model', '--page', '--js'], 2, 'error: `--page` writes a page, which `--js` is not for: leave one of them out\n'],
+  [['build', 'flowers.model', '--page', '--module'], 2, 'error: `--page` writes a page, which `--module` is not for: leave one of them out\n'],
+  [['build', 'flowers.model', '--page', '--data', '..'], 1, 'error: the data file `flowers.csv` is missing in `..`: put it there, or give its folder with `--data`\n'],
   [['check', 'none.model'], 1, 'error: `none.model` does not exist\n'],
   [['check', '.'], 1, 'error: `.` is a folder: give a file\n'],
   [['check', 'binary.model'], 1, 'error: `binary.model` is not a text file: models are written in UTF-8\n'],
@@ -163,10 +166,16 @@ test('cost counts all batches of a step', async () => {
   expect((await nabla('cost', 'flowers.model')).out).toContain('one run of `train` on 3 batches of 16 rows');
 });
 
-test.each(['ast', 'model', 'gradient', 'simplified', 'kernels', 'program', 'wasm'])('dump --stage %s', async stage => {
+test.each(['ast', 'model', 'gradient', 'simplified', 'kernels', 'program', 'wasm', 'wgsl'])('dump --stage %s', async stage => {
   const { code, out, error } = await nabla('dump', 'flowers.model', '--stage', stage);
   expect([code, error]).toEqual([0, '']);
   expect(out.length).toBeGreaterThan(100);
+});
+
+test('what a GPU cannot do is said', async () => {
+  for (const flag of ['--debug-nan', '--deterministic']) {
+    expect(await nabla('build', 'flowers.model', '--target', 'webgpu', flag)).toEqual({ code: 2, out: '', error: expect.stringMatching(new RegExp(`^error: .*\`${flag}\`.* needs \`--target wasm\`\n$`)) });
+  }
 });
 
 test('profile: every kernel of a step once, shares that add up, the hottest in red', async () => {

@@ -53,9 +53,10 @@ describe('emitted programs', () => {
 
   it('pass the strict type checker', () => {
     const root = new URL('../', import.meta.url).pathname;
-    const programs = cases.map(name => {
-      const path = join(out, `${name}.ts`);
-      writeFileSync(path, emitted(levelsOf(join(folder, name, 'source.model'))));
+    const written = [...cases.map(name => [name, 'typescript'] as const), ['mlp', 'wasm'] as const, ['mlp', 'webgpu'] as const];
+    const programs = written.map(([name, target]) => {
+      const path = join(out, `${name}-${target}.ts`);
+      writeFileSync(path, emit(levelsOf(join(folder, name, 'source.model')), emitOptions(target)));
       return path;
     });
     const options = [

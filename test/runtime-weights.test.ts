@@ -5,8 +5,10 @@ import { benchProgram } from '../runtime/bench.ts';
 import { evaluateProgram } from '../runtime/evaluate.ts';
 import { predictRows } from '../runtime/predict.ts';
 import { arrayRows } from '../runtime/row-set.ts';
-import { setScalars, trainProgram } from '../runtime/train.ts';
-import { loadWeights, saveWeights, tensorsAt, writeSafetensors } from '../runtime/weights.ts';
+import { trainProgram } from '../runtime/train.ts';
+import { setScalars } from '../runtime/training.ts';
+import { loadWeights, saveWeights, writeSafetensors } from '../runtime/weights-file.ts';
+import { tensorsAt } from '../runtime/weights.ts';
 import { linearProgram, linearRows } from './runtime-fixture.ts';
 import { folderOfTest } from './support/folder.ts';
 

@@ -43,7 +43,12 @@ function declareCommands(finish: (code: number) => void): Command {
   debugging(emitting(declare('build <file>', 'write the program of a model')))
     .option('-o, --output <file>', 'where it goes; default: the model\'s name in the current folder; - for the standard output')
     .option('--js', 'write JavaScript instead of TypeScript')
-    .action(async (file, flags) => finish((await import('./build.ts')).runBuild(file, flags)));
+    .option('--module', 'write what an application imports, in Node or a browser; with --js its types go beside it')
+    .option('--page', 'write a page that trains the model in a browser; it carries the data files where --data is given')
+    .action(async (file, flags) => finish(await (await import('./build.ts')).runBuild(file, flags)));
+  emitting(declare('serve <file>', 'serve a page on this machine that trains the model in a browser, and follow the file'))
+    .option('--port <n>', 'where it listens on 127.0.0.1', wholeNumber(0), '4747')
+    .action(async (file, flags) => finish(await (await import('./serve.ts')).runServe(file, flags)));
   debugging(emitting(declare('train <file>', 'train a model; weights and loss curve go to the current folder')))
     .option('--steps <n>', 'number of steps, instead of what the model says', wholeNumber(1))
     .option('--seed <n>', 'start of all random numbers', wholeNumber(0))
@@ -83,7 +88,7 @@ function declareCommands(finish: (code: number) => void): Command {
     .action(async (file, flags) => finish(await (await import('./graph.ts')).runGraph(file, flags)));
   compiling(declare('dump <file>', 'print a stage of the compilation as text'))
     .addOption(new Option('--stage <stage>', 'what is printed')
-      .choices(['ast', 'model', 'gradient', 'simplified', 'kernels', 'program', 'wasm']).makeOptionMandatory())
+      .choices(['ast', 'model', 'gradient', 'simplified', 'kernels', 'program', 'wasm', 'wgsl']).makeOptionMandatory())
     .action(async (file, flags) => finish((await import('./dump.ts')).runDump(file, flags)));
   compiling(declare('cost <file>', 'print what a step costs, by layer: parameters, FLOPs, bytes'))
     .option('--json', 'print it as JSON')
@@ -117,7 +122,7 @@ const compiling = (command: Command): Command => command
 
 /** The flags of every command that makes a program. */
 const emitting = (command: Command): Command => compiling(command)
-  .addOption(new Option('--target <target>', 'what the kernels are').choices(['wasm', 'typescript']).default('wasm'))
+  .addOption(new Option('--target <target>', 'what the kernels are; auto: webgpu where there is a GPU, else wasm').choices(['wasm', 'typescript', 'webgpu', 'auto']).default('wasm'))
   .option('--deterministic', 'the same bits on every machine: no fused multiply-add');
 
 const debugging = (command: Command): Command =>

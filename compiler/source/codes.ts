@@ -600,6 +600,14 @@ operations need at once have to fit in any case.
   wrong:  batch 4096   memory 1MB
   right:  batch 256    memory 64MB`,
   },
+  'webgpu.binding': {
+    title: 'A tensor that no GPU can bind',
+    explanation: `With --target webgpu a kernel is given whole tensors, of at most 2147483644 bytes each. Parameters of one group, their
+gradients and each of their states count as one tensor.
+
+  wrong:  batch 4096     --target webgpu
+  right:  batch 64       --target webgpu`,
+  },
   'train.minimize': {
     title: 'Losses and parameters that do not go together',
     explanation: `A train block has one optimizer for the one loss of the model, or says which loss is minimized over which
