@@ -77,6 +77,7 @@ function moduleOf(name: string, make: (first: ReturnType<typeof get>) => ReturnT
 test.each([
   ['is multiplied', (first: ReturnType<typeof get>) => at('i32.store', 0, op('i32.add', first, op('i32.mul', first, i32(2))), i32(0))],
   ['is a condition', (first: ReturnType<typeof get>) => op('drop', op('i32.eqz', first))],
+  ['is a number in another call', () => call('odd', i32(3))],
   ['is stored', (first: ReturnType<typeof get>) => at('i32.store', 0, i32(0), first)],
 ] as const)('an address that %s is refused with the name of the function', (_, make) => {
   expect(() => widen(moduleOf('odd', make), { minimumPages: 1, maximumPages: 1 })).toThrow('`odd` cannot use an arena apart');

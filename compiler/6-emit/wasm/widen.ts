@@ -99,6 +99,9 @@ function widened(func: Func, addressesOf: Addresses): Func {
     }
     return op('i64.extend_i32_s', narrow(expression));
   };
+  /** What must be an address: nothing holds now one in the arena, now one in the other memory. */
+  const place = (expression: Expression): Expression =>
+    isAddress(expression, addresses) ? wide(expression) : refuse('a number is where an address should be');
   /** What is no address, in the type that it has in the module. */
   const narrow = (expression: Expression): Expression => {
     if (isAddress(expression, addresses)) refuse('an address is where a number should be');
@@ -107,11 +110,14 @@ function widened(func: Func, addressesOf: Addresses): Func {
         return holdsWide(expression.local) ? op('i32.wrap_i64', wide(expression)) : expression;
       case 'tee':
         return holdsWide(expression.local) ? op('i32.wrap_i64', wide(expression)) : { ...expression, value: narrow(expression.value) };
-      case 'set':
-        return holdsWide(expression.local) ? set(widenedLocal(expression.local), wide(expression.value)) : { ...expression, value: narrow(expression.value) };
+      case 'set': {
+        const { local, value } = expression;
+        if (addresses.has(local.number)) return set(widenedLocal(local), place(value));
+        return offsets.has(local.number) ? set(widenedLocal(local), wide(value)) : { ...expression, value: narrow(value) };
+      }
       case 'call': {
         const taken = addressesOf.get(expression.to)!;
-        return { ...expression, operands: expression.operands.map((operand, number) => (taken.has(number) ? wide(operand) : narrow(operand))) };
+        return { ...expression, operands: expression.operands.map((operand, number) => (taken.has(number) ? place(operand) : narrow(operand))) };
       }
       case 'op':
         return narrowOp(expression);
