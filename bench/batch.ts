@@ -9,7 +9,7 @@ import { writeWhole } from '../runtime/files.ts';
 import { npyBytes } from '../runtime/npy.ts';
 import { benchStream, random } from '../runtime/random.ts';
 import { elementCount, newTensorArray } from '../runtime/tensor.ts';
-import { writeSafetensors } from '../runtime/weights.ts';
+import { writeSafetensors } from '../runtime/weights-file.ts';
 
 /** The seed in the models of this folder. */
 const seed = 1;

@@ -28,7 +28,7 @@ export function build(path: string, settings: ReadonlyMap<string, string> = new 
   if (diagnostics.length > 0) throw new Error(`${path}: ${diagnostics[0]!.message}`);
   const { model, program } = levels;
   const parameters = program!.parameters.reduce((sum, { shape }) => sum + size(shape), 0);
-  return { model: model!, program: program!, text: emit(levels, { target: 'wasm', deterministic: false, javascript: false, debugNan: false }), parameters };
+  return { model: model!, program: program!, text: emit(levels, { target: 'wasm', form: 'program', deterministic: false, javascript: false, debugNan: false }), parameters };
 }
 
 /** Writes the program into a folder, which is made; gives its path. */

@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { parse } from '../compiler/1-parse/parse.ts';
 import { emit } from '../compiler/6-emit/emit.ts';
-import { libraryFiles } from '../compiler/index.ts';
+import { libraryFiles, type DataFiles } from '../compiler/index.ts';
 import { passes, type Levels } from '../compiler/pipeline.ts';
 import { mainThreadTime, spread, type Spread } from './statistics.ts';
 
@@ -27,6 +27,7 @@ interface Compilation {
 
 const path = process.argv[2]!;
 const text = readFileSync(path, 'utf8');
+const noFiles: DataFiles = { characters: () => ({ reason: 'it reads no files' }), text: () => ({ reason: 'it reads no files' }) };
 const first = compileOnce().passes;
 const later = Array.from({ length: 5 }, compileOnce);
 const report: PassesReport = {
@@ -47,12 +48,13 @@ function compileOnce(): Compilation {
   };
   const { file } = timed('parse', () => parse({ path, text, library: false }));
   const library = timed('parse the library', () => libraryFiles(null));
+  const host = { settings: new Map(), library, readImport: () => ({ reason: 'it imports nothing' }), dataFiles: noFiles };
   let levels: Levels = { file };
   for (const pass of passes) {
-    const result = timed(pass.name, () => pass.run(levels, { settings: new Map(), library, readImport: () => ({ reason: 'it imports nothing' }) }));
+    const result = timed(pass.name, () => pass.run(levels, host));
     if (result.diagnostics.length > 0) throw new Error(result.diagnostics[0]!.message);
     ({ levels } = result);
   }
-  timed('emit', () => emit(levels, { target: 'wasm', deterministic: false, javascript: false, debugNan: false }));
+  timed('emit', () => emit(levels, { target: 'wasm', form: 'program', deterministic: false, javascript: false, debugNan: false }));
   return { passes: times, time: performance.now() - started };
 }

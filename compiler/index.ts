@@ -7,12 +7,14 @@ import type { File } from './1-parse/ast.ts';
 import { parse } from './1-parse/parse.ts';
 import type { Host } from './2-elaborate/elaborate.ts';
 import type { ImportResult } from './2-elaborate/modules.ts';
+import type { DataFiles } from './2-elaborate/vocabulary.ts';
 import { runPasses, type Levels } from './pipeline.ts';
 import type { Diagnostic } from './source/diagnostic.ts';
 import type { SourceFile } from './source/text.ts';
 
 export type { Diagnostic } from './source/diagnostic.ts';
 export type { SourceFile } from './source/text.ts';
+export type { DataFiles } from './2-elaborate/vocabulary.ts';
 export type { Levels } from './pipeline.ts';
 
 export interface CompileOptions {
@@ -20,6 +22,8 @@ export interface CompileOptions {
   readonly settings?: ReadonlyMap<string, string>;
   /** The file that `from` imports as `path`, which is relative to it, or why there is none. Default: nothing can be imported. */
   readonly readImport?: (path: string, from: SourceFile) => SourceFile | Exclude<ImportResult, { readonly file: File }>;
+  /** What models take from data files when they are compiled: the characters of a text, the tokens of a tokenizer. Default: no files. */
+  readonly dataFiles?: DataFiles;
   /** Check every level after every pass; an unsound one is an error of the compiler's and throws. */
   readonly verify?: boolean;
 }
@@ -50,6 +54,7 @@ function compileWith(library: readonly File[], file: File, last: string, options
   const host: Host = {
     settings: options.settings ?? new Map(),
     library,
+    dataFiles: options.dataFiles ?? noDataFiles,
     readImport: (path, from) => {
       const found = options.readImport?.(path, from) ?? { reason: 'imports are not available here' };
       if ('reason' in found) return found;
@@ -61,6 +66,11 @@ function compileWith(library: readonly File[], file: File, last: string, options
   const { levels, diagnostics } = runPasses(file, host, last, options.verify ?? false);
   return { levels, diagnostics: [...importDiagnostics, ...diagnostics] };
 }
+
+const noDataFiles: DataFiles = {
+  characters: () => ({ reason: 'data files are not available here' }),
+  text: () => ({ reason: 'data files are not available here' }),
+};
 
 /** The library, parsed: definitions in the language itself. Given words, only those that the words call, directly or through others. */
 export function libraryFiles(words: ReadonlySet<string> | null): readonly File[] {

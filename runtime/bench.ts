@@ -5,7 +5,7 @@ import type { CompiledProgram } from './program.ts';
 import { benchStream, random } from './random.ts';
 import { viewOf } from './tensor.ts';
 import { stepRunner } from './step-runner.ts';
-import { setScalars } from './train.ts';
+import { setScalars } from './training.ts';
 
 export interface BenchReport {
   readonly model: string;

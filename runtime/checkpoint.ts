@@ -3,26 +3,11 @@ import { constants, copyFileSync, existsSync, renameSync } from 'node:fs';
 import { DataError } from './data-error.ts';
 import { fetchPlaces } from './device.ts';
 import { openBytes, wholeFileLimit } from './files.ts';
-import type { History } from './history.ts';
 import type { CompiledProgram } from './program.ts';
 import { readSafetensors } from './safetensors.ts';
-import { loadTensors, tensorsAt, writeSafetensors } from './weights.ts';
-
-/** Where a run stands. The tensors hold the rest. */
-export interface Progress {
-  /** Steps done. */
-  step: number;
-  /** Steps planned. */
-  steps: number;
-  seed: number;
-  /** Data rows seen; it gives the epoch and the place in it. */
-  position: number;
-  /** The lowest loss of an evaluation, null before the first, and how many evaluations have passed since. */
-  best: number | null;
-  sinceBest: number;
-  smoothed: number | null;
-  history: History;
-}
+import type { Progress } from './training.ts';
+import { writeSafetensors } from './weights-file.ts';
+import { loadTensors, tensorsAt } from './weights.ts';
 
 export const checkpointPath = (program: CompiledProgram): string => `${program.name}.checkpoint.safetensors`;
 

@@ -4,26 +4,20 @@
  */
 import type { ByteSource } from './bytes.ts';
 import { DataError, suggestion } from './data-error.ts';
-import type { Column, RowType } from './stored-tensor.ts';
-import { converter, valueProblem } from './stored-tensor.ts';
-import { elementCount, newTensorArray } from './tensor.ts';
+import type { DataField } from './program.ts';
+import type { Cells, Table } from './table.ts';
+import { missingValue } from './table.ts';
+import { elementCount } from './tensor.ts';
 
-export interface CsvTable {
-  readonly place: string;
-  readonly bytes: ByteSource;
-  readonly separator: string;
+export interface CsvTable extends Table {
   /** Names of the columns; null without a header. */
   readonly names: readonly string[] | null;
   readonly width: number;
-  readonly rows: number;
   /** The cells of a row; valid until the next row is read. */
   readonly cells: (row: number) => readonly string[];
   /** The line of the file where a row starts, from 1. */
   readonly line: (row: number) => number;
 }
-
-/** Text values of each column of a field, in order: the position of a value is its class. */
-export type Classes = readonly (readonly string[])[];
 
 export function readCsv(bytes: ByteSource, separator: string, header: boolean): CsvTable {
   const { place } = bytes;
@@ -39,8 +33,7 @@ export function readCsv(bytes: ByteSource, separator: string, header: boolean): 
   let cells: readonly string[] = [];
   return {
     place,
-    bytes,
-    separator,
+    inMemory: bytes.memory !== null,
     names: header ? top.map(name => name.trim()) : null,
     width,
     rows: count - first,
@@ -158,59 +151,33 @@ export function csvPositions(table: CsvTable, names: readonly string[]): number[
   });
 }
 
-/** The distinct texts of each column, sorted. */
-export function csvClasses(table: CsvTable, positions: readonly number[]): Classes {
-  const sets = positions.map(() => new Set<string>());
-  for (let row = 0; row < table.rows; row++) {
-    const cells = table.cells(row);
-    for (let i = 0; i < sets.length; i++) sets[i]!.add(cells[positions[i]!]!.trim());
+/** The cells of a field. */
+export function csvCells(table: CsvTable, field: DataField): Cells {
+  const positions = csvPositions(table, field.columns);
+  const wanted = field.picture || field.tokens !== null ? 1 : elementCount(field.shape);
+  if (positions.length !== wanted) {
+    throw new DataError(`\`${field.input}\` takes ${wanted} values a row, but ${positions.length} columns of \`${table.place}\` are given for it`);
   }
-  return sets.map(set => [...set].sort());
-}
-
-/** The rows of a field. `classes` numbers the texts of a categorical field, null for numbers. */
-export function csvColumn(table: CsvTable, type: RowType, positions: readonly number[], classes: Classes | null): Column {
-  const count = elementCount(type.shape);
-  if (positions.length !== count) {
-    throw new DataError(`\`${type.input}\` takes ${count} values a row, but ${positions.length} columns of \`${table.place}\` are given for it`);
-  }
-  const inMemory = table.bytes.memory !== null;
-  const convert = converter(type.dtype);
-  const numbers = classes?.map(texts => new Map(texts.map((text, i) => [text, i]))) ?? null;
-  const parse = (row: number, target: { [index: number]: number }, at: number): void => {
-    const cells = table.cells(row);
-    for (let i = 0; i < count; i++) {
-      const text = cells[positions[i]!]!.trim();
-      const value = numbers === null ? decimal(text) : numbers[i]!.get(text) ?? NaN;
-      if (text === '' || Number.isNaN(value)) throw badCell(table, row, positions[i]!, text, numbers !== null);
-      const problem = valueProblem(value, type);
-      if (problem !== null) throw new DataError(`${cellPlace(table, row, positions[i]!)}: ${problem}`);
-      target[at + i] = convert(value);
-    }
-  };
-  const common = { input: type.input, place: table.place, rows: table.rows, inMemory };
-  if (!inMemory) return { ...common, unchecked: true, read: parse };
-  const values = newTensorArray(type.dtype, table.rows * count);
-  for (let row = 0; row < table.rows; row++) parse(row, values, row * count);
+  const where = (row: number, i: number): string =>
+    `\`${table.place}\`, line ${table.line(row)}, column \`${table.names?.[positions[i]!] ?? positions[i]!}\``;
   return {
-    ...common,
-    unchecked: false,
-    read: (row, target, at) => {
-      for (let i = 0, from = row * count; i < count; i++) target[at + i] = values[from + i]!;
+    text: (row, i) => table.cells(row)[positions[i]!]!,
+    where,
+    numbers: (row, into) => {
+      const cells = table.cells(row);
+      for (let i = 0; i < into.length; i++) {
+        const text = cells[positions[i]!]!.trim();
+        const value = decimal(text);
+        if (text === '') throw missingValue(where(row, i));
+        if (Number.isNaN(value)) {
+          throw new DataError(`${where(row, i)}: expected a number, found \`${text}\`; `
+            + 'if its texts are classes, write `categories(…)` around the column in the model');
+        }
+        into[i] = value;
+      }
     },
   };
 }
 
 /** A number as people and tables write it; NaN for anything else, hexadecimal and infinite values included. */
 export const decimal = (text: string): number => (/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? Number(text) : NaN);
-
-export const cellPlace = (table: CsvTable, row: number, position: number): string =>
-  `\`${table.place}\`, line ${table.line(row)}, column \`${table.names?.[position] ?? position}\``;
-
-export function badCell(table: CsvTable, row: number, position: number, text: string, categorical: boolean): DataError {
-  const where = cellPlace(table, row, position);
-  if (text === '') return new DataError(`${where}: the value is missing; fill it in or drop the row`);
-  return new DataError(categorical
-    ? `${where}: the class \`${text}\` does not occur in the training data`
-    : `${where}: expected a number, found \`${text}\`; if its texts are classes, write \`categories(…)\` around the column in the model`);
-}

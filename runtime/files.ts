@@ -1,6 +1,6 @@
 /** Files of the platform: data read from inside one folder only, results written whole or not at all. Uses node: modules. */
 import { accessSync, closeSync, constants, existsSync, fstatSync, fsyncSync, openSync, readFileSync, readSync } from 'node:fs';
-import { realpathSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
+import { readdirSync, realpathSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import type { ByteSource } from './bytes.ts';
@@ -54,6 +54,15 @@ export function openBytes(path: string, place: string, limit: number): ByteSourc
       }
     },
   };
+}
+
+/** The names in a folder, sorted; those of folders end in `/`. `place` is its name in messages. */
+export function listFolder(path: string, place: string): string[] {
+  try {
+    return readdirSync(path).sort().map(name => (statSync(join(path, name), { throwIfNoEntry: false })?.isDirectory() ? `${name}/` : name));
+  } catch (error) {
+    throw new DataError(`\`${place}\` cannot be read as a folder: ${messageOf(error)}`);
+  }
 }
 
 export function openFile(path: string, place: string): number {

@@ -1,8 +1,9 @@
 /**
- * Where a GPU is to be had: from the platform in browsers and in Deno, from the npm package `webgpu` in Node. Uses node: modules, there
- * alone.
+ * Where a GPU is to be had: from the platform in browsers and in Deno, from the npm package `webgpu` in Node. Uses node: modules there,
+ * but imports none.
  */
 import { DataError, messageOf } from './data-error.ts';
+import { nodeProcess } from './engine.ts';
 import type { Gpu, GpuAdapter } from './webgpu.ts';
 
 /** The implementation has to be kept for as long as anything of it is used. */
@@ -17,19 +18,21 @@ export async function requestGpuAdapter(): Promise<{ readonly gpu: Gpu; readonly
 
 /** The package may be installed beside the program or in the folder where it is started. */
 export async function gpuOfPackage(): Promise<Gpu> {
-  if (!('process' in globalThis)) {
+  const process = nodeProcess();
+  if (process === null) {
     throw new DataError('this browser has no WebGPU: take one that has it, open the page by https or from this machine, or build the program with `--target wasm`');
   }
-  const [{ createRequire }, { pathToFileURL }] = await Promise.all([import('node:module'), import('node:url')]);
-  for (const from of [import.meta.url, pathToFileURL(`${process.cwd()}/program`).href]) {
+  const { createRequire } = process.getBuiltinModule('node:module');
+  const { pathToFileURL } = process.getBuiltinModule('node:url');
+  for (const from of [...process.argv.slice(1, 2), `${process.cwd()}/program`]) {
     let path: string;
     try {
-      path = createRequire(from).resolve('webgpu');
+      path = createRequire(pathToFileURL(from).href).resolve('webgpu');
     } catch {
       continue;
     }
     try {
-      const { create } = await import(pathToFileURL(path).href) as { readonly create: (flags: readonly string[]) => Gpu };
+      const { create } = await import(/* @vite-ignore */ pathToFileURL(path).href) as { readonly create: (flags: readonly string[]) => Gpu };
       return create([]);
     } catch (error) {
       throw new DataError(`the package \`webgpu\` does not run here (${messageOf(error)}): install it anew with \`npm i webgpu\`, or build the `

@@ -33,11 +33,17 @@ export interface GpuShaderPlan {
 }
 
 export interface GpuEntryPlan {
-  /** Shader, the segments that it binds, and the numbers that it reads: where its tensors begin. */
-  readonly dispatches: readonly (readonly [number, readonly number[], readonly number[]])[];
+  readonly parts: readonly GpuPartPlan[];
   /** What the host has written for each run. */
   readonly uploads: readonly TensorPlace[];
   readonly results: readonly TensorPlace[];
+}
+
+/** Dispatches; in a loop at each position of its axes, the last axis fastest. */
+export interface GpuPartPlan {
+  readonly axes: readonly number[];
+  /** Shader, the segments that it binds, the numbers that it reads, and for each axis how much each of these grows with the position. */
+  readonly dispatches: readonly (readonly [number, readonly number[], readonly number[], readonly (readonly number[])[]])[];
 }
 
 export interface GpuMachine {
@@ -52,7 +58,20 @@ export interface PreparedEntry {
   readonly dispatches: readonly { readonly pipeline: object; readonly group: object; readonly x: number; readonly y: number }[];
   /** The results of the last runs, one run after another; null where results are no single numbers. */
   readonly ring: GpuBuffer | null;
+  readonly uploads: readonly GpuPiece[];
+  readonly results: readonly GpuPiece[];
   runs: number;
+}
+
+/** Whole words of the memory. */
+export interface GpuPiece {
+  readonly segment: number;
+  /** Bytes from the start of the segment, and of the memory. */
+  readonly offset: number;
+  readonly start: number;
+  readonly bytes: number;
+  /** Bytes from the start of a buffer that holds pieces one after another. */
+  readonly at: number;
 }
 
 /** Everything that exists once a device is open. */
@@ -123,11 +142,10 @@ export function openGpu(plan: GpuPlan): GpuMachine {
     },
   };
   const run = (number: number): void => {
-    const { device: { queue, createCommandEncoder }, buffers, entries } = gpu();
-    const { uploads, results } = plan.entries[number]!;
+    const { device: opened, buffers, entries } = gpu();
     const entry = entries[number]!;
-    for (const piece of piecesOf(plan, uploads).pieces) queue.writeBuffer(buffers[piece.segment]!, piece.offset, memory, piece.start, piece.bytes);
-    const encoder = createCommandEncoder.call(opened!.device);
+    for (const piece of entry.uploads) opened.queue.writeBuffer(buffers[piece.segment]!, piece.offset, memory, piece.start, piece.bytes);
+    const encoder = opened.createCommandEncoder();
     const pass = encoder.beginComputePass();
     for (const { pipeline, group, x, y } of entry.dispatches) {
       pass.setPipeline(pipeline);
@@ -137,12 +155,11 @@ export function openGpu(plan: GpuPlan): GpuMachine {
     pass.end();
     if (entry.ring !== null) {
       const slot = entry.runs++ % window;
-      results.forEach((result, i) => {
-        const segment = segmentOf(plan, result.offset);
-        encoder.copyBufferToBuffer(buffers[segment]!, (result.offset - plan.segments[segment]!) & ~3, entry.ring!, 4 * (slot * results.length + i), 4);
-      });
+      for (const { segment, offset, at } of entry.results) {
+        encoder.copyBufferToBuffer(buffers[segment]!, offset, entry.ring, 4 * slot * entry.results.length + at, 4);
+      }
     }
-    queue.submit([encoder.finish()]);
+    opened.queue.submit([encoder.finish()]);
   };
   return { memory, run, device };
 }
@@ -157,10 +174,7 @@ export function numberAt(view: DataView, at: number, { dtype, offset }: TensorPl
 export const segmentOf = (plan: GpuPlan, offset: number): number => plan.segments.findLastIndex(start => start <= offset);
 
 /** Places as whole words of their segments, and one after another in a buffer. */
-export function piecesOf(plan: GpuPlan, places: readonly TensorPlace[]): {
-  readonly pieces: readonly { readonly segment: number; readonly offset: number; readonly start: number; readonly bytes: number; readonly at: number }[];
-  readonly bytes: number;
-} {
+export function piecesOf(plan: GpuPlan, places: readonly TensorPlace[]): { readonly pieces: readonly GpuPiece[]; readonly bytes: number } {
   let at = 0;
   const pieces = places.map(({ dtype, shape, offset }) => {
     const segment = segmentOf(plan, offset);
@@ -172,6 +186,25 @@ export function piecesOf(plan: GpuPlan, places: readonly TensorPlace[]): {
   });
   return { pieces, bytes: at };
 }
+
+/** What an entry dispatches, one after the other. */
+export function dispatchesOf({ parts }: GpuEntryPlan): readonly { readonly shader: number; readonly segments: readonly number[]; readonly numbers: readonly number[] }[] {
+  return parts.flatMap(({ axes, dispatches }) => {
+    const count = axes.reduce((product, extent) => product * extent, 1);
+    return Array.from({ length: count }, (_, flat) => {
+      let rest = flat;
+      const position = axes.map(() => 0);
+      for (let axis = axes.length - 1; axis >= 0; axis--) {
+        position[axis] = rest % axes[axis]!;
+        rest = Math.floor(rest / axes[axis]!);
+      }
+      return dispatches.map(([shader, segments, numbers, moves]) =>
+        ({ shader, segments, numbers: numbers.map((number, i) => moves.reduce((sum, move, axis) => sum + move[i]! * position[axis]!, number)) }));
+    }).flat();
+  });
+}
+
+export const firstLine = (message: string): string => message.trim().split('\n')[0]!;
 
 /** Copies to a buffer that the host can read, and gives its contents. The copy is taken of what the runs until now leave. */
 export async function readGpu(
@@ -188,7 +221,7 @@ export async function readGpu(
   try {
     await buffer.mapAsync(1);
   } catch (error) {
-    throw new DataError(gpu.failure ?? `the GPU does not give its results (${messageOf(error)})`);
+    throw new DataError(gpu.failure ?? `the GPU does not give its results (${firstLine(messageOf(error))})`);
   }
   if (gpu.failure !== null) throw new DataError(gpu.failure);
   const contents = new Uint8Array(buffer.getMappedRange().slice(0, bytes));
@@ -201,14 +234,28 @@ export async function prepareGpu(plan: GpuPlan, window: number): Promise<OpenGpu
   const { gpu: implementation, adapter } = await requestGpuAdapter();
   const sizes = plan.segments.map((start, i) => (plan.segments[i + 1] ?? plan.bytes) - start);
   const needed = Math.max(plan.scratchBytes, ...sizes);
-  const limits = { maxStorageBufferBindingSize: 128 * 2 ** 20, maxBufferSize: 256 * 2 ** 20 };
-  for (const [name, usual] of Object.entries(limits)) {
-    if (needed <= usual || needed <= adapter.limits[name]!) continue;
+  const runs = plan.entries.map(dispatchesOf);
+  const arraysOf = new Map(runs.flat().map(({ shader, segments }) => [shader, segments.length + (plan.shaders[shader]!.scratch ? 1 : 0)] as const));
+  // What every GPU offers, and what this program needs.
+  const limits = [
+    ['maxStorageBufferBindingSize', 128 * 2 ** 20, needed], ['maxBufferSize', 256 * 2 ** 20, needed],
+    ['maxStorageBuffersPerShaderStage', 8, Math.max(0, ...arraysOf.values())],
+  ] as const;
+  for (const [name, usual, own] of limits) {
+    if (own <= usual || own <= adapter.limits[name]!) continue;
+    if (name === 'maxStorageBuffersPerShaderStage') {
+      throw new DataError(`a kernel of the program needs ${own} parts of the memory at once, and this GPU allows ${adapter.limits[name]}: build the program with \`--target wasm\``);
+    }
     throw new DataError(`the program binds ${needed} bytes at once, and this GPU allows ${adapter.limits[name]} (the largest tensor is ${plan.largest}): `
       + 'take a smaller batch, or build the program with `--target wasm`');
   }
-  const required = Object.fromEntries(Object.entries(limits).filter(([, usual]) => needed > usual).map(([name]) => [name, needed]));
+  const required = Object.fromEntries(limits.filter(([, usual, own]) => own > usual).map(([name, , own]) => [name, own]));
   const device = await adapter.requestDevice({ requiredLimits: required });
+  // What is wrong with a shader is told before the pipeline fails that needs it.
+  let refusal: string | null = null;
+  device.onuncapturederror = ({ error }) => {
+    refusal ??= error.message;
+  };
   const staging: GpuBuffer[] = [];
   device.pushErrorScope('out-of-memory');
   const buffer = (label: string, size: number, usage: number): GpuBuffer => device.createBuffer({ label, size: Math.max(16, size), usage });
@@ -216,15 +263,15 @@ export async function prepareGpu(plan: GpuPlan, window: number): Promise<OpenGpu
   const buffers = sizes.map((size, i) => buffer(`memory ${i}`, size, storage | copySource | copyTarget));
   const scratch = plan.scratchBytes === 0 ? null : buffer('scratch', plan.scratchBytes, storage);
   // Where the tensors of each dispatch begin; a binding begins at a multiple of 256 bytes.
-  const slots = plan.entries.map(entry => entry.dispatches.map(([, , places]) => Math.ceil((4 * places.length) / 256) * 256));
-  const placesBytes = slots.flat().reduce((sum, slot) => sum + slot, 0);
+  const slotOf = (numbers: readonly number[]): number => Math.ceil((4 * numbers.length) / 256) * 256;
+  const placesBytes = runs.flat().reduce((sum, { numbers }) => sum + slotOf(numbers), 0);
   const places = buffer('places', placesBytes, uniform | copyTarget);
   const rings = plan.entries.map(({ results }, i) => (results.length > 0 && results.every(result => elementCount(result.shape) === 1)
     ? buffer(`results ${i}`, 4 * window * results.length, copySource | copyTarget)
     : null));
   const shortage = await device.popErrorScope();
   if (shortage !== null) {
-    throw new DataError(`the GPU has no room for the ${plan.bytes} bytes of the program (${shortage.message}): take a smaller batch, write `
+    throw new DataError(`the GPU has no room for the ${plan.bytes} bytes of the program (${firstLine(shortage.message)}): take a smaller batch, write `
       + '`memory` in the `train` block, or build the program with `--target wasm`');
   }
   const layouts = new Map<number, { readonly group: object; readonly pipeline: object }>();
@@ -241,21 +288,25 @@ export async function prepareGpu(plan: GpuPlan, window: number): Promise<OpenGpu
     layouts.set(arrays, made);
     return made;
   };
-  const arraysOf = new Map(plan.entries.flatMap(entry => entry.dispatches.map(([shader, segments]) => [shader, segments.length + (plan.shaders[shader]!.scratch ? 1 : 0)] as const)));
-  const pipelines = await Promise.all(plan.shaders.map(async ({ name, line, code }, i) => {
+  // All are waited for, also when one fails: the device must not be let go before.
+  const compiled = await Promise.allSettled(plan.shaders.map(async ({ name, line, code }, i) => {
     const label = `${name} (${line})`;
     try {
       const module = device.createShaderModule({ label, code });
       return await device.createComputePipelineAsync({ label, layout: layoutOf(arraysOf.get(i)!).pipeline, compute: { module, entryPoint: 'main' } });
     } catch (error) {
-      throw new DataError(`the GPU does not take the kernel \`${name}\`, which computes ${line} (${messageOf(error)}): build the program with \`--target wasm\``);
+      throw new DataError(`the GPU does not take the kernel \`${name}\`, which computes ${line} (${firstLine(refusal ?? messageOf(error))}): build the program with \`--target wasm\``);
     }
   }));
+  const pipelines = compiled.map(each => {
+    if (each.status === 'rejected') throw each.reason;
+    return each.value;
+  });
   const words = new Int32Array(placesBytes / 4);
   let at = 0;
-  const entries = plan.entries.map((entry, number): PreparedEntry => ({
-    dispatches: entry.dispatches.map(([shader, segments, numbers], i) => {
-      const slot = slots[number]![i]!;
+  const entries = runs.map((dispatches, number): PreparedEntry => ({
+    dispatches: dispatches.map(({ shader, segments, numbers }) => {
+      const slot = slotOf(numbers);
       words.set(numbers, at / 4);
       const bound = [...segments.map(segment => buffers[segment]!), ...(plan.shaders[shader]!.scratch ? [scratch!] : [])];
       const group = device.createBindGroup({
@@ -271,15 +322,17 @@ export async function prepareGpu(plan: GpuPlan, window: number): Promise<OpenGpu
       return { pipeline: pipelines[shader]!, group, x: Math.min(workgroups, 65535), y: Math.ceil(workgroups / 65535) };
     }),
     ring: rings[number]!,
+    uploads: piecesOf(plan, plan.entries[number]!.uploads).pieces,
+    results: piecesOf(plan, plan.entries[number]!.results).pieces,
     runs: 0,
   }));
   if (placesBytes > 0) device.queue.writeBuffer(places, 0, words.buffer, 0, placesBytes);
   const gpu: OpenGpu = { implementation, device, buffers, entries, staging, failure: null };
   device.onuncapturederror = ({ error }) => {
-    gpu.failure ??= `the GPU refused to compute: ${error.message.split('\n')[0]}; nothing was saved since the last checkpoint: build the program with \`--target wasm\``;
+    gpu.failure ??= `the GPU refused to compute: ${firstLine(error.message)}; nothing was saved since the last checkpoint: build the program with \`--target wasm\``;
   };
   void device.lost.then(({ reason, message }) => {
-    gpu.failure ??= `the GPU is gone (${reason}: ${message.split('\n')[0]}); the last checkpoint is as it was: start the program again, with \`--resume\``;
+    gpu.failure ??= `the GPU is gone (${reason}: ${firstLine(message)}); the last checkpoint is as it was: start the program again, with \`--resume\``;
   });
   return gpu;
 }

@@ -22,9 +22,10 @@ import { tensorColumn } from './stored-tensor.ts';
 import { elementCount, showShape } from './tensor.ts';
 import { showNumber } from './progress-line.ts';
 import { showResults, terminalReporter } from './terminal-reporter.ts';
-import type { TrainOptions } from './train.ts';
-import { setScalars, trainProgram } from './train.ts';
-import { loadWeights } from './weights.ts';
+import type { RunOptions } from './train.ts';
+import { trainProgram } from './train.ts';
+import { setScalars } from './training.ts';
+import { loadWeights } from './weights-file.ts';
 import { zipPieces } from './zip.ts';
 
 /** Runs the command in `argv` (what follows the program's name) and sets the exit code. */
@@ -41,7 +42,7 @@ export async function main(program: CompiledProgram, argv: readonly string[]): P
       process.stdout.write(helpText(programFile()));
       return;
     }
-    program.threads?.start(threads);
+    await program.threads?.start(threads);
     if (given.command === 'train') process.exitCode = await runTrain(program, given);
     else if (given.command === 'evaluate') await runEvaluate(program, given);
     else if (given.command === 'predict') await runPredict(program, given);
@@ -74,6 +75,7 @@ export async function runTrain(program: CompiledProgram, given: Arguments): Prom
     reporter.note('stopping after this step; again to stop at once');
   };
   process.on('SIGINT', onInterrupt);
+  if (program.threads !== null && program.threads.alone !== null) reporter.note(program.threads.alone);
   try {
     const report = await trainProgram(program, { ...trainOptions(given), reporter, interrupted: () => interrupted });
     if (report.outcome === 'interrupted') {
@@ -89,7 +91,7 @@ export async function runTrain(program: CompiledProgram, given: Arguments): Prom
   }
 }
 
-export function trainOptions(given: Arguments): TrainOptions {
+export function trainOptions(given: Arguments): RunOptions {
   const text = (name: string): string | undefined => given.values.get(name)?.[0];
   const options = {
     steps: wholeNumber(given, 'steps', 1),

@@ -3,7 +3,8 @@
  * settings of the model's file. Everything else here works on any such program.
  */
 import type { Threads } from './machine.ts';
-import type { SourceReader } from './source-readers.ts';
+import type { SourceContext, SourceReader } from './source-readers.ts';
+import type { Tokenizer } from './tokenizer.ts';
 
 export type DType = 'f32' | 'f16' | 'bf16' | 'i32' | 'u8' | 'bool';
 
@@ -90,6 +91,10 @@ export interface CompiledProgram {
   readonly data: DataSettings | null;
   /** For every format that a source of the data has. */
   readonly readers: Readonly<Partial<Record<DataSource['format'], SourceReader>>>;
+  /** Of the texts that are fed to inputs: what `DataField.tokens` counts. */
+  readonly tokenizers: readonly Tokenizer[];
+  /** Null where no field holds pictures. */
+  readonly pictures: SourceContext['pictures'];
   readonly flopsPerStep: number;
 }
 
@@ -130,10 +135,12 @@ export interface DataSettings {
 export interface DataSource {
   /** `train` or `test`. */
   readonly name: string;
-  readonly format: 'idx' | 'csv' | 'npy' | 'npz' | 'safetensors';
+  readonly format: 'idx' | 'csv' | 'npy' | 'npz' | 'safetensors' | 'text' | 'jsonl' | 'images';
   readonly fields: readonly DataField[];
   readonly separator: string;
   readonly header: boolean;
+  /** text: from the beginning of one window to the next; null for the length of the longest. */
+  readonly stride: number | null;
 }
 
 export interface DataField {
@@ -142,9 +149,23 @@ export interface DataField {
   /** Of one row, without the batch dimension. */
   readonly shape: readonly number[];
   readonly file: string;
-  /** csv: names (or zero-based positions) of the columns. npz and safetensors: the one tensor's name. Empty otherwise. */
+  /**
+   * csv: names (or zero-based positions) of the columns. jsonl, npz and safetensors: the one field's or tensor's name. images:
+   * `picture` or `folder`. Empty otherwise.
+   */
   readonly columns: readonly string[];
-  /** csv: text values are classes, numbered in the order in which they sort. */
+  /** csv, jsonl, images: text values are classes, numbered in the order in which they sort. */
   readonly categorical: boolean;
+  /** csv, jsonl, images: text values are paths of picture files in the data folder. */
+  readonly picture: boolean;
+  /** csv, jsonl, text: texts are read as tokens; null where they are not. */
+  readonly tokens: TokenField | null;
   readonly below: number | null;
+}
+
+export interface TokenField {
+  /** Of the program's tokenizers. */
+  readonly vocabulary: number;
+  /** Tokens that are skipped first; below 0 in a text with an end, tokens that end a text are put before it. */
+  readonly shift: number;
 }

@@ -115,6 +115,7 @@ export function arrayColumn(input: InputPlace, values: TensorArray, batched: boo
     place: name,
     rows,
     inMemory: true,
+    overlap: null,
     unchecked: below !== null,
     read: (row, target, at) => {
       for (let i = 0, from = row * size; i < size; i++) {

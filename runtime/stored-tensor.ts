@@ -46,6 +46,8 @@ export interface Column {
   readonly unchecked: boolean;
   /** All bytes are in memory. */
   readonly inMemory: boolean;
+  /** Rows are windows of one sequence, in order, and share values with so many rows after them; null where each stands for itself. */
+  readonly overlap: number | null;
 }
 
 /** Elements `0 … count-1` of the piece that was loaded last. */
@@ -75,7 +77,7 @@ export function tensorColumn(stored: StoredTensor, type: RowType, whole: boolean
     if (stored.bigEndian) reverseElements(piece, width);
     return 0;
   };
-  const common = { input: type.input, place, rows, inMemory };
+  const common = { input: type.input, place, rows, inMemory, overlap: null };
   const checks = type.below !== null || !isAlwaysFitting(kind, type.dtype);
   if (!checks && kind === 'f32' && type.dtype === 'f32') {
     const values = new Float32Array(piece.buffer, piece.byteOffset, piece.length / 4);

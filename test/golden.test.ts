@@ -3,11 +3,11 @@
  * `UPDATE=1` writes the files anew; under CI it refuses to.
  */
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { emit } from '../compiler/6-emit/emit.ts';
+import { folderOfFile } from './support/folder.ts';
 import { emitOptions } from './support/run-program.ts';
 import { stages } from '../compiler/cli/dump.ts';
 import { compile, type Levels } from '../compiler/index.ts';
@@ -49,14 +49,14 @@ describe.each(cases)('%s', name => {
 });
 
 describe('emitted programs', () => {
-  const out = mkdtempSync(join(tmpdir(), 'nabla-golden-'));
-  afterAll(() => rmSync(out, { recursive: true }));
+  const out = folderOfFile();
 
   it('pass the strict type checker', () => {
     const root = new URL('../', import.meta.url).pathname;
-    const programs = cases.map(name => {
-      const path = join(out, `${name}.ts`);
-      writeFileSync(path, emitted(levelsOf(join(folder, name, 'source.model'))));
+    const written = [...cases.map(name => [name, 'typescript'] as const), ['mlp', 'wasm'] as const, ['mlp', 'webgpu'] as const];
+    const programs = written.map(([name, target]) => {
+      const path = join(out, `${name}-${target}.ts`);
+      writeFileSync(path, emit(levelsOf(join(folder, name, 'source.model')), emitOptions(target)));
       return path;
     });
     const options = [

@@ -215,3 +215,13 @@ test('names of dimensions travel', () => {
   const model = modelOf('model M(T = 6, D = 4) {\n  input x: f32[B, T, D]\n  y[d, b] = sum[t](x[b, t, d] * x[b, 0, d])\n  output y = y\n}');
   expect(model.training.outputs[0]!.value.type.dims.map(d => d.name)).toEqual(['D', 'B']);
 });
+
+test.each([
+  ['elements that are shared at every step', 'fn f(x) {\n  y = x\n  for i in 0..200 {\n    y = y * y\n  }\n  return y\n}', 'c[b] = sum[i](f(x[b, i]))', []],
+  ['an element that is too deep', 'fn f(x) {\n  y = x\n  for i in 0..5000 {\n    y = y * x + 1\n  }\n  return y\n}', 'c[b, i] = f(x[b, i])', ['call.depth']],
+  ['a long sum and a long product', '', `c[b] = sum[i](${Array(400).fill('x[b, i]').join(' * ')}) + sum[i](${Array(400).fill('x[b, i]').join(' + ')})`, []],
+  ['a range without end', '', 'c = sum[i in 1..9007199254740991](x[0, 0])', ['type.size']],
+] as const)('%s costs no time without end', (_, definitions, statement, codes) => {
+  const { diagnostics } = elaborateText(`${definitions}\nmodel M {\n  input x: f32[B, 4]\n  ${statement}\n  output c = c\n}`);
+  expect(diagnostics.map(({ code }) => code)).toEqual(codes);
+}, 20_000);

@@ -40,7 +40,7 @@ describe('optimizers', () => {
   for (const { name, text, start, gradients, after } of fixtures.optimizers) {
     it(name, () => {
       const model = modelOf(`model M {\n  input x: f32[B]\n  param w: f32[4] = 0\n  loss = mean(x) * sum(w)\n}\ntrain { optimizer ${text} }`);
-      const [group] = model.groups;
+      const [group] = model.minimizations[0]!.groups;
       expect(group!.flat).toBe(true);
       const [rule] = group!.rules;
       let p = vector(start);
@@ -59,7 +59,7 @@ describe('schedules', () => {
   for (const { name, text, steps, values } of fixtures.schedules) {
     it(name, () => {
       const model = modelOf(`model M {\n  input x: f32[B]\n  param w: f32[] = 0\n  loss = mean(x) * w\n}\ntrain { optimizer sgd(lr: ${text}) }`);
-      const lr = model.groups[0]!.rules[0]!.learningRate!;
+      const lr = model.minimizations[0]!.groups[0]!.rules[0]!.learningRate!;
       values.forEach((value, i) => {
         const at = (n: number): Tensor => ({ dtype: 'i32', shape: [], data: Float64Array.of(n) });
         const [actual] = evaluateNamed([lr], { step: at(i + 1), steps: at(steps) });

@@ -128,19 +128,19 @@ test('a deep stack trains in half of the memory, for less than another forward p
   expect(diagnostics).toEqual([]);
   expect(levels.program!.arenaBytes).toBeLessThanOrEqual(limit);
   const { recomputed, total } = costSheet(levels);
-  expect(recomputed!.flops).toBeGreaterThan(0);
-  expect(recomputed!.flops).toBeLessThan(total.forwardFlops);
-  expect(total.backwardFlops).toBe(costSheet(unlimited).total.backwardFlops + recomputed!.flops);
+  expect(recomputed.flops).toBeGreaterThan(0);
+  expect(recomputed.flops).toBeLessThan(total.forwardFlops);
+  expect(total.backwardFlops).toBe(costSheet(unlimited).total.backwardFlops + recomputed.flops);
   // A limit that takes little is cheap: of each layer what no product is needed for.
-  const generous = costSheet(compiled(withLimit(text, Math.floor(persistent + 0.8 * transient))).levels).recomputed!;
-  expect(generous.flops).toBeLessThan(0.25 * recomputed!.flops);
+  const generous = costSheet(compiled(withLimit(text, Math.floor(persistent + 0.8 * transient))).levels).recomputed;
+  expect(generous.flops).toBeLessThan(0.25 * recomputed.flops);
 });
 
 test('what is needed at least grows with the root of the depth, and is told', () => {
   const needed = (layers: number): number => {
     const { levels, diagnostics: [diagnostic] } = compiled(withLimit(stack(layers), 1));
     expect(diagnostic!.code).toBe('train.memory');
-    const told = /`memory ([\d.]+MB)`/.exec(diagnostic!.help!)![1]!;
+    const told = /`memory ([\d.]+[KM]B)`/.exec(diagnostic!.help!)![1]!;
     const again = compiled(stack(layers).replace(/^train \{/m, `train {\n  memory ${told}`));
     expect(again.diagnostics).toEqual([]);
     expect(again.levels.program!.arenaBytes).toBeLessThanOrEqual(levels.program!.arenaBytes);
@@ -148,11 +148,11 @@ test('what is needed at least grows with the root of the depth, and is told', ()
   };
   const [shallow, deep] = [needed(9), needed(36)];
   expect(deep).toBeLessThan(2.5 * shallow);
-  expect(deep).toBeLessThan(0.25 * parts(compiled(stack(36)).levels.program!).transient);
+  expect(deep).toBeLessThan(0.3 * parts(compiled(stack(36)).levels.program!).transient);
 });
 
 test('an emitted program fits its limit and trains alike', async () => {
-  const text = stack(6).replace('batch 1024', 'batch 32');
+  const text = stack(12).replace('batch 1024', 'batch 32');
   const unlimited = compiled(text).levels;
   const { persistent, transient } = parts(unlimited.program!);
   const limited = compiled(withLimit(text, Math.floor(persistent + 0.6 * transient))).levels;
@@ -171,7 +171,7 @@ test('a limit that is no limit changes nothing', () => {
   expect(limited!.program!.kernels).toEqual(unlimited!.program!.kernels);
   expect(limited!.scheduled!.entries).toEqual(limited!.simplified!.entries);
   expect(costSheet(limited!).recomputed).toEqual({ limitBytes: 1e9, values: 0, flops: 0 });
-  expect(costSheet(unlimited!).recomputed).toBe(null);
+  expect(costSheet(unlimited!).recomputed).toEqual({ limitBytes: null, values: 0, flops: 0 });
 });
 
 test.each([

@@ -17,13 +17,14 @@ import { fullLike } from '../compiler/ops/full.ts';
 import { opTable } from '../compiler/ops/index.ts';
 import { differentiable, drawAll, leaves, project, type AnySample } from './support/op-samples.ts';
 import { difference, generator, readType } from './support/tensors.ts';
-import { runNestOnWasm } from './support/wasm.ts';
+import { runNestOnWasm, runNestOnWideWasm } from './support/wasm.ts';
 
 /** Each must give what the references give; `exact` ways compute in double precision. */
 const waysToRun: readonly { readonly name: string; readonly run: RunNest; readonly exact: boolean }[] = [
   { name: 'the f64 interpreter', run: evaluateNest, exact: true },
   { name: 'functions in f64', run: newNestRunner(), exact: true },
   { name: 'WebAssembly', run: runNestOnWasm, exact: false },
+  { name: 'WebAssembly with 64-bit addresses', run: runNestOnWideWasm, exact: false },
 ];
 
 describe.each([...opTable.keys()])('%s', name => {

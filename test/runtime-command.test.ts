@@ -1,7 +1,6 @@
 /** The command line of a program in a process of its own, and the texts of its progress. */
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, expect, test } from 'vitest';
 import { lossCurve, ticks } from '../runtime/loss-curve.ts';
@@ -9,18 +8,18 @@ import { newHistory, recordLoss } from '../runtime/history.ts';
 import { npyBytes } from '../runtime/npy.ts';
 import { renderProgress, showCount, showDuration, showNumber } from '../runtime/progress-line.ts';
 import { linearRows } from './runtime-fixture.ts';
+import { folderOfTest } from './support/folder.ts';
 
 const child = join(import.meta.dirname, 'runtime-child.ts');
-let folder = '';
+const folder = folderOfTest({ enter: false });
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'nabla-'));
   const { x, y } = linearRows(30);
-  writeFileSync(join(folder, 'x.npy'), npyBytes(x, 'f32', [30, 3]));
-  writeFileSync(join(folder, 'y.npy'), npyBytes(y, 'f32', [30]));
+  writeFileSync(join(folder(), 'x.npy'), npyBytes(x, 'f32', [30, 3]));
+  writeFileSync(join(folder(), 'y.npy'), npyBytes(y, 'f32', [30]));
 });
 
 function run(args: readonly string[], environment: Record<string, string> = {}): { code: number | null; out: string; error: string } {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [child, ...args], { cwd: folder, encoding: 'utf8', env: { ...process.env, ...environment } });
+  const { status, stdout, stderr } = spawnSync(process.execPath, [child, ...args], { cwd: folder(), encoding: 'utf8', env: { ...process.env, ...environment } });
   return { code: status, out: stdout, error: stderr };
 }
 
@@ -28,8 +27,8 @@ test('train, evaluate, predict', () => {
   const trained = run(['--data', '.', '--steps', '200', '--log', 'log.jsonl', '--save-gradients', 'gradients.safetensors']);
   expect([trained.code, trained.error]).toEqual([0, '']);
   expect(trained.out).toMatch(/finished after step 200: loss .*\nsaved Linear.safetensors and Linear.svg\n$/);
-  expect(readFileSync(join(folder, 'log.jsonl'), 'utf8').trim().split('\n').length).toBe(200);
-  expect(existsSync(join(folder, 'gradients.safetensors'))).toBe(true);
+  expect(readFileSync(join(folder(), 'log.jsonl'), 'utf8').trim().split('\n').length).toBe(200);
+  expect(existsSync(join(folder(), 'gradients.safetensors'))).toBe(true);
   expect(run(['evaluate', '--data=.']).out).toMatch(/^loss \S+ {2}error \S+\n$/);
   expect(run(['predict', '--input', 'x=x.npy', '-o', 'out.npz']).out).toBe('prediction f32[30]\nsaved out.npz\n');
   expect(run(['--init', 'Linear.safetensors', '--data', '.', '--steps', '1']).code).toBe(0);
@@ -60,15 +59,15 @@ test.each([
 
 test('a NaN leaves the weights of an earlier run alone', () => {
   run(['--data', '.', '--steps', '2']);
-  const before = readFileSync(join(folder, 'Linear.safetensors'));
+  const before = readFileSync(join(folder(), 'Linear.safetensors'));
   const { code, error } = run(['--data', '.'], { NAN_AT_STEP: '20' });
   expect([code, error.startsWith('error: the loss is NaN at step 20 (batch 1 of epoch 4); no weights were saved')]).toEqual([1, true]);
-  expect(readFileSync(join(folder, 'Linear.safetensors')).equals(before)).toBe(true);
+  expect(readFileSync(join(folder(), 'Linear.safetensors')).equals(before)).toBe(true);
 });
 
 test('an interrupt saves a checkpoint, the resumed run ends in the same bytes', async () => {
   expect(run(['--data', '.', '--steps', '400', '--save', 'whole.safetensors']).code).toBe(0);
-  const running = spawn(process.execPath, [child, '--data', '.'], { cwd: folder, env: { ...process.env, STEP_MILLISECONDS: '4' } });
+  const running = spawn(process.execPath, [child, '--data', '.'], { cwd: folder(), env: { ...process.env, STEP_MILLISECONDS: '4' } });
   let out = '';
   running.stdout.on('data', (text: Buffer) => {
     if (out === '') setTimeout(() => running.kill('SIGINT'), 150);
@@ -77,10 +76,10 @@ test('an interrupt saves a checkpoint, the resumed run ends in the same bytes', 
   const code = await new Promise(resolve => running.on('close', resolve));
   expect(code).toBe(130);
   expect(out).toMatch(/stopped after step \d+, checkpoint saved; the same command with `--resume` goes on from there/);
-  expect(existsSync(join(folder, 'Linear.safetensors'))).toBe(false);
+  expect(existsSync(join(folder(), 'Linear.safetensors'))).toBe(false);
   const resumed = run(['--data', '.', '--resume']);
   expect([resumed.code, resumed.out]).toEqual([0, expect.stringMatching(/^Linear: step \d+ of 400 steps/)]);
-  expect(readFileSync(join(folder, 'Linear.safetensors')).equals(readFileSync(join(folder, 'whole.safetensors')))).toBe(true);
+  expect(readFileSync(join(folder(), 'Linear.safetensors')).equals(readFileSync(join(folder(), 'whole.safetensors')))).toBe(true);
 });
 
 test('the progress line fits every width', () => {

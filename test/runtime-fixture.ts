@@ -1,8 +1,9 @@
 /** A small compiled program written by hand for tests of the runtime: linear regression by gradient descent with momentum. */
 import type { CompiledProgram, DataSettings, Entry, TensorPlace, TrainSettings } from '../runtime/program.ts';
 import { random } from '../runtime/random.ts';
-import { csvColumns, idxColumns, npyColumns, npzColumns, safetensorsColumns } from '../runtime/source-readers.ts';
+import { csvColumns, idxColumns, imagesColumns, jsonlColumns, npyColumns, npzColumns, safetensorsColumns } from '../runtime/source-readers.ts';
 import { viewOf } from '../runtime/tensor.ts';
+import { textColumns } from '../runtime/text-source.ts';
 
 export const defaultSettings: TrainSettings = {
   epochs: null, steps: 40, seed: 7, clipNorm: null, accumulate: 1, ema: null, precision: 'f32', memory: null,
@@ -10,14 +11,17 @@ export const defaultSettings: TrainSettings = {
 };
 
 const npyField = (input: string, shape: readonly number[]): DataSettings['sources'][number]['fields'][number] =>
-  ({ input, dtype: 'f32', shape, file: `${input}.npy`, columns: [], categorical: false, below: null });
+  ({ input, dtype: 'f32', shape, file: `${input}.npy`, columns: [], categorical: false, picture: false, tokens: null, below: null });
 
 export const npyData: DataSettings = {
-  sources: [{ name: 'train', format: 'npy', fields: [npyField('x', [3]), npyField('y', [])], separator: ',', header: true }],
+  sources: [{ name: 'train', format: 'npy', fields: [npyField('x', [3]), npyField('y', [])], separator: ',', header: true, stride: null }],
   shuffle: true, split: null, holdOut: 5,
 };
 
-const readers = { csv: csvColumns, idx: idxColumns, npy: npyColumns, npz: npzColumns, safetensors: safetensorsColumns };
+const readers = {
+  csv: csvColumns, idx: idxColumns, npy: npyColumns, npz: npzColumns, safetensors: safetensorsColumns,
+  text: textColumns, jsonl: jsonlColumns, images: imagesColumns,
+};
 
 /** loss = mean (x · w + b - y)², metric error = mean |x · w + b - y|; batch 4. From step `poison` on the loss is NaN. */
 export function linearProgram(
@@ -91,7 +95,7 @@ export function linearProgram(
     evaluateRow: entry(() => forward(1), ['x', 'y'], [loss, error], 1),
     predict: entry(() => predictInto(outputs), ['x'], [outputs], batch),
     predictRow: entry(() => predictInto(rowOutput), ['x'], [rowOutput], 1),
-    settings: { ...defaultSettings, ...settings }, data, readers, flopsPerStep: 100,
+    settings: { ...defaultSettings, ...settings }, data, readers, tokenizers: [], pictures: null, flopsPerStep: 100,
   };
 }
 

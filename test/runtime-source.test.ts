@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 
 const folder = join(import.meta.dirname, '../runtime');
-const files = readdirSync(folder).filter(name => name.endsWith('.ts'));
+const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter(name => name.endsWith('.ts'));
 const sources = files.map(file => ({ file, text: readFileSync(join(folder, file), 'utf8') }));
 
 test('every top-level declaration is exported and has a name of its own', () => {
@@ -24,7 +24,7 @@ test('imports are named, of runtime files or of the platform, and every file say
   for (const { file, text } of sources) {
     expect(text.startsWith('/**'), file).toBe(true);
     for (const line of text.split('\n').filter(other => other.startsWith('import '))) {
-      expect(line, file).toMatch(/^import (type )?\{ [\w, ]+ \} from '(\.\/[\w-]+\.ts|node:[\w/]+)';$/);
+      expect(line, file).toMatch(/^import (type )?\{ [\w, ]+ \} from '(\.\.?\/[\w-]+\.ts|node:[\w/]+)';$/);
       expect(line, file).not.toContain(' as ');
     }
   }

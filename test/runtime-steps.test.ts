@@ -2,10 +2,8 @@
  * Steps of several batches and moving averages of parameters, in emitted programs: what they train, what they tell, that a resumed run
  * ends in the same bytes, and what weights files make of averages.
  */
-import { mkdtempSync, readFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { beforeEach, describe, expect, test } from 'vitest';
+import { readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
 import { emit } from '../compiler/6-emit/emit.ts';
 import { compile } from '../compiler/index.ts';
 import { benchProgram } from '../runtime/bench.ts';
@@ -16,12 +14,15 @@ import type { CompiledProgram, TensorPlace } from '../runtime/program.ts';
 import { arrayRows, type ProgramData } from '../runtime/row-set.ts';
 import { readSafetensors } from '../runtime/safetensors.ts';
 import { viewOf } from '../runtime/tensor.ts';
-import { planOf, setScalars, trainProgram } from '../runtime/train.ts';
-import { loadWeights, saveWeights, tensorsAt, writeSafetensors } from '../runtime/weights.ts';
+import { trainProgram } from '../runtime/train.ts';
+import { planOf, setScalars } from '../runtime/training.ts';
+import { loadWeights, saveWeights, writeSafetensors } from '../runtime/weights-file.ts';
+import { tensorsAt } from '../runtime/weights.ts';
 import { deviceProgram, linearRows } from './runtime-fixture.ts';
+import { folderOfTest } from './support/folder.ts';
 import { emitOptions, importEmitted } from './support/run-program.ts';
 
-beforeEach(() => process.chdir(mkdtempSync(join(tmpdir(), 'nabla-'))));
+folderOfTest({ enter: true });
 
 /** The program of a model that guesses `y` from `x` by `body`, which ends with `guess = …`. */
 async function programOf(body: string, settings: string): Promise<CompiledProgram> {

@@ -1,8 +1,6 @@
 /** The training loop: what it learns, that a resumed run ends in the same bytes, and that failures leave good files alone. */
-import { existsSync, mkdtempSync, readFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { beforeEach, expect, test } from 'vitest';
+import { existsSync, readFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
 import { memoryBytes } from '../runtime/bytes.ts';
 import { readIdx } from '../runtime/idx.ts';
 import { evaluateProgram } from '../runtime/evaluate.ts';
@@ -11,8 +9,9 @@ import { arrayRows, rowSetOf, trainingOrder } from '../runtime/row-set.ts';
 import { tensorColumn } from '../runtime/stored-tensor.ts';
 import { trainProgram } from '../runtime/train.ts';
 import { deviceProgram, linearProgram, linearRows } from './runtime-fixture.ts';
+import { folderOfTest } from './support/folder.ts';
 
-beforeEach(() => process.chdir(mkdtempSync(join(tmpdir(), 'nabla-'))));
+folderOfTest({ enter: true });
 
 const rows = (count: number) => {
   const program = linearProgram();

@@ -1,17 +1,18 @@
 /** Weights and checkpoints on disk: round trips, what is said about files that do not fit, predictions, bench. */
-import { existsSync, mkdtempSync, readFileSync, readdirSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { beforeEach, expect, test } from 'vitest';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { expect, test } from 'vitest';
 import { benchProgram } from '../runtime/bench.ts';
 import { evaluateProgram } from '../runtime/evaluate.ts';
 import { predictRows } from '../runtime/predict.ts';
 import { arrayRows } from '../runtime/row-set.ts';
-import { setScalars, trainProgram } from '../runtime/train.ts';
-import { loadWeights, saveWeights, tensorsAt, writeSafetensors } from '../runtime/weights.ts';
+import { trainProgram } from '../runtime/train.ts';
+import { setScalars } from '../runtime/training.ts';
+import { loadWeights, saveWeights, writeSafetensors } from '../runtime/weights-file.ts';
+import { tensorsAt } from '../runtime/weights.ts';
 import { linearProgram, linearRows } from './runtime-fixture.ts';
+import { folderOfTest } from './support/folder.ts';
 
-beforeEach(() => process.chdir(mkdtempSync(join(tmpdir(), 'nabla-'))));
+folderOfTest({ enter: true });
 
 const parameters = (program: ReturnType<typeof linearProgram>): number[] =>
   program.parameters.flatMap(({ offset, shape }) => [...new Float32Array(program.memory, offset, shape[0] ?? 1)]);

@@ -10,7 +10,7 @@ import { compile, type Levels } from '../compiler/index.ts';
 import { partsOf } from '../compiler/ir/program.ts';
 import { graphMachine, programMachine } from './support/machine.ts';
 import { modelOf } from './support/model.ts';
-import { emittedMachine } from './support/run-program.ts';
+import { emitOptions, emittedMachine } from './support/run-program.ts';
 import { compare, trace } from './support/trace.ts';
 import { wasmMachine } from './support/wasm.ts';
 
@@ -64,11 +64,11 @@ test.each(Object.entries(bodies))('%s', async (_, [body, result]) => {
   // One loop forwards for each in the text, and one backwards: values that are asked for twice are no second loop.
   const written = body.split('scan ').length - 1;
   expect(partsOf(levels.program!.entries.find(({ name }) => name === 'train')!.calls).filter(part => part.loop !== null)).toHaveLength(2 * written);
-  const truth = trace(graphMachine(levels.gradient!), levels, seed);
-  compare(trace(graphMachine(levels.simplified!), levels, seed), truth, 1e-9, 'simplified');
-  compare(trace(programMachine(levels.program!), levels, seed), truth, 1e-9, 'kernels');
-  compare(trace(await emittedMachine(levels), levels, seed), truth, 2e-5, 'emitted');
-  compare(trace(wasmMachine(levels.program!), levels, seed), truth, 2e-5, 'WebAssembly');
+  const truth = await trace(graphMachine(levels.gradient!), levels, seed);
+  compare(await trace(graphMachine(levels.simplified!), levels, seed), truth, 1e-9, 'simplified');
+  compare(await trace(programMachine(levels.program!), levels, seed), truth, 1e-9, 'kernels');
+  compare(await trace(await emittedMachine(levels), levels, seed), truth, 2e-5, 'emitted');
+  compare(await trace(wasmMachine(levels.program!), levels, seed), truth, 2e-5, 'WebAssembly');
 }, 60_000);
 
 test.each(Object.entries(bodies).filter(([name]) => name !== 'drawn numbers'))('gradients of first and second order: %s', (_, [body, result]) => {
@@ -106,9 +106,9 @@ const randomBody: fc.Arbitrary<string> = fc.record({
 test('random recurrences', async () => {
   await fc.assert(fc.asyncProperty(randomBody, async body => {
     const levels = compiled(around(body));
-    const truth = trace(graphMachine(levels.gradient!), levels, seed);
-    compare(trace(programMachine(levels.program!), levels, seed), truth, 1e-9, `kernels of\n${body}`);
-    compare(trace(wasmMachine(levels.program!), levels, seed), truth, 5e-5, `WebAssembly of\n${body}`);
+    const truth = await trace(graphMachine(levels.gradient!), levels, seed);
+    compare(await trace(programMachine(levels.program!), levels, seed), truth, 1e-9, `kernels of\n${body}`);
+    compare(await trace(wasmMachine(levels.program!), levels, seed), truth, 5e-5, `WebAssembly of\n${body}`);
     expect(compareGradients(modelOf(around(body)), seed).filter(({ used, error }) => used && !(error < 1e-4))).toEqual([]);
   }), { seed, numRuns: runs });
 }, 300_000);
@@ -116,7 +116,7 @@ test('random recurrences', async () => {
 test('a program is as long for many steps as for few', () => {
   const lengths = [8, 512].map(steps => {
     const levels = compiled(around(bodies['a plain recurrence']![0]).replace('f32[B, 5, 3]', `f32[B, ${steps}, 3]`));
-    return emit(levels, { target: 'typescript', debugNan: false, deterministic: false, javascript: false }).length;
+    return emit(levels, emitOptions('typescript')).length;
   });
   expect(Math.abs(lengths[1]! / lengths[0]! - 1)).toBeLessThan(0.01);
 });

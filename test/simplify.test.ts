@@ -34,3 +34,12 @@ test('a sum that something else reads too is not cropped: it would be computed t
   const levels = levelsOf('  h = linear(6)(x)\n  y = h[:, 1:4] * h[:, 2:5]');
   expect(simplify(levels.gradient!).applied.get('crop-contract') ?? 0).toBe(0);
 });
+
+test('long sums with few results are taken in parts, with what is left over', () => {
+  const kernels = (input: string): readonly string[] => levelsOf('  y = x * mean(linear(1)(ones([1, 2])))', input).program!.kernels.map(printKernel);
+  const parts = kernels('f32[B, 40001]');
+  expect(parts.some(kernel => /\[i0 < 4, i1 < 64\].*\n {2}t0 = add\[i2 < 625\] \(x\[i0, 625\*i1 \+ i2\]/.test(kernel))).toBe(true);
+  expect(parts.some(kernel => /t0 = add\[i0 < 4, i1 < 64\].*\n {2}t1 = add\[i0 < 4, i1 < 1\] \(x\[i0, i1 \+ 40000\]/.test(kernel))).toBe(true);
+  expect(kernels('f32[B, 50, 800]').some(kernel => /\[i0 < 4, i1 < 50\].*\n {2}t0 = add\[i2 < 800\]/.test(kernel))).toBe(true);
+  expect(kernels('f32[B, 400]').some(kernel => kernel.includes('add[i0 < 4, i1 < 400] (x'))).toBe(true);
+});

@@ -111,7 +111,7 @@ describe('what is drawn of a model', () => {
   it('tells what is recomputed under a memory limit', () => {
     const block = 'layer block() (x: f32[B, D]) -> f32[B, D] {\n  return x |> linear(D) |> layer_norm() |> relu\n}';
     const stack = 'model Stack() {\n  input x: f32[B, 16]\n  h = x\n  for i in 0..6 { h = block()(h) }\n  loss = mean(h)\n}';
-    const limited = levelsOf(`${block}\n${stack}\ntrain {\n  batch 256\n  memory 240KB\n  optimizer sgd(lr: 0.1)\n}\n`);
+    const limited = levelsOf(`${block}\n${stack}\ntrain {\n  batch 256\n  memory 200KB\n  optimizer sgd(lr: 0.1)\n}\n`);
     const kernels = view(limited, 'kernels', { depth: 9 });
     expect(kernels).toMatch(/label="\d+  \w+, recomputed\\l/);
     expect(kernels).toMatch(/label="block\.\d, recomputed"/);

@@ -11,7 +11,7 @@ import type { Shape } from '../compiler/ir/type.ts';
 import type { Tensor } from '../compiler/ops/define.ts';
 import { webAssembly } from '../runtime/webassembly.ts';
 import { difference } from './support/tensors.ts';
-import { kernelOf, runNestOnWasm } from './support/wasm.ts';
+import { kernelOf, runNestOnWasm, runNestOnWideWasm } from './support/wasm.ts';
 
 const drawn = (shape: Shape, seed: number): Tensor => ({
   dtype: 'f32', shape, data: Float64Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => Math.fround(Math.sin(i * 12.9898 + seed) * Math.cos(i * 0.31))),
@@ -19,7 +19,9 @@ const drawn = (shape: Shape, seed: number): Tensor => ({
 
 function expectTiled(nest: Nest, operands: readonly Tensor[]): void {
   expect(contraction(linearKernel(kernelOf(nest, operands))), 'is treated as a product').not.toBeNull();
-  expect(difference(runNestOnWasm(nest, operands), evaluateNest(nest, operands), 1e-4)).toBeNull();
+  const result = runNestOnWasm(nest, operands);
+  expect(difference(result, evaluateNest(nest, operands), 1e-4)).toBeNull();
+  expect(runNestOnWideWasm(nest, operands), 'with 64-bit addresses').toEqual(result);
 }
 
 const extents = [[64, 32, 16], [64, 33, 17], [70, 100, 700], [5, 20, 333], [300, 300, 8], [2, 4, 1030], [129, 17, 321], [3, 700, 5]] as const;
@@ -63,7 +65,7 @@ test('both micro-kernels give the same bits, fused or not', () => {
   const { Memory, Module, Instance } = webAssembly();
   const memory = new Memory({ initial: 2, maximum: 2, shared: true });
   const functions = [true, false].flatMap(fused => ([16, 8] as const).map(columns => microKernel(`${fused ? 'fused' : 'plain'}.${columns}`, columns, fused)));
-  const { exports } = new Instance(new Module(encode({ imports: [], functions, minimumPages: 1, maximumPages: 65536 })), { env: { memory } });
+  const { exports } = new Instance(new Module(encode({ imports: [], functions, minimumPages: 1, maximumPages: 65536, arena: null })), { env: { memory } });
   const values = new Float32Array(memory.buffer);
   const [left, right, tile] = [0, 16384, 81920];
   for (const count of [1, 2, 3, 64, 255]) {

@@ -38,7 +38,7 @@ function compiled(
   const pages = ((arity + 1) * capacity * 4) / 65536;
   const { Memory, Module, Instance } = webAssembly();
   const memory = new Memory({ initial: pages, maximum: pages, shared: true });
-  const bytes = encode({ imports: [], functions: [run, ...reachedMath(calledIn(run))], minimumPages: pages, maximumPages: pages });
+  const bytes = encode({ imports: [], functions: [run, ...reachedMath(calledIn(run))], minimumPages: pages, maximumPages: pages, arena: null });
   const instance = new Instance(new Module(bytes), { env: { memory } });
   return (...operands) => {
     for (const [k, operand] of operands.entries()) {
@@ -293,7 +293,7 @@ test('NaN comes through max and min, constants or not', () => {
 test('a module of all functions is valid', async () => {
   const { default: binaryen } = await import('binaryen');
   const functions: readonly Func[] = reachedMath(Object.keys(mathFunctions)).map(each => ({ ...each, exported: true }));
-  const module = binaryen.readBinary(encode({ imports: [], functions, minimumPages: 1, maximumPages: 1 }));
+  const module = binaryen.readBinary(encode({ imports: [], functions, minimumPages: 1, maximumPages: 1, arena: null }));
   module.setFeatures(binaryen.Features.All);
   expect(module.validate()).toBe(1);
   module.dispose();

@@ -4,14 +4,13 @@
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { afterAll, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { emit, type EmitOptions } from '../compiler/6-emit/emit.ts';
 import { at, build, call, get, i32, op, set, type Expression, type Module as ModuleText } from '../compiler/6-emit/wasm/code.ts';
-import { encode } from '../compiler/6-emit/wasm/encode.ts';
+import { encode, moduleText } from '../compiler/6-emit/wasm/encode.ts';
 import { assemble } from '../compiler/6-emit/wasm/module.ts';
 import { barrierFunction, control } from '../compiler/6-emit/wasm/threads.ts';
 import { compile, type Levels } from '../compiler/index.ts';
@@ -21,17 +20,12 @@ import type { CompiledProgram } from '../runtime/program.ts';
 import { random } from '../runtime/random.ts';
 import { arrayRows, type ProgramData } from '../runtime/row-set.ts';
 import type { TensorArray } from '../runtime/tensor.ts';
-import { trainProgram, type TrainOptions } from '../runtime/train.ts';
+import { trainProgram, type RunOptions } from '../runtime/train.ts';
 import { webAssembly } from '../runtime/webassembly.ts';
+import { folderOfTest } from './support/folder.ts';
 import { emitOptions, importEmitted } from './support/run-program.ts';
 
-const root = mkdtempSync(join(tmpdir(), 'nabla-threads-'));
-afterAll(() => {
-  process.chdir(tmpdir());
-  rmSync(root, { recursive: true });
-});
-let folder = '';
-beforeEach(() => process.chdir(folder = mkdtempSync(join(root, 'run-'))));
+const folder = folderOfTest({ enter: true });
 
 describe('the barrier', () => {
   const slots = control.bytes;
@@ -69,7 +63,7 @@ describe('the barrier', () => {
       builder.emit(call('barrier', thread!, threads!));
       builder.branch(again, op('i32.lt_s', get(round), rounds!));
     });
-    return { imports: [], functions: [barrierFunction(0), builder.finish(true)], minimumPages: 1, maximumPages: 1 };
+    return { imports: [], functions: [barrierFunction(0), builder.finish(true)], minimumPages: 1, maximumPages: 1, arena: null };
   }
 
   test.each([2, 3, 5, 8].flatMap(threads => ['0', '300', '20000'].map(patience => ({ threads, patience }))))(
@@ -172,7 +166,7 @@ const rows = (): Record<'word' | 'x' | 'label', TensorArray> => ({
 const dataFor = (program: CompiledProgram): ProgramData => ({ train: arrayRows(program, rows()), test: null });
 const hashOf = (file: string): string => createHash('sha256').update(readFileSync(file)).digest('hex');
 
-async function trained(program: CompiledProgram, options: TrainOptions): Promise<string> {
+async function trained(program: CompiledProgram, options: RunOptions): Promise<string> {
   const { outcome } = await trainProgram(program, { save: 'weights.safetensors', ...options, data: options.data ?? dataFor(program) });
   return outcome === 'finished' ? hashOf('weights.safetensors') : outcome;
 }
@@ -180,7 +174,7 @@ async function trained(program: CompiledProgram, options: TrainOptions): Promise
 describe('the same bytes', () => {
   test('with any number of threads, one after the other, and over an interruption', async () => {
     const levels = compiled(wholeModel);
-    const { shared } = assemble(levels.program!, { deterministic: false, inspected: false });
+    const { shared } = assemble(levels.program!, { deterministic: false, inspected: false, wide: false });
     expect(shared.map(entry => levels.program!.entries[entry]!.name)).toContain('train');
     const { program } = await importEmitted(emitted(wholeModel));
     const one = await trained(program, {});
@@ -220,9 +214,28 @@ describe('the same bytes', () => {
     expect(hashes.size).toBe(1);
   }, 60_000);
 
+  test.each([['products and scatters', wholeModel], ['blocks', attentionModel]])('with the arena apart: %s', async (_, text) => {
+    const program = compiled(text).program!;
+    const train = program.entries.findIndex(entry => entry.name === 'train');
+    const hashes = new Set<string>();
+    for (const [wide, count] of [[false, 1], [true, 1], [true, 3]] as const) {
+      const { module, ...plan } = assemble(program, { deterministic: false, inspected: false, wide });
+      expect(plan.arena !== null).toBe(wide);
+      const { memory, run, threads } = openMachine({ ...plan, ...moduleText(module) });
+      await threads.start(count);
+      for (const entry of [program.entries.findIndex(each => each.name === 'initialise'), train, train]) run(entry);
+      threads.stop();
+      const last = program.parameters.at(-1)!;
+      const values = new Uint8Array(memory, 0, last.offset + 4 * last.shape.reduce((a, b) => a * b, 1));
+      expect(new Float32Array(memory, last.offset, 1)[0]).not.toBe(0);
+      hashes.add(createHash('sha256').update(values).digest('hex'));
+    }
+    expect(hashes.size).toBe(1);
+  });
+
   test('with either micro-kernel', async () => {
     const { program } = await importEmitted(emitted(wholeModel));
-    const { microAt } = assemble(compiled(wholeModel).program!, { deterministic: false, inspected: false });
+    const { microAt } = assemble(compiled(wholeModel).program!, { deterministic: false, inspected: false, wide: false });
     const words = new Int32Array(program.memory);
     const hashes: string[] = [];
     for (const micro of [0, 1]) {
@@ -263,7 +276,7 @@ describe('programs as processes', () => {
   }
 
   const run = (args: readonly string[], environment: Record<string, string> = {}): Ended => {
-    const { status, stdout, stderr } = spawnSync(process.execPath, args, { cwd: folder, encoding: 'utf8', timeout: 50_000, env: { ...process.env, ...environment } });
+    const { status, stdout, stderr } = spawnSync(process.execPath, args, { cwd: folder(), encoding: 'utf8', timeout: 50_000, env: { ...process.env, ...environment } });
     return { code: status, out: stdout, error: stderr };
   };
   const stopped = /^error: a thread of the program stopped working: start the program again, .*\n$/;
@@ -273,25 +286,25 @@ describe('programs as processes', () => {
     ['ends', 'process.exit(0)'],
     ['meets the failure of another', 'Atomics.store(new Int32Array(memory.buffer), failedAt / 4, 1)'],
   ])('a thread that %s ends the program with one line', (_, instead) => {
-    prepare(text => text.replace('.exports.work(thread)', `.exports.work(thread, ${instead})`));
+    prepare(text => text.replace('exports.work(thread)', `exports.work(thread, ${instead})`));
     const { code, error } = run(['whole.mjs', '--threads', '3']);
     expect(code).toBe(1);
     expect(error).toMatch(stopped);
   });
 
   test('a failed machine stays failed, and says so each time', () => {
-    prepare(text => text.replace('.exports.work(thread)', '.exports.work(thread, nothing())'));
+    prepare(text => text.replace('exports.work(thread)', 'exports.work(thread, nothing())'));
     writeFileSync('application.mjs', `
+      import { readFileSync as data } from 'node:fs';
       import { predict, train } from './whole.mjs';
-      for (const threads of [2, 2, 1, 3]) await train({ steps: 3, threads }).catch(error => console.log(error.name));
+      for (const threads of [2, 2, 1, 3]) await train({ data, steps: 3, threads }).catch(error => console.log(error.name));
       await predict({ x: new Float32Array(11), word: new Int32Array(3) }).catch(error => console.log(error.name));
     `);
     expect(run(['application.mjs'])).toEqual({ code: 0, out: 'DataError\n'.repeat(5), error: '' });
   });
 
   test('threads that cannot be started', () => {
-    prepare(text => text.replace('new Worker(workerText', 'if (workerData.thread === 2) throw new Error(\'no more\');\n  new Worker(workerText')
-      .replace('const worker = if', 'if').replace(/\n {2}new Worker\(workerText/, '\n  const worker = new Worker(workerText'));
+    prepare(text => text.replace('startNodeWorker(Worker, job, failed))', 'job.thread === 2 ? (() => { throw new Error(\'no more\'); })() : $&'));
     const { code, error } = run(['whole.mjs', '--threads', '4', '--steps', '1']);
     expect([code, error]).toEqual([1, 'error: 4 threads cannot be started (no more): give a lower number with `--threads`\n']);
     expect(run(['whole.mjs', '--threads', '2', '--steps', '1']).code).toBe(0);
@@ -300,7 +313,7 @@ describe('programs as processes', () => {
   test('an interrupted run leaves a checkpoint from which another number of threads goes on', async () => {
     prepare();
     const ended = await new Promise<Ended>(resolve => {
-      const child = spawn(process.execPath, ['whole.mjs', '--threads', '2'], { cwd: folder });
+      const child = spawn(process.execPath, ['whole.mjs', '--threads', '2'], { cwd: folder() });
       let [out, error] = ['', ''];
       child.stdout.setEncoding('utf8').on('data', (text: string) => {
         if (out === '') setTimeout(() => child.kill('SIGINT'), 300);
@@ -340,11 +353,10 @@ describe('programs as processes', () => {
   test('an application that trains on several threads, predicts between steps, and ends without a word', () => {
     prepare();
     writeFileSync('application.mjs', `
+      import { readFileSync as data } from 'node:fs';
       import { predict, train } from './whole.mjs';
       const rows = { x: new Float32Array(33), word: new Int32Array(9) };
-      for (const threads of [2, 1, 4, 3]) await train({ steps: 20, threads, reporter: {
-        start() {}, evaluation() {}, note() {}, step() { predict(rows); },
-      } });
+      for (const threads of [2, 1, 4, 3]) await train({ data, steps: 20, threads, reporter: { step() { predict(rows); } } });
       console.log((await predict(rows)).class.length);
     `);
     const started = performance.now();
@@ -355,9 +367,10 @@ describe('programs as processes', () => {
   test.each(['process.exit(3)', 'throw new Error("enough")'])('an application that ends in the middle by %s', statement => {
     prepare();
     writeFileSync('application.mjs', `
+      import { readFileSync as data } from 'node:fs';
       import { train } from './whole.mjs';
       let steps = 0;
-      await train({ threads: 3, reporter: { start() {}, evaluation() {}, note() {}, step() { if (++steps === 9) ${statement}; } } });
+      await train({ data, threads: 3, reporter: { step() { if (++steps === 9) ${statement}; } } });
     `);
     expect(run(['application.mjs']).code).toBe(statement.includes('3') ? 3 : 1);
   });
@@ -366,12 +379,13 @@ describe('programs as processes', () => {
     prepare();
     prepare(undefined, 'other.mjs', plainModel);
     writeFileSync('application.mjs', `
+      import { readFileSync as data } from 'node:fs';
       import { Worker } from 'node:worker_threads';
       import { train } from './whole.mjs';
       import { train as trainOther } from './other.mjs';
-      const inner = new Worker("import('./whole.mjs').then(whole => whole.train({ threads: 2 }))", { eval: true });
+      const inner = new Worker("import('./whole.mjs').then(whole => whole.train({ data: require('node:fs').readFileSync, threads: 2 }))", { eval: true });
       await new Promise(resolve => setTimeout(resolve, 300));
-      await Promise.all([train({ threads: 2, steps: 50, save: 'a' }), trainOther({ threads: 3, steps: 50, save: 'b' })]);
+      await Promise.all([train({ data, threads: 2, steps: 50 }), trainOther({ data, threads: 3, steps: 50 })]);
       console.log(await inner.terminate());
     `);
     expect(run(['application.mjs'])).toEqual({ code: 0, out: '1\n', error: '' });
@@ -380,7 +394,7 @@ describe('programs as processes', () => {
   test('what the environment has a process load first does not reach the threads', () => {
     prepare();
     writeFileSync('first.cjs', 'if (!require("node:worker_threads").isMainThread) throw new Error("not here");');
-    const environment = { NODE_OPTIONS: `--require ${join(folder, 'first.cjs')}` };
+    const environment = { NODE_OPTIONS: `--require ${join(folder(), 'first.cjs')}` };
     expect(run(['whole.mjs', '--threads', '2', '--steps', '3'], environment).code).toBe(0);
     expect(run(['--require', './first.cjs', 'whole.mjs', '--threads', '2', '--steps', '3']).code).toBe(0);
   });
@@ -392,7 +406,8 @@ describe('programs as processes', () => {
     expect(start('--threads', '2')).toMatchObject({
       code: 1, error: 'error: this engine has no memory that threads can share: the program runs on one, `--threads 1`\n',
     });
-    expect(start().code).toBe(0);
+    const { code, out } = start();
+    expect([code, out.split('\n')[0]]).toEqual([0, 'this engine has no memory that threads can share: the program runs on one, `--threads 1`']);
   });
 
   test('many more threads than cores', () => {
@@ -408,7 +423,7 @@ describe('programs as processes', () => {
     expect(code).toBe(1);
     expect(error).toMatch(/^error: this engine does not know all instructions of the program \(.*\): build it with `--deterministic`, which asks for the least, or with `--target typescript`\n$/);
     expect(run(['whole.mjs', '--help']).code).toBe(0);
-    writeFileSync('application.mjs', 'import { train } from \'./whole.mjs\';\nawait train({ threads: 2 }).catch(error => console.log(error.name));');
+    writeFileSync('application.mjs', 'import { train } from \'./whole.mjs\';\nawait train({ data() {}, threads: 2 }).catch(error => console.log(error.name));');
     expect(run(['application.mjs']).out).toBe('DataError\n');
   });
 });
@@ -421,16 +436,16 @@ test('where there is too little to share, no threads are started', async () => {
   expect(program.threads!.count()).toBe(1);
 });
 
-test('threads start and stop, and only so many', () => {
+test('threads start and stop, and only so many', async () => {
   const levels = compiled(wholeModel);
-  const { module, shared, threadsAt, failedAt, patienceAt, microAt, scratchAt, scratchBytes } = assemble(levels.program!, { deterministic: true, inspected: false });
-  const { memory, threads } = openMachine({ module: Buffer.from(encode(module)).toString('base64'), shared, threadsAt, failedAt, patienceAt, microAt, scratchAt, scratchBytes });
+  const { module, ...plan } = assemble(levels.program!, { deterministic: true, inspected: false, wide: false });
+  const { memory, threads } = openMachine({ ...plan, ...moduleText(module) });
   expect(threads.most).toBe(256);
   for (const count of [4, 1, 4, 2, 3, 1]) {
-    threads.start(count);
-    expect(new Int32Array(memory)[threadsAt / 4]).toBe(count);
+    await threads.start(count);
+    expect(new Int32Array(memory)[plan.threadsAt / 4]).toBe(count);
   }
   for (const count of [0, -1, 1.5, 257, NaN]) {
-    expect(() => threads.start(count)).toThrow(`the number of threads is ${count}, but must be a whole number from 1 to 256`);
+    await expect(threads.start(count)).rejects.toThrow(`the number of threads is ${count}, but must be a whole number from 1 to 256`);
   }
 });

@@ -40,6 +40,8 @@ export function balanceBrackets(file: SourceFile, tokens: readonly IToken[], rep
     const token = createTokenInstance(closers.get(opener.tokenType)!, '', end, end, last.endLine!, last.endLine!, last.endColumn! + 1, last.endColumn! + 1);
     token.payload = open.length;
     result.splice(at, 0, token);
+    // The line ends behind it are outside now.
+    for (const outside of result.slice(at + 1)) outside.payload = open.length;
   };
   const closeParentheses = (): void => {
     while (open.length > 0 && open.at(-1)!.tokenType !== t.OpenBrace) closeMissing();
@@ -113,7 +115,7 @@ function indentation(file: SourceFile, token: IToken): number {
   return /^[ \t]*/.exec(file.text.slice(lineStart, token.startOffset))![0].length;
 }
 
-/** A line such as `name = …` or `param name: …` that does not continue an argument list. */
+/** A line such as `name = …`, `name[i] = …` or `param name: …` that does not continue an argument list. */
 function beginsStatement(tokens: readonly IToken[], index: number): boolean {
   let before = index - 1;
   while (before >= 0 && tokens[before]!.tokenType === t.Newline) before--;
@@ -121,5 +123,17 @@ function beginsStatement(tokens: readonly IToken[], index: number): boolean {
   if (previous === undefined || previous === t.Comma || previous === t.OpenParen || previous === t.OpenSquare) return false;
   const [first, second, third] = [tokens[index]!.tokenType, tokens[index + 1]?.tokenType, tokens[index + 2]?.tokenType];
   if (t.declarationWords.has(first) && second === t.Name) return third === t.Colon || third === t.Assign;
+  if (first === t.Name && second === t.OpenSquare) return tokens[bracketEnd(tokens, index + 1)]?.tokenType === t.Assign;
   return (first === t.Name || t.declarationWords.has(first)) && (second === t.Assign || second === t.Update);
+}
+
+/** Behind the bracket that closes the one at `open` on its line; the end of the line where none does. */
+function bracketEnd(tokens: readonly IToken[], open: number): number {
+  let depth = 0;
+  for (let index = open; index < tokens.length && tokens[index]!.tokenType !== t.Newline; index++) {
+    const type = tokens[index]!.tokenType;
+    if (closers.has(type)) depth++;
+    else if (openers.has(type) && --depth === 0) return index + 1;
+  }
+  return tokens.length;
 }

@@ -719,7 +719,7 @@ export class Grammar extends EmbeddedActionsParser {
     let to: Expression | null = null;
     let step: Expression | null = null;
     let range = false;
-    const whole = this.OR<Subscript | null>([
+    const whole = this.OR<Subscript | null>({ ERR_MSG: 'an index', DEF: [
       { ALT: () => {
         const token = this.CONSUME(t.Ellipsis);
         return { kind: 'ellipsis' as const, span: this.at(token) };
@@ -755,7 +755,7 @@ export class Grammar extends EmbeddedActionsParser {
         });
         return null;
       } },
-    ]);
+    ] });
     const span = this.from(first);
     if (whole !== null) return whole;
     return range ? { kind: 'range', from, to, step, span } : { kind: 'index', value: from!, span };

@@ -47,7 +47,7 @@ interface Mended {
 const endsStatement = (token: IToken, depth: number): boolean =>
   token.payload < depth || (token.payload === depth && (token.tokenType === t.Newline || token.tokenType === t.Semicolon));
 
-const laterWords = new Set(['generate', 'minimize', 'freeze']);
+const laterWords = new Set(['generate']);
 
 /** Words of other languages: the keyword that is meant, or null where the word is simply left out. */
 const foreignWords: Readonly<Record<string, { readonly means: string | null; readonly help: string }>> = {
@@ -61,6 +61,8 @@ const foreignWords: Readonly<Record<string, { readonly means: string | null; rea
   module: { means: 'layer', help: 'write `model` for what is trained, `layer` for a part with parameters' },
   network: { means: 'model', help: 'write `model`' },
   from: { means: 'import', help: 'write `import "path.model"`; all its definitions come with it' },
+  minimize: { means: null, help: 'what is minimized stands in the `train` block' },
+  freeze: { means: null, help: 'what is frozen stands in the `train` block' },
   while: { means: 'if', help: 'loops have a fixed range: `for i in 0..n { … }`' },
 };
 

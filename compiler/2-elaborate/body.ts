@@ -172,18 +172,15 @@ function result(context: Context, statement: Extract<Statement, { kind: 'result'
   if (role === 'loss' && !isFloat(value.type.dtype)) fail(context, {
     code: 'model.scalar', message: `the loss is a floating-point number, but this is ${printType(value.type)}`, span: place,
   });
-  if (role === 'metric' && ownResults.includes(name)) {
-    fail(context, {
-      code: 'model.reserved', message: `\`${name}\` is a number that training reports by itself`, span: statement.name?.span ?? place,
-      help: 'give the metric another name',
-    });
-  }
-  const earlier = model.results.find(other => (role === 'loss' ? other.role === 'loss' : other.name === name));
-  if (earlier) {
-    fail(context, {
-      code: 'model.twice', message: role === 'loss' ? 'a model has one loss in this version of nabla' : `\`${name}\` is declared twice`,
-      secondary: [{ span: earlier.span, text: 'declared first here' }], help: role === 'loss' ? 'add the terms up in one `loss = …`' : null,
-    });
-  }
+  if (role !== 'output' && statement.name !== null && ownResults.includes(name)) fail(context, {
+    code: 'model.reserved', message: `\`${name}\` is a number that training reports by itself`, span: statement.name.span,
+    help: `give the ${role} another name`,
+  });
+  const earlier = model.results.find(other => other.name === name || (role === 'loss' && other.role === 'loss' && [name, other.name].includes('loss')));
+  if (earlier) fail(context, {
+    code: 'model.twice', secondary: [{ span: earlier.span, text: 'declared first here' }],
+    message: role === 'loss' ? 'a model of several losses names each of them' : `\`${name}\` is declared twice`,
+    help: role === 'loss' ? 'add the terms up in one `loss = …`, or name them to minimize them apart: `loss d_loss = …`' : null,
+  });
   model.results.push({ role, name, value: role === 'output' ? value : cast(context, value, 'f32'), span: statement.span });
 }

@@ -1,7 +1,7 @@
 /** Functions that neither the op table nor the library can express: shapes looked at, tensors cut in parts, random numbers. */
 import { dtypes } from '../ir/type.ts';
 import type { Formal, Given } from './call.ts';
-import { fail, limits, type Context } from './context.ts';
+import { fail, limits, Reported, type Context } from './context.ts';
 import { derivative } from './derivative.ts';
 import { toDim } from './dims.ts';
 import { describe, list, number, tensorItem, type Item, type TensorItem } from './item.ts';
@@ -126,6 +126,22 @@ const table: readonly (readonly [string, Builtin])[] = [
     signature: 'grad(y, x)', doc: 'The derivative of the sum of `y` by a tensor that it is computed from, of the shape of `x`; by a list of tensors, a list.',
     parameters: [required('y'), required('x')],
     run: (context, given) => derivative(context, given.get('y')!, given.get('x')!),
+  }],
+  ['vocabulary', {
+    signature: 'vocabulary(input)', doc: 'The number of different tokens of the texts that the data block feeds to an input.',
+    parameters: [required('input')],
+    run: (context, given) => {
+      const { item, span } = given.get('input')!;
+      const name = item.kind === 'tensor' && item.value.leaf?.role === 'input' ? item.value.leaf.name : null;
+      const found = name === null ? undefined : context.registry.vocabularies.get(name);
+      if (found === null) throw new Reported();
+      if (found !== undefined) return number(found.vocabulary.size);
+      return fail(context, {
+        code: 'data.vocabulary', span,
+        message: name === null ? `\`vocabulary\` takes an input of the model, found ${describe(item)}` : `the data block feeds no texts to the input \`${name}\``,
+        help: name === null ? null : 'write the number itself, or read a text: `train = text("book.txt", …)`',
+      });
+    },
   }],
   ['random_uniform', {
     signature: 'random_uniform()', doc: 'In the initial value of a parameter: uniform numbers in [0, 1) of its shape.',

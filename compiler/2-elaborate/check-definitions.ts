@@ -128,7 +128,8 @@ function checkFile(context: Context, file: File, module: Module): void {
           statements(at.body);
         }
         const inside = at.kind === 'call' && at.callee.kind === 'subscript' ? [...bound, ...indexNames(at.callee.subscripts)] : bound;
-        pending.push(...expressionParts(at).map(part => ({ at: part, indices: inside, position: position || (at.kind === 'subscript' && part !== at.object) })));
+        const places = (part: Expression): boolean => at.kind === 'subscript' && part !== at.object;
+        pending.push(...expressionParts(at).map(part => ({ at: part, indices: inside, position: position || places(part) })));
       }
     }
   }

@@ -10,6 +10,7 @@ import type { Diagnostic, Label } from '../source/diagnostic.ts';
 import type { Span } from '../source/text.ts';
 import type { OpenScan } from './scan.ts';
 import type { Site } from './scope.ts';
+import type { InputVocabulary } from './vocabulary.ts';
 
 export interface Context {
   readonly ops: ReadonlyMap<string, AnyOp>;
@@ -62,6 +63,8 @@ export interface Registry {
   readonly names: Map<string, NameTable>;
   readonly sites: Map<readonly Statement[], ReadonlyMap<number, Site>>;
   readonly said: Set<string>;
+  /** Of the inputs that are fed with texts; null where what was written is in error. */
+  readonly vocabularies: Map<string, InputVocabulary | null>;
 }
 
 export interface RegisteredLeaf {
@@ -95,7 +98,7 @@ export class Exhausted extends Error {}
 export function newRegistry(): Registry {
   const scalar = tensor('i32', []);
   return {
-    parameters: new Map(), states: new Map(), names: new Map(), sites: new Map(), said: new Set(),
+    parameters: new Map(), states: new Map(), names: new Map(), sites: new Map(), said: new Set(), vocabularies: new Map(),
     scalars: { seed: leaf('seed', 'seed', scalar), step: leaf('step', 'step', scalar), steps: leaf('steps', 'steps', scalar) },
   };
 }

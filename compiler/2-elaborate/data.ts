@@ -1,26 +1,32 @@
-/** The data block: every source matched by name to the model's inputs and checked against their types, as far as no file is read. */
+/** The data block: every source matched by name to the model's inputs, and settings of how their rows are used. */
 import type { Argument, DataBlock, Expression, Setting } from '../1-parse/ast.ts';
-import type { Value } from '../ir/graph.ts';
 import type { DataField, DataSettings, DataSource, Forward } from '../ir/model.ts';
-import { printType, shapeOf, size } from '../ir/type.ts';
-import { spanText, type Span } from '../source/text.ts';
+import { shapeOf } from '../ir/type.ts';
+import type { Span } from '../source/text.ts';
 import { suggest } from '../source/suggest.ts';
 import { attempt, didYouMean, fail, keyword, report, within, type Context } from './context.ts';
+import { elaborateField, type Target } from './data-field.ts';
+import { dataPath } from './data-path.ts';
 import { need } from './expression.ts';
-import { describe, type Item } from './item.ts';
+import { describe } from './item.ts';
 import { indexLimits } from './index-limits.ts';
 import type { Scope } from './scope.ts';
+import { textUnit, wholeNumber, type InputVocabulary } from './vocabulary.ts';
 
-const formats = ['idx', 'csv', 'npy', 'npz', 'safetensors'] as const;
-const later = ['text', 'images', 'jsonl'];
-type Format = (typeof formats)[number];
+type Format = DataSource['format'];
 
-/** What is known of an input that data is fed to. */
-interface Target {
-  readonly value: Value;
-  readonly row: readonly number[];
-  readonly below: number | null;
-}
+/** Arguments that are no inputs, unless the model has one of that name. */
+const options = {
+  idx: [], csv: ['separator', 'header'], npy: [], npz: [], safetensors: [], text: ['unit', 'stride'], jsonl: [], images: [],
+} as const satisfies Record<Format, readonly string[]>;
+
+const formats = Object.keys(options) as readonly Format[];
+
+/** What is read first: one file or folder for all inputs, with an example of its name; null where each has a file of its own. */
+const firstFile = {
+  idx: null, csv: 'data.csv', npy: null, npz: 'data.npz', safetensors: 'data.safetensors',
+  text: 'book.txt', jsonl: 'data.jsonl', images: 'pictures',
+} as const satisfies Record<Format, string | null>;
 
 export function elaborateData(context: Context, block: DataBlock, forward: Forward, batched: boolean, scope: Scope): DataSettings {
   const limits = indexLimits(forward);
@@ -28,6 +34,7 @@ export function elaborateData(context: Context, block: DataBlock, forward: Forwa
     const shape = shapeOf(value.type);
     return [value.leaf!.name, { value, row: batched ? shape.slice(1) : shape, below: limits.get(value) ?? null }];
   }));
+  const vocabularies: InputVocabulary[] = [];
   const draft = { sources: [] as DataSource[], shuffle: true, split: null as number | null, holdOut: null as number | null };
   const seen = new Map<string, Span>();
   for (const setting of block.settings) {
@@ -52,7 +59,7 @@ export function elaborateData(context: Context, block: DataBlock, forward: Forwa
     code: 'data.twice', message: 'there is a `test` source; `split` and `hold_out` are for when there is none',
     span: (seen.get('split') ?? seen.get('hold_out'))!,
   });
-  return draft;
+  return { ...draft, vocabularies: vocabularies.map(({ vocabulary }) => vocabulary) };
 
   function read(setting: Setting): void {
     const { name: { text: name, span }, values } = setting;
@@ -65,7 +72,7 @@ export function elaborateData(context: Context, block: DataBlock, forward: Forwa
           help: didYouMean(near),
         });
       }
-      draft.sources.push(source(context, name, value as Expression, targets, scope));
+      draft.sources.push(source(context, name, value as Expression, targets, vocabularies, scope));
       return;
     }
     const plain = values.length === 1 && value!.kind !== 'word' && value!.kind !== 'quantity' && value!.kind !== 'pattern';
@@ -99,7 +106,9 @@ export function elaborateData(context: Context, block: DataBlock, forward: Forwa
   }
 }
 
-function source(context: Context, name: string, expression: Expression, targets: ReadonlyMap<string, Target>, scope: Scope): DataSource {
+function source(
+  context: Context, name: string, expression: Expression, targets: ReadonlyMap<string, Target>, vocabularies: InputVocabulary[], scope: Scope,
+): DataSource {
   if (expression.kind === 'missing') return fail(context, { code: 'data.format', message: 'a source is missing' });
   const shown = formats.map(format => `\`${format}\``).join(', ');
   if (expression.kind !== 'call' || expression.callee.kind !== 'name') return fail(context, {
@@ -110,65 +119,60 @@ function source(context: Context, name: string, expression: Expression, targets:
     const near = suggest(format, formats);
     return fail(context, {
       code: 'data.format', span: expression.callee.span,
-      message: later.includes(format) ? `\`${format}\` sources are not part of this version of nabla` : `no data format is called \`${format}\``,
+      message: `no data format is called \`${format}\``,
       help: didYouMean(near, `formats are ${shown}`),
     });
   }
   const positional = expression.arguments.filter(argument => argument.name === null);
   const named = expression.arguments.filter(argument => argument.name !== null);
-  const options = new Map<string, Argument>();
+  const optionArguments = new Map<string, Argument>();
   const fieldArguments = new Map<string, Argument>();
   for (const argument of named) {
     const key = argument.name!.text;
-    const into = format === 'csv' && (key === 'separator' || key === 'header') && !targets.has(key) ? options : fieldArguments;
+    const into = (options[format] as readonly string[]).includes(key) && !targets.has(key) ? optionArguments : fieldArguments;
     if (into.has(key)) report(context, { code: 'call.twice', message: `\`${key}\` is given twice`, span: argument.name!.span });
     into.set(key, argument);
   }
-  const oneFile = format === 'csv' || format === 'npz' || format === 'safetensors';
-  const file = oneFile ? (attempt(() => sourceFile(context, format, positional, scope)) ?? '') : '';
-  if (!oneFile && positional.length > 0) report(context, {
+  const usual = firstFile[format];
+  const file = usual === null ? '' : (attempt(() => sourceFile(context, format, usual, positional, scope)) ?? '');
+  if (usual === null && positional.length > 0) report(context, {
     code: 'data.file',
     message: `\`${format}\` has one file for each input: \`${format}(${[...targets.keys()][0] ?? 'x'}: "file")\``,
     span: positional[0]!.span,
   });
   checkNames(context, name, fieldArguments, targets);
+  const unit = format === 'text' ? attempt(() => textUnit(context, named, scope)) : null;
   const fields: DataField[] = [];
   for (const [input, argument] of fieldArguments) {
     const target = targets.get(input);
     if (target === undefined) continue;
-    const made = within(context, argument.value.span, () => attempt(() => field(context, format, input, target, file, argument.value, scope)));
+    const own = { format, file, unit, vocabularies };
+    const made = within(context, argument.value.span, () => attempt(() => elaborateField(context, own, input, target, argument.value, scope)));
     if (made) fields.push(made);
   }
-  const separator = attempt(() => option<string>(context, options.get('separator'), scope, 'string', ',')) ?? ',';
+  const given = <T extends string | boolean>(key: string, kind: 'string' | 'boolean', otherwise: T): T =>
+    attempt(() => option(context, optionArguments.get(key), scope, kind, otherwise)) ?? otherwise;
+  const separator = given('separator', 'string', ',');
   if (separator.length !== 1) report(context, {
-    code: 'data.value', message: `\`separator\` is one character, not "${separator}"`, span: options.get('separator')!.value.span,
+    code: 'data.value', message: `\`separator\` is one character, not "${separator}"`, span: optionArguments.get('separator')!.value.span,
   });
-  return { name, format, fields, separator, header: attempt(() => option<boolean>(context, options.get('header'), scope, 'boolean', true)) ?? true };
+  const stride = optionArguments.get('stride');
+  return {
+    name, format, fields, separator, header: given('header', 'boolean', true),
+    stride: stride === undefined ? null : attempt(() => wholeNumber(context, stride.value, scope, 'stride', 1)),
+  };
 }
 
 const isFormat = (text: string): text is Format => (formats as readonly string[]).includes(text);
 
-function sourceFile(context: Context, format: Format, positional: readonly Argument[], scope: Scope): string {
+function sourceFile(context: Context, format: Format, usual: string, positional: readonly Argument[], scope: Scope): string {
   const [first, ...more] = positional;
   if (first === undefined || more.length > 0) return fail(context, {
-    code: 'data.file', message: `\`${format}\` takes one file first: \`${format}("data.${format}", …)\``,
+    code: 'data.file', message: `\`${format}\` takes one ${format === 'images' ? 'folder' : 'file'} first: \`${format}("${usual}", …)\``,
     ...(more[0] ? { span: more[0].span } : {}),
   });
   const item = need(context, first.value, scope);
-  return within(context, first.value.span, () => path(context, item));
-}
-
-/** A file inside the data folder: relative, with forward slashes, without `..`. */
-function path(context: Context, item: Item): string {
-  if (item.kind !== 'string') return fail(context, { code: 'data.file', message: `a file is named by a string, found ${describe(item)}` });
-  const { value } = item;
-  if (value === '' || /^\/|^[A-Za-z]:|[\\\0]/.test(value) || value.split('/').includes('..')) {
-    return fail(context, {
-      code: 'data.path', message: `\`${value}\` is not a path inside the data folder`,
-      help: 'paths are relative to the data folder, with `/` and without `..`',
-    });
-  }
-  return value;
+  return within(context, first.value.span, () => dataPath(context, item));
 }
 
 function checkNames(context: Context, name: string, fields: ReadonlyMap<string, Argument>, targets: ReadonlyMap<string, Target>): void {
@@ -186,43 +190,6 @@ function checkNames(context: Context, name: string, fields: ReadonlyMap<string, 
     code: 'data.missing',
     message: `the \`${name}\` source has nothing for the input ${missing.map(one => `\`${one}\``).join(' and ')}`,
   });
-}
-
-function field(context: Context, format: Format, input: string, target: Target, file: string, expression: Expression, scope: Scope): DataField {
-  const { dtype } = target.value.type;
-  const base = { input, dtype, shape: target.row, below: target.below, categorical: false, columns: [] as readonly string[] };
-  if (format === 'idx' || format === 'npy') return { ...base, file: path(context, need(context, expression, scope)) };
-  if (format === 'npz' || format === 'safetensors') {
-    const item = need(context, expression, scope);
-    return item.kind === 'string' ? { ...base, file, columns: [item.value] } : fail(context, {
-      code: 'data.value', message: `\`${input}\` names a tensor of the file by a string, found ${describe(item)}`,
-    });
-  }
-  const categories = expression.kind === 'call' && expression.callee.kind === 'name' && expression.callee.text === 'categories';
-  const columnsExpression = categories ? expression.arguments[0]?.value : expression;
-  if (columnsExpression === undefined || (categories && expression.arguments.length !== 1)) return fail(context, {
-    code: 'data.value', message: '`categories` takes one column, as in `categories("species")`',
-  });
-  const item = need(context, columnsExpression, scope);
-  const columns = (item.kind === 'list' ? item.elements : [item]).map(column => {
-    if (column.kind === 'string') return column.value;
-    if (column.kind === 'number' && Number.isInteger(column.value) && column.value >= 0) return String(column.value);
-    return fail(context, {
-      code: 'data.value', message: `a column is named by a string, or by its position from 0, found ${describe(column)}`,
-    });
-  });
-  const wanted = size(target.row);
-  if (columns.length !== wanted) {
-    fail(context, {
-      code: 'data.columns',
-      message: `\`${input}\` is ${printType(target.value.type)} and needs ${wanted} ${wanted === 1 ? 'column' : 'columns'} a row, but \`${spanText(columnsExpression.span)}\` has ${columns.length}`,
-    });
-  }
-  if (categories && dtype !== 'i32' && dtype !== 'u8') fail(context, {
-    code: 'data.value', message: `categories are whole numbers, but \`${input}\` is ${printType(target.value.type)}`,
-    help: 'declare the input as i32',
-  });
-  return { ...base, file, columns, categorical: categories };
 }
 
 function option<T extends string | boolean>(context: Context, argument: Argument | undefined, scope: Scope, kind: 'string' | 'boolean', usual: T): T {

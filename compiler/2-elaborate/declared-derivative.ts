@@ -23,8 +23,8 @@ export function withDerivative(context: Context, definition: FunctionItem, modul
   const tensors = given.filter(isReal);
   if (tensors.length === 0) return result;
   if (!isReal(result)) return fail(context, {
-    code: 'derivative.result', message: `a function with a derivative gives one tensor of floating-point numbers, but \`${name}\` gives ${describe(result)}`,
-    span: definition.name.span,
+    code: 'derivative.result', span: definition.name.span,
+    message: `a function with a derivative gives one tensor of floating-point numbers, but \`${name}\` gives ${describe(result)}`,
   });
   const rule = ruleOf(context, definition, module, given, result.value.type);
   return tensorItem(build(context, 'declared', [result.value, ...tensors.map(item => item.value)], { rule }));
@@ -55,7 +55,8 @@ function ruleOf(context: Context, definition: FunctionItem, module: Module, give
   });
   const results = given.flatMap((item, i): (Value | null)[] =>
     (isReal(item) ? [within(context, head, () => gradientFor(context, name, parameters[i]!.name.text, listed[i]!, item.value.type))] : []));
-  return { shown: name, gradient, operands: [leaf('input', 'result', type), ...stands.filter(isReal).map(item => item.value)], results: [null, ...results] };
+  const operands = [leaf('input', 'result', type), ...stands.filter(isReal).map(item => item.value)];
+  return { shown: name, gradient, operands, results: [null, ...results] };
 }
 
 /** The gradient of one parameter: of its shape, or a number for all its elements, or none. */

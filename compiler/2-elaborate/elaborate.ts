@@ -8,14 +8,15 @@ import type { Model } from '../ir/model.ts';
 import { opTable } from '../ops/index.ts';
 import type { Diagnostic } from '../source/diagnostic.ts';
 import { checkDefinitions } from './check-definitions.ts';
-import { attempt, Exhausted, keyword, newContext, newRegistry, report, type Context } from './context.ts';
+import { Exhausted, keyword, newContext, newRegistry, report, type Context } from './context.ts';
 import { elaborateData } from './data.ts';
 import { bindHyperparameters, applySettings } from './hyperparameters.ts';
 import { elaborateForward, parametersOf, statesOf, type Elaboration } from './model.ts';
 import { libraryModule, mainModule, type ReadImport } from './modules.ts';
-import { elaborateGroups } from './optimizer.ts';
+import { elaborateMinimizations } from './minimize.ts';
 import { newScope } from './scope.ts';
 import { defaultBatch, elaborateSettings } from './train.ts';
+import { collectVocabularies, type DataFiles } from './vocabulary.ts';
 
 export interface Host {
   /** Reads and parses a file that `from` imports. Syntax errors in it are the host's to tell. */
@@ -24,6 +25,8 @@ export interface Host {
   readonly library: readonly File[];
   /** Values of hyperparameters and constants from the command line, by name. */
   readonly settings: ReadonlyMap<string, string>;
+  /** The files of the data block, for what a model takes from them when it is compiled. */
+  readonly dataFiles: DataFiles;
 }
 
 /** The model of a file; null when it has none or has errors. */
@@ -45,7 +48,7 @@ export function elaborate(file: File, host: Host): { readonly model: Model | nul
   let model: Model | null = null;
   try {
     applySettings(context, module, definition ?? null, host.settings);
-    if (definition !== undefined) model = elaborateModel(context, definition, trains[0] ?? null, datas[0] ?? null, module, host.settings);
+    if (definition !== undefined) model = elaborateModel(context, definition, trains[0] ?? null, datas[0] ?? null, module, host);
     checkDefinitions(context, module);
   } catch (error) {
     if (!(error instanceof Exhausted)) throw error;
@@ -55,15 +58,16 @@ export function elaborate(file: File, host: Host): { readonly model: Model | nul
 
 function elaborateModel(
   context: Context, definition: ModelItem, train: TrainBlock | null, data: DataBlock | null,
-  module: ReturnType<typeof mainModule>, overrides: ReadonlyMap<string, string>,
+  module: ReturnType<typeof mainModule>, host: Host,
 ): Model | null {
   const start = context.diagnostics.length;
-  const hyperparameters = bindHyperparameters(context, definition, module, overrides);
+  const hyperparameters = bindHyperparameters(context, definition, module, host.settings);
   const bound = context.diagnostics.length === start;
   const outer = newScope(module, { kind: 'constant' });
   for (const [name, item] of hyperparameters) outer.names.set(name, item);
   const settings = train === null ? null : elaborateSettings(context, train, outer);
   const before = context.diagnostics.length;
+  if (data !== null) collectVocabularies(context, data, outer, host.dataFiles);
   const batch = settings?.batch ?? defaultBatch;
   const run = (changes: Partial<Context>): Elaboration => elaborateForward(context, definition, module, hyperparameters, { batch, ...changes });
   const training = run({ training: true });
@@ -96,7 +100,7 @@ function elaborateModel(
       span: averageName.origin?.span ?? keyword(train.span, 'train'), help: 'give what is called `ema` another name',
     });
   }
-  const groups = settings?.optimizer == null ? [] : (attempt(() => elaborateGroups(context, settings.optimizer!, parameters, outer)) ?? []);
+  const minimizations = settings === null ? [] : elaborateMinimizations(context, settings.minimized, training.forward, parameters, definition, outer);
   const dataSettings = data === null ? null : elaborateData(context, data, training.forward, training.batchName !== null, outer);
   if (context.diagnostics.length > 0) return null;
   return {
@@ -104,7 +108,7 @@ function elaborateModel(
     batch: training.batchName === null ? 1 : batch, batchName: training.batchName,
     inputs: training.forward.inputs, parameters, states: statesOf(context),
     training: training.forward, evaluation: evaluation.forward, single: single?.forward ?? null,
-    groups, settings: settings?.settings ?? elaborateSettings(context, null, outer).settings, data: dataSettings,
+    minimizations, settings: settings?.settings ?? elaborateSettings(context, null, outer).settings, data: dataSettings,
   };
 }
 

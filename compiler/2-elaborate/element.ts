@@ -105,7 +105,8 @@ const freeOf = (elements: readonly Element[]): readonly Index[] => [...new Set(e
 function common(context: Context, free: readonly Index[], inside: readonly Element[], counted: boolean): Common {
   const height = 1 + inside.reduce((most, element) => Math.max(most, element.height), 0);
   if (height > highest) fail(context, {
-    code: 'call.depth', message: `an expression under indices is more than ${highest.toLocaleString('en')} operations deep`, help: 'bind parts of it to names',
+    code: 'call.depth', message: `an expression under indices is more than ${highest.toLocaleString('en')} operations deep`,
+    help: 'bind parts of it to names',
   });
   return { free: [...free].sort((a, b) => a.order - b.order), at: context.at, libraryAt: context.libraryAt, height, counted };
 }

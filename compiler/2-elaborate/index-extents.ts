@@ -61,11 +61,12 @@ function fromPlain(context: Context, { index: { terms, offset }, dim: own, span,
   if (first === undefined || more.length > 0 || offset !== 0 || first[1] !== 1) return;
   const [index] = first;
   const known = found.get(index);
+  const smaller = known !== undefined && known.dim.extent < own.extent ? known.dim : own;
   if (known === undefined || (known.dim.extent === own.extent && known.dim.name === null)) found.set(index, { dim: own, span });
   else if (index.range === null && known.dim.extent !== own.extent) atElement(context, element, () => report(context, {
     code: 'index.extent', message: `the index \`${index.name}\` runs over ${quoteDim(own)} here, but over ${quoteDim(known.dim)} before`, span,
     secondary: [{ span: known.span, text: `${quoteDim(known.dim)} here` }],
-    help: `give it the smaller range: \`${index.name} in 0..${Math.min(own.extent, known.dim.extent)}\``,
+    help: `give it the smaller range: \`${index.name} in 0..${smaller.name ?? smaller.extent}\``,
   }));
 }
 

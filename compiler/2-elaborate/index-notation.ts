@@ -8,9 +8,11 @@ import type { Value } from '../ir/graph.ts';
 import { dim, printType, type Dim } from '../ir/type.ts';
 import { spanText, type Span } from '../source/text.ts';
 import { bindArguments, evaluateArguments } from './call.ts';
-import { fail, report, Reported, within, type Context } from './context.ts';
+import { fail, limits, report, Reported, within, type Context } from './context.ts';
 import { dimension } from './dims.ts';
-import { affineElement, elementItem, elementsIn, loadElement, reduceElement, reductions, requireElement, type Element, type Index, type Reduction } from './element.ts';
+import {
+  affineElement, elementItem, elementsIn, loadElement, reduceElement, reductions, requireElement, type Element, type Index, type Reduction,
+} from './element.ts';
 import { need, resolveName } from './expression.ts';
 import { extentsOf } from './index-extents.ts';
 import { tensorOver } from './index-values.ts';
@@ -52,7 +54,7 @@ function reductionNamed(context: Context, name: string, scope: Scope): Reduction
 
 function finish(context: Context, item: Item, indices: readonly Index[]): Value {
   const extents = extentsOf(context, elementsIn([item]), indices);
-  return tensorOver({ context, extents, made: new Map() }, item, indices);
+  return tensorOver({ context, extents, made: new Map(), lengths: new Map(), dtypes: new Map() }, item, indices);
 }
 
 /** Runs `action` with the written indices open and their names bound. */
@@ -92,13 +94,17 @@ interface Declared {
 }
 
 /** The index that a place between the brackets introduces; null after a report. */
-function declaredIndex(context: Context, one: Subscript, scope: Scope, place: 'left' | 'sum', own: ReadonlyMap<string, unknown>): Declared | null {
-  const name = one.kind === 'each' ? one.name : one.kind === 'index' && one.value.kind === 'name' ? { text: one.value.text, span: one.value.span } : null;
+function declaredIndex(
+  context: Context, one: Subscript, scope: Scope, place: 'left' | 'sum', own: ReadonlyMap<string, unknown>,
+): Declared | null {
+  const bare = one.kind === 'index' && one.value.kind === 'name' ? one.value : null;
+  const name = one.kind === 'each' ? one.name : bare;
   if (name === null) {
     if (one.kind === 'index' && one.value.kind === 'missing') throw new Reported();
     report(context, {
       code: 'index.name', message: `an index is a name, not \`${spanText(one.span)}\``, span: one.span,
-      help: place === 'left' ? 'tensors are not changed in place: `y[i] = …` gives all of `y`; for parts, use `concat` or a condition' : 'write the names to reduce over, as in `sum[i, j](…)`',
+      help: place === 'left' ? 'tensors are not changed in place: `y[i] = …` gives all of `y`; for parts, use `concat` or a condition'
+        : 'write the names to reduce over, as in `sum[i, j](…)`',
     });
     return null;
   }
@@ -107,19 +113,28 @@ function declaredIndex(context: Context, one: Subscript, scope: Scope, place: 'l
     : taken?.kind === 'element' ? 'is an index already'
     : scope.loops.has(name.text) ? `is the variable of a \`for\` around this` : null;
   if (problem !== null) {
-    report(context, { code: 'index.name', message: `\`${name.text}\` ${problem}`, span: name.span, help: 'give the index a name of its own' });
+    const message = `\`${name.text}\` ${problem}`;
+    report(context, { code: 'index.name', message, span: name.span, help: 'give the index a name of its own' });
     return null;
   }
   if (one.kind !== 'each') return { name, range: null, from: 0 };
   const [from, to] = [wholeNumber(context, one.from, scope), wholeNumber(context, one.to, scope)];
   if (place === 'left' && from !== 0) {
-    report(context, { code: 'index.range', message: `an index on the left begins at 0, not at ${from}`, span: one.from.span, help: 'move what it subscripts instead, as in `x[i + 1]`' });
+    report(context, {
+      code: 'index.range', message: `an index on the left begins at 0, not at ${from}`, span: one.from.span,
+      help: 'move what it subscripts instead, as in `x[i + 1]`',
+    });
     return null;
   }
   if (to <= from) {
-    report(context, { code: 'index.range', message: `the range of \`${name.text}\` is empty: from ${from} up to but not including ${to}`, span: one.span });
+    report(context, {
+      code: 'index.range', message: `the range of \`${name.text}\` is empty: from ${from} up to but not including ${to}`, span: one.span,
+    });
     return null;
   }
+  if (to - from > limits.elements) fail(context, {
+    code: 'type.size', message: `the range of \`${name.text}\` has ${to - from} numbers; at most 2^31 are possible`, span: one.span,
+  });
   return { name, range: from === 0 ? dimension(context, one.to, scope) : dim(to - from), from };
 }
 
@@ -141,8 +156,9 @@ export interface Position {
 export function elementOf(context: Context, object: Item, positions: readonly Position[]): Item {
   if (object.kind !== 'tensor') return fail(context, { code: 'type.subscript', message: `${describe(object)} has no elements to take at indices` });
   const { type } = object.value;
+  const count = `${positions.length} ${positions.length === 1 ? 'position' : 'positions'}`;
   if (positions.length !== type.dims.length) fail(context, {
-    code: 'type.subscript', message: `${positions.length} ${positions.length === 1 ? 'position' : 'positions'} for ${printType(type)}, which has ${type.dims.length}`,
+    code: 'type.subscript', message: `${count} for ${printType(type)}, which has ${type.dims.length}`,
     help: 'under indices every dimension has a position',
   });
   const elements = positions.map((position, d) => positionElement(context, position, type.dims[d]!));

@@ -17,7 +17,13 @@ export interface Making {
   readonly context: Context;
   readonly extents: ReadonlyMap<Index, Dim>;
   readonly made: Map<Element, Value>;
+  /** Of products seen so far: how many factors they have, and their types. Elements may be shared in any number of places. */
+  readonly lengths: Map<Element, number>;
+  readonly dtypes: Map<Element, DType>;
 }
+
+/** Factors of one contraction; what has more is multiplied before it is summed. */
+const mostFactors = 16;
 
 /** The item with an axis for each of `indices`, in this order. */
 export function tensorOver(making: Making, item: Item, indices: readonly Index[]): Value {
@@ -46,8 +52,8 @@ function makeValue(making: Making, element: Element): Value {
       const items = element.arguments.map(item => (item.kind === 'element' ? tensorItem(tensorOver(making, item, element.free)) : item));
       const result = element.compute(items);
       if (result.kind === 'poison') throw new Reported();
-      if (result.kind !== 'tensor' || result.value.type.dims.length !== element.free.length) throw new Error(`an operation on elements gave ${describe(result)}`);
-      return result.value;
+      if (result.kind === 'tensor' && result.value.type.dims.length === element.free.length) return result.value;
+      throw new Error(`an operation on elements gave ${describe(result)}`);
     }
     case 'reduce': return reduced(making, element);
     default: return element satisfies never;
@@ -59,7 +65,8 @@ const extentsOf = (making: Making, indices: readonly Index[]): readonly Dim[] =>
 /** Repeats a value over `own` along the other axes of `indices`. */
 function spread(making: Making, value: Value, own: readonly Index[], indices: readonly Index[]): Value {
   if (own.length === indices.length && own.every((index, i) => index === indices[i])) return value;
-  return build(making.context, 'view', [value], { dims: extentsOf(making, indices), map: own.map(index => axisAt(indices.indexOf(index))), fill: null });
+  const map = own.map(index => axisAt(indices.indexOf(index)));
+  return build(making.context, 'view', [value], { dims: extentsOf(making, indices), map, fill: null });
 }
 
 const affineOver = ({ terms, offset }: AffineIndex, axes: readonly Index[]): Affine =>
@@ -114,7 +121,8 @@ function ungathered(making: Making, element: Extract<Element, { kind: 'load' }>)
     const table = viewed(context, value, tableDims, map);
     const index = tensorOver(making, { kind: 'element', element: chosen }, [...shared, ...alone]);
     if (index.type.dtype !== 'i32' && index.type.dtype !== 'u8') fail(context, {
-      code: 'type.subscript', message: `positions are whole numbers, found ${index.type.dtype}`, span: element.spans[element.positions.indexOf(chosen)]!,
+      code: 'type.subscript', message: `positions are whole numbers, found ${index.type.dtype}`,
+      span: element.spans[element.positions.indexOf(chosen)]!,
       help: 'convert them with `cast(…, i32)`',
     });
     value = build(context, 'gather', [table, cast(context, index, 'i32')], { batch: shared.length });
@@ -154,7 +162,7 @@ function reduced(making: Making, { how, indices, body, free }: Extract<Element, 
 /** scale · Σ body, as one contraction over the factors of the body. */
 function summed(making: Making, body: Item, indices: readonly Index[], free: readonly Index[], scale: number): Value {
   const { context } = making;
-  const product = body.kind === 'element' ? factorsOf(making, body.element) : { scale: 1, factors: [{ value: toTensor(context, body, 'a number'), positions: [] }] };
+  const product = body.kind === 'element' ? factorsOf(making, body.element) : whole(toTensor(context, body, 'a number'));
   const axes = [...free, ...indices];
   const total = build(context, 'contract', product.factors.map(factor => factor.value), {
     dims: extentsOf(making, free), reduce: extentsOf(making, indices),
@@ -172,37 +180,61 @@ interface Product {
 /** An element as a number times loads. What is multiplied as whole numbers or in half precision stays one factor. */
 function factorsOf(making: Making, element: Element): Product {
   if (element.kind === 'load') return { scale: 1, factors: [ungathered(making, element)] };
-  if (element.kind === 'apply') {
-    const [left, right] = element.arguments as readonly [Item, Item | undefined];
-    const inner = left.kind === 'element' && isSingle(making, left) ? left.element : null;
-    if (element.role === 'negation' && inner !== null) return scaled(factorsOf(making, inner), -1);
-    if (element.role === 'quotient' && inner !== null && right?.kind === 'number' && right.value !== 0) return scaled(factorsOf(making, inner), 1 / right.value);
-    if (element.role === 'product' && right !== undefined) {
-      if (inner !== null && right.kind === 'number') return scaled(factorsOf(making, inner), right.value);
-      if (left.kind === 'number' && right.kind === 'element' && isSingle(making, right)) return scaled(factorsOf(making, right.element), left.value);
-      const both = [left, right];
-      if (both.some(item => isSingle(making, item)) && both.every(item => isSingle(making, item) || isWhole(making, item))) {
-        const [a, b] = both.map(item => (item.kind === 'element' ? factorsOf(making, item.element) : { scale: 1, factors: [{ value: toTensor(making.context, item), positions: [] }] })) as [Product, Product];
-        return { scale: a.scale * b.scale, factors: [...a.factors, ...b.factors] };
-      }
-    }
+  if (isProduct(making, element) && lengthOf(making, element) <= mostFactors) {
+    const [left, right] = element.arguments;
+    const parts = element.arguments.map((item): Product => {
+      if (item.kind === 'element') return factorsOf(making, item.element);
+      return item.kind === 'number' ? { scale: item.value, factors: [] } : whole(toTensor(making.context, item));
+    });
+    if (element.role === 'negation') return scaled(parts[0]!, -1);
+    if (element.role === 'quotient') return scaled(parts[0]!, 1 / parts[1]!.scale);
+    if (left !== undefined && right !== undefined) return { scale: parts[0]!.scale * parts[1]!.scale, factors: parts.flatMap(part => part.factors) };
   }
   const plain = (index: Index): AffineIndex => ({ terms: new Map([[index, 1]]), offset: 0 });
   return { scale: 1, factors: [{ value: valueOf(making, element), positions: element.free.map(plain) }] };
 }
 
+/** A scalar as it is. */
+const whole = (value: Value): Product => ({ scale: 1, factors: [{ value, positions: [] }] });
 const scaled = (product: Product, by: number): Product => ({ ...product, scale: product.scale * by });
 
-/** Whether an item is multiplied in f32. */
-const isSingle = (making: Making, item: Item): boolean => dtypeOf(making, item) === 'f32';
-const isWhole = (making: Making, item: Item): boolean => ['i32', 'u8', 'bool'].includes(dtypeOf(making, item) ?? '');
+type Applied = Extract<Element, { kind: 'apply' }>;
+
+/** Whether a sum looks through an element: a product in f32, or an f32 element with its sign turned or divided by a number. */
+function isProduct(making: Making, element: Element): element is Applied {
+  if (element.kind !== 'apply' || element.role === null) return false;
+  const [left, right] = element.arguments.map(item => (item.kind === 'number' ? 'number' : dtypeOf(making, item)));
+  switch (element.role) {
+    case 'negation': return left === 'f32';
+    case 'quotient': return left === 'f32' && right === 'number' && Number.isFinite(1 / (element.arguments[1] as { readonly value: number }).value);
+    case 'product': return (left === 'f32' && isMultiplied(right)) || (right === 'f32' && isMultiplied(left));
+    default: return element.role satisfies never;
+  }
+}
+
+/** What f32 is multiplied with in f32. */
+const isMultiplied = (type: DType | 'number' | null | undefined): boolean => type === 'number' || ['f32', 'i32', 'u8', 'bool'].includes(type ?? '');
+
+/** How many loads a product has. */
+function lengthOf(making: Making, element: Element): number {
+  const known = making.lengths.get(element);
+  if (known !== undefined) return known;
+  const length = isProduct(making, element)
+    ? element.arguments.map(item => (item.kind === 'element' ? lengthOf(making, item.element) : item.kind === 'number' ? 0 : 1)).reduce((a, b) => a + b)
+    : 1;
+  making.lengths.set(element, length);
+  return length;
+}
 
 /** The type of an item; null for a constant. What a sum reads where it is, is not made a tensor for it. */
 function dtypeOf(making: Making, item: Item): DType | null {
   if (item.kind === 'tensor') return item.value.type.dtype;
   if (item.kind !== 'element') return null;
   const { element } = item;
-  if (element.kind === 'load') return element.value.type.dtype;
-  if (element.kind === 'apply' && element.role !== null && element.arguments.some(argument => isSingle(making, argument))) return 'f32';
-  return valueOf(making, element).type.dtype;
+  const known = making.dtypes.get(element);
+  if (known !== undefined) return known;
+  const inF32 = element.kind === 'apply' && element.role !== null && element.arguments.some(argument => dtypeOf(making, argument) === 'f32');
+  const dtype = inF32 ? 'f32' : element.kind === 'load' ? element.value.type.dtype : valueOf(making, element).type.dtype;
+  making.dtypes.set(element, dtype);
+  return dtype;
 }

@@ -1,5 +1,6 @@
 /** One elaboration of a model's body, and what all elaborations of it made together: parameters and states. */
 import type { LayerItem, ModelItem } from '../1-parse/ast.ts';
+import type { Named } from '../ir/graph.ts';
 import type { Forward, Parameter, State } from '../ir/model.ts';
 import { execute } from './body.ts';
 import { newContext, type Context } from './context.ts';
@@ -7,6 +8,7 @@ import type { Item } from './item.ts';
 import { layerBody, rootInstance } from './layer.ts';
 import { matchesPattern, unmatchedPattern, type Pattern } from './pattern.ts';
 import { newScope, type Module, type ModelBody } from './scope.ts';
+import { build } from './tensors.ts';
 
 export interface Elaboration {
   readonly forward: Forward;
@@ -23,13 +25,14 @@ export function elaborateForward(
   const scope = newScope(module, layerBody(context, root, definition.body, [...hyperparameters.keys()], model));
   for (const [name, item] of hyperparameters) scope.names.set(name, item);
   execute(context, definition.body, scope);
-  const named = (role: 'metric' | 'output') => model.results.flatMap(result => (result.role === role ? [{ name: result.name, value: result.value }] : []));
+  const named = (role: 'loss' | 'metric' | 'output'): Named[] => model.results.flatMap(result => (result.role === role ? [{ name: result.name, value: result.value }] : []));
+  const losses = named('loss');
+  const total = losses.length === 0 ? null : losses.map(loss => loss.value).reduce((sum, loss) => build(context, 'add', [sum, loss]));
   return {
     batchName: context.batchName,
     forward: {
-      inputs: [...model.inputs.values()],
-      loss: model.results.find(result => result.role === 'loss')?.value ?? null,
-      metrics: named('metric'), outputs: named('output'),
+      inputs: [...model.inputs.values()], loss: total, losses,
+      metrics: [...(losses.length > 1 ? losses : []), ...named('metric')], outputs: named('output'),
       updates: [...context.updates.values()],
     },
   };

@@ -24,7 +24,9 @@ type Place =
 
 export function subscript(context: Context, object: Item, subscripts: readonly Subscript[], scope: Scope): Item {
   const places = subscripts.map(one => placeOf(context, one, scope));
-  if (context.openIndices > 0 && places.some(isPosition)) return elementOf(context, object, subscripts.map((one, i) => positionIn(context, places[i]!, one.span)));
+  if (context.openIndices > 0 && places.some(isPosition)) {
+    return elementOf(context, object, subscripts.map((one, i) => positionIn(context, places[i]!, one.span)));
+  }
   if (object.kind === 'list') return ofList(context, object.elements, places);
   if (object.kind !== 'tensor') return fail(context, {
     code: 'type.subscript', message: `${describe(object)} has no elements to take`,

@@ -1,5 +1,5 @@
 /** The settings of a train block, checked: every name known, every value of its kind, nothing given twice. */
-import type { Expression, Setting, SettingValue, TrainBlock } from '../1-parse/ast.ts';
+import type { Expression, Name, Setting, SettingValue, TrainBlock } from '../1-parse/ast.ts';
 import { dtypes, isFloat } from '../ir/type.ts';
 import type { Interval, TrainSettings } from '../ir/model.ts';
 import { spanText, type Span } from '../source/text.ts';
@@ -18,11 +18,22 @@ export interface Training {
   readonly settings: TrainSettings;
   readonly batch: number | null;
   readonly batchSpan: Span | null;
-  readonly optimizer: OptimizerSetting | null;
+  /** What a step minimizes, in order; empty where none is named, which is an error. */
+  readonly minimized: readonly MinimizeSetting[];
   readonly frozen: readonly Pattern[];
 }
 
-type Draft = { -readonly [K in keyof TrainSettings]: TrainSettings[K] } & { batch: number | null; optimizer: OptimizerSetting | null; frozen: Pattern[] };
+/** `minimize loss over pattern … with optimizer`; `optimizer …` alone is one of all parameters. */
+export interface MinimizeSetting {
+  /** Null for the model's only loss. */
+  readonly loss: Name | null;
+  /** Null for every parameter. */
+  readonly over: readonly Pattern[] | null;
+  readonly optimizer: OptimizerSetting;
+  readonly span: Span;
+}
+
+type Draft = { -readonly [K in keyof TrainSettings]: TrainSettings[K] } & { batch: number | null; minimized: MinimizeSetting[]; frozen: Pattern[] };
 type Read = (context: Context, setting: Setting, scope: Scope, draft: Draft) => void;
 
 const defaults: TrainSettings = {
@@ -52,16 +63,13 @@ const readers = {
     if (value === undefined || !isExpression(value) || more.length > 0) fail(context, {
       code: 'train.value', message: '`optimizer` takes one optimizer, as in `optimizer adam(lr: 1e-3)`',
     });
-    draft.optimizer = {
-      expression: value,
-      exceptions: setting.exceptions.map(exception => ({ patterns: exception.patterns, arguments: exception.arguments, span: exception.span })),
-    };
+    draft.minimized.push({ loss: null, over: null, optimizer: { expression: value, exceptions: setting.exceptions }, span: setting.span });
   },
   freeze: (context, setting, _, draft) => {
     if (setting.values.length === 0) fail(context, {
       code: 'train.value', message: '`freeze` takes patterns of parameter paths, as in `freeze encoder.*`',
     });
-    for (const value of setting.values) draft.frozen.push(patternOf(context, value));
+    for (const value of setting.values) draft.frozen.push(patternOf(context, value, 'freeze'));
   },
   precision: (context, setting, _, draft) => {
     const [value, ...more] = setting.values;
@@ -86,12 +94,12 @@ const readers = {
     });
     draft.memory = { bytes: Math.floor(value.value * unit), span: value.span };
   },
-  minimize: context => later(context, 'minimize'),
+  minimize: (context, setting, _, draft) => draft.minimized.push(minimizeSetting(context, setting)),
 } satisfies Record<string, Read>;
 
 /** The settings of a block; the defaults without one. */
 export function elaborateSettings(context: Context, block: TrainBlock | null, scope: Scope): Training {
-  const draft: Draft = { ...defaults, batch: null, optimizer: null, frozen: [] };
+  const draft: Draft = { ...defaults, batch: null, minimized: [], frozen: [] };
   const seen = new Map<string, Span>();
   for (const setting of block?.settings ?? []) {
     const name = setting.name.text;
@@ -105,13 +113,13 @@ export function elaborateSettings(context: Context, block: TrainBlock | null, sc
       });
     } else if (setting.assigned) {
       report(context, { code: 'train.value', message: `a setting is written without \`=\`: \`${name} …\``, span: setting.span });
-    } else if (earlier && name !== 'freeze') {
+    } else if (earlier && name !== 'freeze' && name !== 'minimize') {
       report(context, {
         code: 'train.twice', message: `\`${name}\` is set twice`, span: setting.name.span,
         secondary: [{ span: earlier, text: 'set first here' }],
       });
     } else within(context, setting.span, () => attempt(() => read(context, setting, scope, draft)));
-    if (setting.exceptions.length > 0 && name !== 'optimizer' && read !== undefined) {
+    if (setting.exceptions.length > 0 && name !== 'optimizer' && name !== 'minimize' && read !== undefined) {
       report(context, { code: 'train.value', message: '`except` stands only after an optimizer', span: setting.exceptions[0]!.span });
     }
     seen.set(name, setting.name.span);
@@ -122,13 +130,35 @@ export function elaborateSettings(context: Context, block: TrainBlock | null, sc
       help: 'write one, as in `optimizer adam(lr: 1e-3)`',
     });
   }
-  const { batch, optimizer, frozen, ...settings } = draft;
-  return { settings, batch, batchSpan: batch === null ? null : (seen.get('batch') ?? null), optimizer, frozen };
+  const [optimizer, minimize] = [seen.get('optimizer'), seen.get('minimize')];
+  if (optimizer && minimize) report(context, {
+    code: 'train.minimize', message: '`optimizer` minimizes the loss over all parameters, which `minimize` does in parts', span: minimize,
+    secondary: [{ span: optimizer, text: 'all of them here' }], help: 'write the optimizer behind `with`, and remove the line `optimizer …`',
+  });
+  if (draft.minimized.length > 1 && draft.accumulate > 1) report(context, {
+    code: 'train.minimize', message: '`accumulate` adds up the gradients of one loss, but there are several', span: seen.get('accumulate')!,
+    help: 'take a larger `batch`',
+  });
+  const { batch, minimized, frozen, ...settings } = draft;
+  return { settings, batch, batchSpan: batch === null ? null : (seen.get('batch') ?? null), minimized, frozen };
 }
 
-const later = (context: Context, what: string): never => fail(context, {
-  code: 'train.later', message: `\`${what}\` is not part of this version of nabla`, help: 'remove the line',
-});
+/** `minimize LOSS [over PATTERN …] with OPTIMIZER [except …]` */
+function minimizeSetting(context: Context, setting: Setting): MinimizeSetting {
+  const { values } = setting;
+  const [loss] = values;
+  const words = values.map(value => (value.kind === 'word' ? value.text : ''));
+  const [over, last] = [words.indexOf('over'), words.indexOf('with')];
+  const optimizer = values[last + 1];
+  const complete = loss?.kind === 'name' && (over < 0 ? last === 1 : over === 1 && last > over + 1) && last === values.length - 2;
+  if (!complete || optimizer === undefined || !isExpression(optimizer)) return fail(context, {
+    code: 'train.value', message: '`minimize` is written `minimize loss over encoder.* with adam(lr: 1e-3)`, or without `over` for all parameters',
+  });
+  return {
+    loss: { text: loss.text, span: loss.span }, over: over < 0 ? null : values.slice(over + 1, last).map(value => patternOf(context, value, 'minimize … over')),
+    optimizer: { expression: optimizer, exceptions: setting.exceptions }, span: setting.span,
+  };
+}
 
 const isExpression = (value: SettingValue): value is Expression => value.kind !== 'word' && value.kind !== 'quantity' && value.kind !== 'pattern';
 
@@ -196,11 +226,11 @@ function intervals(context: Context, setting: Setting, scope: Scope, allowed: re
   return every === null ? wrong(setting.span) : { every, keep };
 }
 
-function patternOf(context: Context, value: SettingValue): Pattern {
+function patternOf(context: Context, value: SettingValue, what: string): Pattern {
   if (value.kind === 'pattern') return { text: value.text, span: value.span };
   if (value.kind === 'string') return { text: value.value, span: value.span };
   if (value.kind === 'name' || value.kind === 'member') return { text: spanText(value.span), span: value.span };
   return fail(context, {
-    code: 'train.value', message: '`freeze` takes patterns of parameter paths, as in `freeze encoder.*`', span: value.span,
+    code: 'train.value', message: `\`${what}\` takes patterns of parameter paths, as in \`${what} encoder.*\``, span: value.span,
   });
 }

@@ -21,7 +21,7 @@ import {
 import type { Forward, Model, Parameter, ParameterGroup, UpdateRule } from '../ir/model.ts';
 import { dim, elements, shapeOf, tensor, type TensorType } from '../ir/type.ts';
 import { concat } from '../ops/concat.ts';
-import { add, castTo, div, equal, minimum, mod, mul, select, sqrt, sub } from '../ops/elementwise.ts';
+import { add, castTo, div, equal, minimum, mod, mul, select, sqrt, stop_gradient, sub } from '../ops/elementwise.ts';
 import { full, fullLike, random } from '../ops/full.ts';
 import { gradients } from '../ops/gradients.ts';
 import { reshape } from '../ops/reshape.ts';
@@ -34,7 +34,9 @@ import { affine } from '../ir/affine.ts';
  * optimiser), `evaluate`, `evaluate_row`, `predict`, `predict_row`.
  */
 export function differentiate(model: Model): Graph {
-  const groups = model.groups.flatMap((group, i) => flatten(group, model.groups.length === 1 ? '' : `.${i}`, model.settings.ema !== null));
+  const given = model.minimizations.flatMap(({ groups }) => groups);
+  const flatGroups = new Map(given.map((group, i) => [group, flatten(group, given.length === 1 ? '' : `.${i}`, model.settings.ema !== null)]));
+  const groups = [...flatGroups.values()].flat();
   const inGroups = new Set(groups.flatMap(group => group.parameters));
   const placements: Placement[] = [];
   const parts = new Map<Value, Value>();
@@ -66,7 +68,10 @@ export function differentiate(model: Model): Graph {
   for (const { leaf: value } of model.states) placements.push(own('state', value));
 
   const training = [initialise(model, groups)];
-  if (model.training.loss && groups.length > 0) training.push(...train(model, model.training.loss, groups));
+  const steps = model.minimizations.map(
+    (minimization): Step => ({ loss: minimization.loss, groups: minimization.groups.flatMap(group => flatGroups.get(group)!) }),
+  );
+  if (groups.length > 0) training.push(...train(model, steps));
   const inference: Entry[] = [];
   const forwards: readonly (readonly [string, Forward | null])[] = [
     ['', model.evaluation],
@@ -112,6 +117,12 @@ function flatten(group: ParameterGroup, suffix: string, withAverages: boolean): 
   });
 }
 
+/** One minimization on flat leaves. */
+interface Step {
+  readonly loss: Value;
+  readonly groups: readonly FlatGroup[];
+}
+
 function initialise(model: Model, groups: readonly FlatGroup[]): Entry {
   const updates: Update[] = [];
   const grouped = new Set(groups.flatMap(group => group.parameters));
@@ -127,52 +138,63 @@ function initialise(model: Model, groups: readonly FlatGroup[]): Entry {
   return { name: 'initialise', results: [], updates };
 }
 
-function train(model: Model, loss: Value, groups: readonly FlatGroup[]): Entry[] {
+function train(model: Model, steps: readonly Step[]): Entry[] {
   const { accumulate, clipNorm, ema } = model.settings;
-  const flatGradients = gradientsOf(loss, groups, accumulate);
-  const batch: Entry = {
-    name: 'accumulate',
-    results: [{ name: 'loss', value: loss }, ...model.training.metrics],
-    updates: [...model.training.updates, ...groups.map((group, i) => ({ leaf: group.gradientLeaf, value: flatGradients[i]! }))],
-  };
-  // One batch makes a step: the entry takes it too, and reads its gradients before they are in memory.
-  const results: Named[] = accumulate === 1 ? [...batch.results] : [];
-  const updates: Update[] = accumulate === 1 ? [...batch.updates] : [];
-  const given = accumulate === 1 ? flatGradients : groups.map(group => group.gradientLeaf);
-  let used = given;
-  if (clipNorm !== null) {
-    const length = norm(given);
-    // As torch.nn.utils.clip_grad_norm_: the small constant keeps a zero gradient zero.
-    const scale = minimum(scalar(1), div(scalar(clipNorm), add(length, scalar(1e-6))));
-    used = given.map(gradient => mul(gradient, broadcast(scale, { dims: gradient.type.dims })));
-    for (const value of used) stamp(value, origin('update', null));
-    results.push({ name: 'grad_norm', value: length });
+  const groups = steps.flatMap(step => step.groups);
+  const updates: Update[] = [];
+  const gradientUpdates: Update[] = [];
+  const norms: Value[] = [];
+  /** Parameters as the steps before have left them. */
+  const moved = new Map<Value, Value>();
+  for (const { loss, groups: own } of steps) {
+    const flatGradients = gradientsOf(replace([loss], moved)[0]!, own, accumulate);
+    own.forEach((group, i) => gradientUpdates.push({ leaf: group.gradientLeaf, value: flatGradients[i]! }));
+    // One batch makes a step: the entry takes it too, and reads its gradients before they are in memory.
+    const given = accumulate === 1 ? flatGradients : own.map(group => group.gradientLeaf);
+    const used = clipNorm === null ? given : clipped(given, clipNorm, norms);
+    own.forEach((group, i) => {
+      const { rule } = group;
+      const stands = new Map(
+        [
+          [rule.parameter, group.leaf],
+          [rule.gradient, used[i]!],
+          ...rule.states.map((state, k) => [state.leaf, group.states[k]!] as const),
+        ].map(([from, to]) => [from!, fitted(to!, from!)]),
+      );
+      const [updated, ...states] = replace([rule.updated, ...rule.states.map(state => state.updated)], stands);
+      const parameters = fitted(updated!, group.leaf);
+      updates.push(
+        { leaf: group.leaf, value: parameters },
+        ...states.map((value, k) => ({ leaf: group.states[k]!, value: fitted(value, group.states[k]!) })),
+      );
+      if (group.averageLeaf !== null && ema !== null) {
+        const average = averaged(group.averageLeaf, parameters, ema);
+        stamp(average, origin('update', rule.updated.origin));
+        updates.push({ leaf: group.averageLeaf, value: average });
+      }
+      stamp(parameters, origin('update', null));
+      let offset = 0;
+      for (const { leaf: parameter } of group.parameters) {
+        // A number for what follows: how it came about is not differentiated.
+        const now = stop_gradient(part(parameters, offset, parameter.type, parameter.origin));
+        stamp(now, origin('forward', parameter.origin));
+        moved.set(parameter, now);
+        offset += elements(parameter.type);
+      }
+    });
   }
-  groups.forEach((group, i) => {
-    const { rule } = group;
-    const stands = new Map(
-      [
-        [rule.parameter, group.leaf],
-        [rule.gradient, used[i]!],
-        ...rule.states.map((state, k) => [state.leaf, group.states[k]!] as const),
-      ].map(([from, to]) => [from!, fitted(to!, from!)]),
-    );
-    const [updated, ...states] = replace([rule.updated, ...rule.states.map(state => state.updated)], stands);
-    const parameters = fitted(updated!, group.leaf);
-    updates.push(
-      { leaf: group.leaf, value: parameters },
-      ...states.map((value, k) => ({ leaf: group.states[k]!, value: fitted(value, group.states[k]!) })),
-    );
-    if (group.averageLeaf !== null && ema !== null) {
-      const average = averaged(group.averageLeaf, parameters, ema);
-      stamp(average, origin('update', rule.updated.origin));
-      updates.push({ leaf: group.averageLeaf, value: average });
-    }
-    if (i === 0 && rule.learningRate) results.push({ name: 'lr', value: rule.learningRate });
-  });
-  for (const { value } of [...results, ...updates]) stamp(value, origin('update', null));
-  const entries: Entry[] = [{ name: 'train', results, updates }];
-  if (accumulate > 1) entries.unshift(accumulation(batch, accumulate));
+  const reported = [{ name: 'loss', value: model.training.loss! }, ...model.training.metrics];
+  const results: Named[] = accumulate === 1 ? [...reported] : [];
+  if (norms.length > 0) results.push({ name: 'grad_norm', value: together(norms) });
+  const rate = groups[0]!.rule.learningRate;
+  if (rate) results.push({ name: 'lr', value: rate });
+  const all = accumulate === 1 ? [...model.training.updates, ...gradientUpdates, ...updates] : updates;
+  for (const { value } of [...results, ...all]) stamp(value, origin('update', null));
+  const entries: Entry[] = [{ name: 'train', results, updates: all }];
+  if (accumulate > 1) {
+    const batch: Entry = { name: 'accumulate', results: reported, updates: [...model.training.updates, ...gradientUpdates] };
+    entries.unshift(accumulation(batch, accumulate));
+  }
   if (clipNorm === null) {
     const length = norm(groups.map(group => group.gradientLeaf));
     stamp(length, origin('update', null));
@@ -180,6 +202,23 @@ function train(model: Model, loss: Value, groups: readonly FlatGroup[]): Entry[]
   }
   return entries;
 }
+
+/** The gradients of one step scaled down to a norm, which is added to `norms`. */
+function clipped(gradients: readonly Value[], clipNorm: number, norms: Value[]): readonly Value[] {
+  const length = norm(gradients);
+  norms.push(length);
+  // As torch.nn.utils.clip_grad_norm_: the small constant keeps a zero gradient zero.
+  const scale = minimum(scalar(1), div(scalar(clipNorm), add(length, scalar(1e-6))));
+  return gradients.map(gradient => {
+    const used = mul(gradient, broadcast(scale, { dims: gradient.type.dims }));
+    stamp(used, origin('update', null));
+    return used;
+  });
+}
+
+/** √Σ n² of the norms of parts. */
+const together = (norms: readonly Value[]): Value =>
+  norms.length === 1 ? norms[0]! : sqrt(norms.map(length => mul(length, length)).reduce((a, b) => add(a, b)));
 
 /** The gradients of the loss over `share`, those of each group end to end. */
 function gradientsOf(loss: Value, groups: readonly FlatGroup[], share: number): Value[] {

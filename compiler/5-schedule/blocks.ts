@@ -37,7 +37,7 @@ export function formBlocks(state: Successors, built: Built, sizes: BlockSizes): 
       const group = groupOf(seed, rows, state, built);
       const together = group && blocksOf(group, built, sizes);
       if (!together) continue;
-      state.replace([...group.members.keys()], together);
+      state.replace([...group.members.keys()], [together]);
       break;
     }
   }

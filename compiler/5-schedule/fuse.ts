@@ -8,7 +8,6 @@ import type { Value } from '../ir/graph.ts';
 import type { Instruction, Load, Scalar } from '../ir/nest.ts';
 import type { Step } from '../ir/program.ts';
 import { size, type Shape } from '../ir/type.ts';
-import { formBlocks, type BlockSizes } from './blocks.ts';
 import type { Built } from './build.ts';
 import { work } from './lower.ts';
 import { distinctInstructions, isLate, isRecomputed, linear, loadsOf, mapScalar, mapSteps, stepAxes, stepBody, type Draft, type Source } from './draft.ts';
@@ -23,16 +22,14 @@ const mostInstructionsInTile = 40;
 /** Fewer iterations than this are not worth giving up the parallel loops inside them. */
 const fewestRows = 4;
 
-export function fuse(built: Built, sizes: BlockSizes): readonly Draft[] {
-  const loops = built.drafts.map(draft => (draft.blocks ? { ...draft, blocks: { ...draft.blocks, members: joinAll({ ...built, drafts: draft.blocks.members }).inOrder() } } : draft));
-  const state = joinAll({ ...built, drafts: loops });
-  formBlocks(state, built, sizes);
-  return state.inOrder();
-}
-
-/** Joins what can be joined; of the kernels of a loop only its own, which come first. */
-function joinAll(built: Built): Successors {
-  const state = successors(built);
+/** Joins what can be joined; in a loop over steps its own kernels, among themselves. */
+export function fuse(state: Successors, built: Built): void {
+  for (const draft of state.inOrder()) {
+    if (draft.blocks === undefined) continue;
+    const inside = successors({ ...built, drafts: draft.blocks.members });
+    fuse(inside, built);
+    state.replace([draft], [{ ...draft, blocks: { ...draft.blocks, members: inside.inOrder() } }]);
+  }
   for (let changed = true; changed;) {
     changed = false;
     for (const consumer of state.inOrder()) {
@@ -43,13 +40,12 @@ function joinAll(built: Built): Successors {
         const joined = join(producer, consumer, built, value => state.readOnlyBy(value, producer, consumer));
         // Last, for it may look at every kernel.
         if (joined === null || state.pathBetween(producer, consumer)) continue;
-        state.replace([producer, consumer], joined);
+        state.replace([producer, consumer], [joined]);
         changed = true;
         break;
       }
     }
   }
-  return state;
 }
 
 /** Joined with a kernel of the forward pass, what is computed again for the backward pass would run at once and be kept as before. */
@@ -318,7 +314,7 @@ function readsReplaced(draft: Draft, built: Built): boolean {
 }
 
 /** Without stores that nothing reads any more, and sources that nothing loads. */
-function tidy(draft: Draft, isNeeded: (value: Value) => boolean): Draft {
+export function tidy(draft: Draft, isNeeded: (value: Value) => boolean): Draft {
   const loaded = new Set(
     draft.steps.flatMap(step => [...(stepBody(step) ? loadsOf(stepBody(step)!) : []), ...gatheredLoads(step)]).map(load => load.operand),
   );

@@ -20,7 +20,7 @@ export interface Successors {
   readonly readersOf: (value: Value) => readonly Draft[];
   /** Whether these kernels can run one after the other with no other kernel between them. */
   readonly areNeighbours: (drafts: readonly Draft[]) => boolean;
-  readonly replace: (drafts: readonly Draft[], joined: Draft) => void;
+  readonly replace: (drafts: readonly Draft[], by: readonly Draft[]) => void;
 }
 
 export function successors(built: Built): Successors {
@@ -87,14 +87,16 @@ export function successors(built: Built): Successors {
       }
       return true;
     },
-    replace: (drafts, joined) => {
+    replace: (drafts, by) => {
       for (const draft of drafts) {
         live.delete(draft);
         for (const { root } of draft.sources) readers.get(root)!.delete(draft);
         for (const { root } of draft.outputs) writers.get(root)!.delete(draft);
       }
-      live.add(joined);
-      register(joined);
+      for (const draft of by) {
+        live.add(draft);
+        register(draft);
+      }
     },
   };
 }

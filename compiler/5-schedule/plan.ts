@@ -1,11 +1,13 @@
 /** One entry from values to kernels in order, each stored value with its place among what lives within the entry. */
 import type { Entry, Placement, Value } from '../ir/graph.ts';
-import type { BlockSizes } from './blocks.ts';
+import { formBlocks, type BlockSizes } from './blocks.ts';
 import { build, type Built } from './build.ts';
 import type { Draft } from './draft.ts';
 import { fuse } from './fuse.ts';
+import { splitLongSums } from './long-sums.ts';
 import { lower, type Lowering } from './lower.ts';
 import { assign, residences, type EntryMemory } from './memory.ts';
+import { successors } from './order.ts';
 
 export interface Plan {
   readonly lowering: Lowering;
@@ -22,7 +24,11 @@ export interface Plan {
 export function planEntry(entry: Entry, placements: readonly Placement[], sizes: BlockSizes): Plan {
   const lowering = lower(entry, placements);
   const built = build(lowering);
-  const order = fuse(built, sizes);
+  const state = successors(built);
+  fuse(state, built);
+  splitLongSums(state);
+  formBlocks(state, built, sizes);
+  const order = state.inOrder();
   const memory = residences(built, order);
   const offsets = assign(memory.lifetimes);
   const transientBytes = memory.lifetimes.reduce((most, { owner, bytes }) => Math.max(most, offsets.get(owner)! + bytes), 0);

@@ -1,13 +1,13 @@
 /**
  * A compiled model as one standalone program, written to be read: what it is and costs, its memory, its kernels under the lines they
  * came from, the entries as lists of calls, the typed interface, and the parts of the runtime that it reaches. Kernels are functions
- * of TypeScript, or of a WebAssembly module that the program carries as text; what the host computes is TypeScript in any case.
+ * of TypeScript or of a WebAssembly module, or shaders, which the program carries as text; what the host computes is TypeScript in any case.
  * Nothing from a model's file becomes code: names become identifiers of letters and digits, everything else string literals.
  */
 import { createHash } from 'node:crypto';
 import { entryRoots, topological, type Graph, type Origin } from '../ir/graph.ts';
 import type { File } from '../1-parse/ast.ts';
-import type { DataSource, Model } from '../ir/model.ts';
+import type { DataSource, Model, Vocabulary } from '../ir/model.ts';
 import { partsOf, reachOfCall, timesOfCall, type Call, type Part, type Program, type ProgramEntry, type TensorPlace } from '../ir/program.ts';
 import { printGraph } from '../ir/text.ts';
 import { elementBytes, size, type DType } from '../ir/type.ts';
@@ -15,14 +15,19 @@ import { place } from '../source/text.ts';
 import { modelLines, originsOfKernels } from './model-lines.ts';
 import { arrayOf } from './typescript/arrays.ts';
 import { kernelText } from './typescript/kernel.ts';
-import { encode } from './wasm/encode.ts';
-import { assemble, type Assembly } from './wasm/module.ts';
+import { assemblyText, shadersText, type MachineText } from './machine-text.ts';
+import { assemble } from './wasm/module.ts';
+import { defaultGpuOptions } from './wgsl/module.ts';
+import { gpuPlan } from './wgsl/plan.ts';
+import { laidOut } from './wgsl/segments.ts';
 import { identifiersIn, reached, readRuntime, withoutTypes } from './runtime.ts';
 
-export type Target = 'wasm' | 'typescript';
+export type Target = 'wasm' | 'typescript' | 'webgpu';
 
 export interface EmitOptions {
   readonly target: Target;
+  /** What trains when it is started; a module for applications, which runs in browsers too; a worker that a page trains with. */
+  readonly form: 'program' | 'module' | 'page';
   /** For `wasm`: only instructions that give the same bits on every machine. */
   readonly deterministic: boolean;
   /** Plain JavaScript, for engines that do not strip types. */
@@ -31,50 +36,68 @@ export interface EmitOptions {
   readonly debugNan: boolean;
 }
 
-/** The text of the program; the levels come from a compilation through `schedule`. */
-export function emit(
-  levels: { readonly file: File; readonly model?: Model; readonly gradient?: Graph; readonly program?: Program },
-  options: EmitOptions,
-): string {
+/** Of a compilation through `schedule`. */
+export interface EmitLevels {
+  readonly file: File;
+  readonly model?: Model;
+  readonly gradient?: Graph;
+  readonly program?: Program;
+}
+
+/** The text of the program. */
+export function emit(levels: EmitLevels, options: EmitOptions): string {
   if (!levels.model || !levels.program) throw new Error('only a scheduled model can be emitted');
   const { model } = levels;
   const runtime = readRuntime();
   const program = withFreeNames(
-    levels.program,
+    options.target === 'webgpu' ? laidOut(levels.program, defaultGpuOptions.bindingBytes) : levels.program,
     new Set([...runtime.declarations.map(declaration => declaration.name), ...runtime.imports.keys(), ...ownNames]),
   );
   const source = levels.file.span.file;
   const hash = createHash('sha256').update(source.text).digest('hex').slice(0, 16);
   const names = constantNames(program);
-  const assembly = options.target === 'wasm' ? assemble(program, { deterministic: options.deterministic, inspected: options.debugNan }) : null;
-  const kernels = kernelsText(program, assembly);
-  const entries = entriesText(program, names, options, assembly);
+  const machine = machineOf(program, options);
+  const kernels = kernelsText(program, machine);
+  const entries = entriesText(program, names, options, machine);
   const body = [
-    memoryText(program, names, identifiersIn(kernels + entries), assembly),
+    memoryText(program, names, identifiersIn(kernels + entries), machine),
     kernels,
     entries,
-    programText(model, program, versionOf(source.text, levels.gradient), assembly),
-    interfaceText(model, program),
+    programText(model, program, versionOf(source.text, levels.gradient, model), machine),
+    ...(options.form === 'page' ? [] : [interfaceText(model, program)]),
   ].join('\n\n');
-  const { declarations, imports } = reached(runtime, new Set([...identifiersIn(body), 'main', 'isStarted']));
-  const start = [
-    '// Runs when this file is started, not when it is imported.',
-    'if (isStarted(import.meta.filename)) await main(program, process.argv.slice(2));',
-  ].join('\n');
+  const start = starts[options.form];
+  const { declarations, imports } = reached(runtime, new Set([...identifiersIn(body), ...identifiersIn(start)]));
   const text = [
-    headerText(model, program, source.path, hash),
-    imports.join('\n'),
+    headerText(model, program, source.path, hash, options.form),
+    ...(imports.length > 0 ? [imports.join('\n')] : []),
     body,
     section('The runtime: data, training loop, files'),
     ...declarations.map(declaration => declaration.text),
-    ...(assembly ? [section('The WebAssembly module'), `function wasm(): string {\n  return '${Buffer.from(encode(assembly.module)).toString('base64')}';\n}`] : []),
-    start,
+    ...(machine ? [section(machine.title), machine.carried] : []),
+    ...(start === '' ? [] : [start]),
   ].join('\n\n');
-  return options.javascript ? withoutTypes(text) : `${text}\n`;
+  return options.javascript ? withoutTypes(text, options.form !== 'page') : `${text}\n`;
+}
+
+/** What runs in the end. */
+const starts = {
+  program: '// Runs when this file is started, not when it is imported.\nif (isStarted(import.meta.filename)) await main(program, process.argv.slice(2));',
+  module: '',
+  page: 'startTrainer(program);',
+} as const satisfies Record<EmitOptions['form'], string>;
+
+function machineOf(program: Program, { target, deterministic, debugNan }: EmitOptions): MachineText | null {
+  switch (target) {
+    case 'wasm': return assemblyText(assemble(program, { deterministic, inspected: debugNan, wide: false }));
+    case 'webgpu': return shadersText(gpuPlan(program, defaultGpuOptions));
+    case 'typescript': return null;
+    default: return target satisfies never;
+  }
 }
 
 /** What the emitted text declares itself. */
-const ownNames = ['machine', 'wasm', 'memory', 'f32', 'i32', 'u8', 'program', 'predict', 'train', 'evaluate', 'load', 'save', 'main'];
+const ownNames = ['machine', 'wasm', 'gpuPlan', 'memory', 'f32', 'i32', 'u8', 'program', 'predict', 'train', 'evaluate', 'load', 'save', 'main'];
 
 /** Kernels whose name something else in the program has are called `…_kernel`. */
 const withFreeNames = (program: Program, taken: ReadonlySet<string>): Program => ({
@@ -87,15 +110,16 @@ const section = (title: string): string => `// ── ${title} ${'─'.repeat(Ma
 const literal = (text: string): string => JSON.stringify(text).replaceAll('\u2028', '\\u2028').replaceAll('\u2029', '\\u2029');
 const comment = (text: string): string => text.replaceAll('*/', '* /').replaceAll(/[\r\n\u2028\u2029]+/g, ' ');
 
-function headerText(model: Model, program: Program, path: string, hash: string): string {
+function headerText(model: Model, program: Program, path: string, hash: string, form: EmitOptions['form']): string {
   const batches = model.settings.accumulate === 1 ? '' : `, ${model.settings.accumulate} of them a step`;
   const count = program.parameters.reduce((sum, parameter) => sum + size(parameter.shape), 0);
   const width = Math.max(0, ...program.parameters.map(parameter => parameter.name.length));
+  const use = form === 'program' ? 'Start it to train: `node <this file>`, `--help` for more.' : 'It imports nothing, and runs in Node and in browsers.';
   return [
     '/**',
     ` * ${comment(model.name)}${model.doc ? `: ${comment(model.doc)}` : ''}`,
     ' *',
-    ` * Written by nabla from ${comment(path)} (sha256 ${hash}…). Start it to train: \`node <this file>\`, \`--help\` for more.`,
+    ` * Written by nabla from ${comment(path)} (sha256 ${hash}…). ${use}`,
     ` * Batch ${model.batch}${batches}; ${group(flopsOfStep(model, program))} floating-point operations a step; ${group(program.arenaBytes)} bytes of memory in all, none allocated while training.`,
     ` * ${group(count)} parameters:`,
     ...program.parameters.map(
@@ -128,21 +152,14 @@ function constantNames(program: Program): readonly string[] {
 
 const arrays = { f32: 'Float32Array', i32: 'Int32Array', u8: 'Uint8Array' };
 
-function memoryText(program: Program, names: readonly string[], used: ReadonlySet<string>, assembly: Assembly | null): string {
+function memoryText(program: Program, names: readonly string[], used: ReadonlySet<string>, machine: MachineText | null): string {
   const lines = program.buffers.flatMap((buffer, i) => {
     if (!used.has(names[i]!)) return [];
     const until = buffer.lifetime ? '' : ` // ${buffer.role}`;
     return [`const ${names[i]} = ${buffer.offset / elementBytes(buffer.dtype)};${until}`];
   });
-  const memory = assembly
-    ? [
-        'const machine = openMachine({',
-        '  module: wasm(),',
-        `  shared: [${assembly.shared.join(', ')}],`,
-        ...(['threadsAt', 'failedAt', 'patienceAt', 'microAt', 'scratchAt', 'scratchBytes'] as const).map(name => `  ${name}: ${assembly[name]},`),
-        '});',
-        'const { memory } = machine;',
-      ]
+  const memory = machine
+    ? [...machine.opening, 'const { memory } = machine;']
     : [`const memory = new ArrayBuffer(${program.arenaBytes});`];
   return [
     section('Memory'),
@@ -152,17 +169,17 @@ function memoryText(program: Program, names: readonly string[], used: ReadonlySe
   ].join('\n');
 }
 
-function kernelsText(program: Program, assembly: Assembly | null): string {
+function kernelsText(program: Program, machine: MachineText | null): string {
   const origins = originsOfKernels(program);
   const written = program.kernels.flatMap((kernel, i) =>
-    assembly === null || kernel.host ? [`${kernelComment(origins.get(i) ?? [])}\n${kernelText(kernel)}`] : [],
+    machine === null || kernel.host ? [`${kernelComment(origins.get(i) ?? [])}\n${kernelText(kernel)}`] : [],
   );
   const assembled = program.kernels.flatMap((kernel, i) => {
-    if (assembly === null || kernel.host) return [];
+    if (machine === null || kernel.host) return [];
     const [line = 'written by the compiler: nothing in the model names it', ...others] = modelLines(origins.get(i) ?? []);
     return [`//   ${`${kernel.name}.${i}`.padEnd(28)} ${comment(line)}${others.length > 0 ? `, and ${others.length} more` : ''}`];
   });
-  const table = assembled.length === 0 ? [] : [['// Functions of the module, and the lines that they compute:', ...assembled].join('\n')];
+  const table = assembled.length === 0 ? [] : [[`// ${machine!.functions}, and the lines that they compute:`, ...assembled].join('\n')];
   return [section('Kernels'), ...written, ...table].join('\n\n');
 }
 
@@ -186,17 +203,17 @@ const functionNames: Readonly<Record<string, string>> = {
   predict_row: 'predictRowEntry',
 };
 
-function entriesText(program: Program, names: readonly string[], options: EmitOptions, assembly: Assembly | null): string {
+function entriesText(program: Program, names: readonly string[], options: EmitOptions, machine: MachineText | null): string {
   const entry = ({ name, calls }: ProgramEntry, number: number): string => {
     const isHost = (each: Call): boolean => program.kernels[each.kernel]!.host;
     const part = (each: Part, i: number): string[] => {
-      const ofProgram = assembly === null || isHost(each.calls[0]!);
+      const ofProgram = machine === null || isHost(each.calls[0]!);
       const text = ofProgram ? partText(program, each, names) : [`machine.step(${number}, ${i});`];
       return [...text, ...(options.debugNan ? each.calls.flatMap(call => checksText(program, call)) : [])].map(line => `  ${line}`);
     };
     const parts = partsOf(calls);
     // The host's kernels read scalars alone, so they can all come first; then one call runs the others on all threads.
-    const whole = assembly !== null && !options.debugNan;
+    const whole = machine !== null && !options.debugNan;
     const lines = whole ? [...parts.filter(each => isHost(each.calls[0]!)).flatMap(part), `  machine.run(${number});`] : parts.flatMap(part);
     return `function ${functionNames[name]!}(): void {\n${lines.join('\n')}\n}`;
   };
@@ -246,7 +263,7 @@ function tensorText({ name, dtype, shape, offset }: TensorPlace): string {
 const list = (items: readonly string[], indent: string): string =>
   items.length === 0 ? '[]' : `[\n${items.map(item => `${indent}  ${item},\n`).join('')}${indent}]`;
 
-function programText(model: Model, program: Program, version: string, assembly: Assembly | null): string {
+function programText(model: Model, program: Program, version: string, machine: MachineText | null): string {
   const entryOf = (name: string): ProgramEntry | undefined => program.entries.find(entry => entry.name === name);
   const inputsOf = (entry: ProgramEntry): string[] => {
     const read = new Set(
@@ -273,8 +290,8 @@ function programText(model: Model, program: Program, version: string, assembly: 
     `  name: ${literal(model.name.toLowerCase())},`,
     `  source: '${version}',`,
     '  memory,',
-    '  device: null,',
-    `  threads: ${assembly ? 'machine.threads' : 'null'},`,
+    `  device: ${machine?.device ?? 'null'},`,
+    `  threads: ${machine?.threads ?? 'null'},`,
     `  batched: ${model.batchName !== null},`,
     `  inputs: ${list(
       program.inputs.map(input => tensorText(input).replace(/ }$/, `, below: ${below.get(input.name) ?? null} }`)),
@@ -293,8 +310,10 @@ function programText(model: Model, program: Program, version: string, assembly: 
     `  predict: ${entry('predict', model.batch)},`,
     `  predictRow: ${entry('predict_row', 1)},`,
     `  settings: ${JSON.stringify(model.settings)},`,
-    `  data: ${literalJson(model.data)},`,
+    `  data: ${literalJson(dataOf(model))},`,
     `  readers: {${[...formats].map(format => ` ${format}: ${readerNames[format]}`).join(',')}${formats.size > 0 ? ' ' : ''}},`,
+    `  tokenizers: ${list((model.data?.vocabularies ?? []).map(tokenizerText), '  ')},`,
+    `  pictures: ${model.data?.sources.some(source => source.fields.some(field => field.picture)) ? 'readPictures' : 'null'},`,
     `  flopsPerStep: ${flopsOfStep(model, program)},`,
     '};',
   ].join('\n');
@@ -307,16 +326,39 @@ const readerNames = {
   npy: 'npyColumns',
   npz: 'npzColumns',
   safetensors: 'safetensorsColumns',
+  text: 'textColumns',
+  jsonl: 'jsonlColumns',
+  images: 'imagesColumns',
 } as const satisfies Record<DataSource['format'], string>;
 
+/** Vocabularies stand in the program as the tokenizers made of them. */
+function dataOf({ data }: Model): unknown {
+  if (data === null) return null;
+  const { vocabularies: _, ...others } = data;
+  return others;
+}
+
+function tokenizerText(vocabulary: Vocabulary): string {
+  switch (vocabulary.kind) {
+    case 'characters': return `characterTokenizer(${literal(vocabulary.characters)}, ${vocabulary.end !== null})`;
+    case 'bytes': return `byteTokenizer(${vocabulary.end !== null})`;
+    case 'tokens': {
+      const { kind: _, ...pairs } = vocabulary;
+      return `bytePairTokenizer(${literalJson(pairs)})`;
+    }
+    default: return vocabulary satisfies never;
+  }
+}
+
 /**
- * What a checkpoint must agree with: the file, and the graph that imports and settings of the command line made of it, without the
- * places that end its lines: the path of the file depends on where the command runs.
+ * What a checkpoint must agree with: the file, what its tokens stand for, and the graph that imports and settings of the command line
+ * made of it, without the places that end its lines: the path of the file depends on where the command runs.
  */
-const versionOf = (text: string, gradient: Graph | undefined): string =>
+const versionOf = (text: string, gradient: Graph | undefined, { data }: Model): string =>
   createHash('sha256')
     .update(text)
     .update(gradient ? printGraph(gradient).replaceAll(/ @ .*$/gm, '') : '')
+    .update(data?.vocabularies.map(vocabulary => JSON.stringify(vocabulary)).join('') ?? '')
     .digest('hex')
     .slice(0, 32);
 
@@ -331,10 +373,11 @@ const arrayTypes: Readonly<Record<DType, string>> = {
   bool: 'Uint8Array',
 };
 
-/** The functions that an application calls. */
+/** The functions that an application calls, wherever it runs: rows, weights and files come and go as typed arrays and bytes. */
 function interfaceText(model: Model, program: Program): string {
   const predict = program.entries.find(entry => entry.name === 'predict');
   const parts = [section('Interface')];
+  const property = ({ name, dtype }: TensorPlace): string => `${/^[A-Za-z_]\w*$/.test(name) ? name : literal(name)}: ${arrayTypes[dtype]}`;
   if (predict) {
     const needed = new Set(
       topological(entryRoots({ name: '', results: model.evaluation.outputs, updates: [] })).flatMap(value =>
@@ -342,8 +385,6 @@ function interfaceText(model: Model, program: Program): string {
       ),
     );
     const inputs = program.inputs.filter(input => needed.has(input.name));
-    const property = ({ name, dtype }: TensorPlace): string =>
-      `${/^[A-Za-z_]\w*$/.test(name) ? name : literal(name)}: ${arrayTypes[dtype]}`;
     parts.push(
       [
         `/** Any number of rows at once, one after the other in each array${inputs.map(input => `; \`${input.name}\`: ${input.shape.slice(1).join('×') || '1'} a row`).join('')}. */`,
@@ -353,19 +394,25 @@ function interfaceText(model: Model, program: Program): string {
       ].join('\n'),
     );
   }
+  const rows = `{ ${program.inputs.map(property).join('; ')} }`;
   if (program.entries.some(entry => entry.name === 'train')) {
     parts.push(
-      '/** Trains as the `train` block says, from new parameters; options replace its settings. Data is read from the folder `data`. */\nexport async function train(options: TrainOptions): Promise<TrainReport> {\n  return trainProgram(program, options);\n}',
+      [
+        '/** Trains as the `train` block says, from new parameters; options replace its settings. */',
+        `export async function train(options: TrainOptions<${rows}> = {}): Promise<TrainReport> {`,
+        '  return trainModel(program, options);',
+        '}',
+      ].join('\n'),
     );
   }
   if (program.entries.some(entry => entry.name === 'evaluate')) {
     parts.push(
-      '/** Loss and metrics over the test data in a folder. */\nexport async function evaluate(folder: string): Promise<Results> {\n  return evaluateProgram(program, openData(program, folder).test);\n}',
+      `/** Loss and metrics over the given rows. */\nexport async function evaluate(rows: ${rows}): Promise<Results> {\n  return evaluateRows(program, rows);\n}`,
     );
   }
   parts.push(
-    '/** Reads parameters from a safetensors file. */\nexport async function load(path: string): Promise<void> {\n  await openDevice(program);\n  loadWeights(program, path);\n}',
-    '/** Writes parameters to a safetensors file. */\nexport async function save(path: string): Promise<void> {\n  await saveWeights(program, path);\n}',
+    '/** Takes the weights out of the bytes of a safetensors file. */\nexport async function load(weights: Uint8Array): Promise<void> {\n  await loadBytes(program, weights);\n}',
+    '/** The weights as the bytes of a safetensors file. */\nexport async function save(): Promise<Uint8Array> {\n  return savedBytes(program);\n}',
   );
   return parts.join('\n\n');
 }

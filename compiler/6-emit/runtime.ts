@@ -10,7 +10,7 @@ export interface Declaration {
   readonly file: string;
   /** As written, comments included, without `export`. */
   readonly text: string;
-  /** Every identifier in it. */
+  /** The names that it needs, and perhaps some more. */
   readonly mentions: ReadonlySet<string>;
 }
 
@@ -25,9 +25,8 @@ export function readRuntime(): Runtime {
   const folder = new URL('../../runtime/', import.meta.url);
   const declarations: Declaration[] = [];
   const imports = new Map<string, { module: string; type: boolean }>();
-  for (const file of readdirSync(folder)
-    .filter(name => name.endsWith('.ts'))
-    .sort()) {
+  const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter(name => name.endsWith('.ts'));
+  for (const file of files.sort()) {
     const source = ts.createSourceFile(file, readFileSync(new URL(file, folder), 'utf8'), ts.ScriptTarget.Latest, true);
     for (const statement of source.statements) {
       if (ts.isImportDeclaration(statement)) {
@@ -73,10 +72,14 @@ export function reached(
 export const identifiersIn = (text: string): ReadonlySet<string> =>
   new Set(text.replace(/\/\*[^]*?\*\/|\/\/.*|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'/g, ' ').match(/[A-Za-z_$][\w$]*/g) ?? []);
 
-/** The same program without its types. */
-export const withoutTypes = (text: string): string =>
-  ts.transpileModule(text, { compilerOptions: { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext, removeComments: false } })
+/** The same program without its types, and perhaps without its comments. */
+export const withoutTypes = (text: string, comments = true): string =>
+  ts.transpileModule(text, { compilerOptions: { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext, removeComments: !comments } })
     .outputText;
+
+/** What a text exports, as TypeScript declares it: for those who import the same program without its types. */
+export const declarationsOf = (text: string): string =>
+  ts.transpileDeclaration(text, { compilerOptions: { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext } }).outputText;
 
 function namesOf(statement: ts.Statement): string[] {
   if (ts.isVariableStatement(statement))
@@ -103,12 +106,23 @@ function textOf(statement: ts.Statement, source: ts.SourceFile): string {
   return text.replace(/^export /m, '');
 }
 
+/** What a declaration may mean of what is around it: neither members, whose names stand for themselves, nor what it binds itself. */
 function mentionsOf(root: ts.Node): ReadonlySet<string> {
   const names = new Set<string>();
+  const bound = new Set<string>();
   const visit = (node: ts.Node): void => {
-    if (ts.isIdentifier(node)) names.add(node.text);
+    if (ts.isIdentifier(node) && !isMemberName(node)) names.add(node.text);
+    if ((ts.isParameter(node) || ts.isVariableDeclaration(node) || ts.isBindingElement(node)) && ts.isIdentifier(node.name)) bound.add(node.name.text);
     ts.forEachChild(node, visit);
   };
   visit(root);
+  for (const name of bound) names.delete(name);
   return names;
 }
+
+const isMemberName = (node: ts.Identifier): boolean => {
+  const { parent } = node;
+  if (ts.isPropertyAccessExpression(parent)) return parent.name === node;
+  if (ts.isBindingElement(parent)) return parent.propertyName === node;
+  return (ts.isPropertyAssignment(parent) || ts.isPropertySignature(parent) || ts.isMethodSignature(parent)) && parent.name === node;
+};

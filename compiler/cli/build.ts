@@ -1,20 +1,41 @@
-/** `nabla build`: the standalone program of a model, as a file. */
+/** `nabla build`: the standalone program of a model as a file, the module that applications import, or the page that trains it. */
+import { readFileSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
+import { declarationsOf, withoutTypes } from '../6-emit/runtime.ts';
 import { compileFile } from './compile-file.ts';
-import { programText, type EmitFlags } from './run-program.ts';
 import { Failure } from './failure.ts';
+import { dataFileNames, dataFilePath } from './page-files.ts';
+import { programText, type EmitFlags } from './run-program.ts';
 import { writeOutput } from './write-output.ts';
 
 export interface BuildFlags extends EmitFlags {
   readonly output?: string;
   readonly js?: boolean;
+  readonly module?: boolean;
+  readonly page?: boolean;
 }
 
-export function runBuild(path: string, flags: BuildFlags): number {
-  const output = flags.output ?? `${basename(path).replace(/\.model$/, '')}.${flags.js ? 'mjs' : 'ts'}`;
+export async function runBuild(path: string, flags: BuildFlags): Promise<number> {
+  const { js = false, module = false, page = false, data } = flags;
+  if (page && (js || module)) throw new Failure(`\`--page\` writes a page, which \`--${js ? 'js' : 'module'}\` is not for: leave one of them out`, 2);
+  const output = flags.output ?? `${basename(path).replace(/\.model$/, '')}.${page ? 'html' : js ? 'mjs' : 'ts'}`;
   if (resolve(output) === resolve(path)) throw new Failure(`\`${path}\` would be overwritten by its program: name another file with \`-o\``, 2);
   const levels = compileFile(path, 'schedule', flags);
-  writeOutput(output, programText(levels, flags, flags.js ?? false));
+  if (page) {
+    const { pageText } = await import('./page.ts');
+    const files = data === undefined ? [] : dataFileNames(levels.model).map(name => [name, readFileSync(dataFilePath(data, name))] as const);
+    return write(output, await pageText(levels, flags, new Map(files), null));
+  }
+  if (!module) return write(output, await programText(levels, flags, { form: 'program', javascript: js }));
+  const text = await programText(levels, flags, { form: 'module', javascript: false });
+  if (!js) return write(output, text);
+  // `name.d.mts` tells the types of `name.mjs`.
+  if (output !== '-') write(output.replace(/(\.[cm]?)js$|$/, (_, dot: string | undefined) => `.d${dot ?? '.'}ts`), declarationsOf(text));
+  return write(output, withoutTypes(text));
+}
+
+function write(output: string, text: string): number {
+  writeOutput(output, text);
   if (output !== '-') process.stdout.write(`saved ${output}\n`);
   return 0;
 }

@@ -1,9 +1,11 @@
 /** Compiles the file that a command names, and draws what is wrong with it. What comes back is a model without errors. */
+import { dirname } from 'node:path';
 import { compile, type CompileOptions, type Levels } from '../index.ts';
 import type { Model } from '../ir/model.ts';
 import type { Diagnostic } from '../source/diagnostic.ts';
 import { renderDiagnostic } from '../source/render.ts';
 import { positions, type SourceFile } from '../source/text.ts';
+import { dataFilesOf } from './data-files.ts';
 import { Failure } from './failure.ts';
 import { importReader, readSource } from './read-source.ts';
 
@@ -11,7 +13,12 @@ import { importReader, readSource } from './read-source.ts';
 export interface CompileFlags {
   readonly set?: ReadonlyMap<string, string>;
   readonly verify?: boolean;
+  /** The folder of the data files. */
+  readonly data?: string;
 }
+
+/** Data files lie beside the model unless `--data` says otherwise. */
+export const besideModel = (path: string, data: string | undefined): string => data ?? dirname(path);
 
 /** The levels of a file as far as the pass `last`. Throws a `Failure` after drawing the errors of a wrong file. */
 export function compileFile(path: string, last: string, flags: CompileFlags): Levels & { readonly model: Model } {
@@ -28,7 +35,10 @@ export function compileSource(source: SourceFile, last: string, options: Compile
 }
 
 export const compileOptions = (path: string, flags: CompileFlags): CompileOptions =>
-  ({ settings: flags.set ?? new Map(), readImport: importReader(path), verify: flags.verify ?? false });
+  ({
+    settings: flags.set ?? new Map(), readImport: importReader(path), dataFiles: dataFilesOf(besideModel(path, flags.data)),
+    verify: flags.verify ?? false,
+  });
 
 /** Draws diagnostics on the error stream, and gives the failure to end with. */
 export function drawn(diagnostics: readonly Diagnostic[], path: string): Failure {

@@ -32,8 +32,8 @@ export interface CostSheet {
   readonly layers: readonly Cost[];
   readonly total: Cost;
   readonly arenaBytes: number;
-  /** What a memory limit costs; null without one. */
-  readonly recomputed: { readonly limitBytes: number; readonly values: number; readonly flops: number } | null;
+  /** What is computed once more for the backward pass: in blocks, and under a memory limit, which is null where there is none. */
+  readonly recomputed: { readonly limitBytes: number | null; readonly values: number; readonly flops: number };
 }
 
 export function runCost(path: string, flags: CompileFlags & { readonly json?: boolean }): number {
@@ -81,7 +81,7 @@ export function costSheet({ model, scheduled, program }: Levels): CostSheet {
   return {
     model: model!.name, batch: model!.batch, batches, entry: entry.name, layers: all,
     total: all.reduce((a, b) => ({ ...sum(a, b), layer: 'total' }), nothing('total')), arenaBytes: program!.arenaBytes,
-    recomputed: memory === null ? null : { limitBytes: memory.bytes, ...recomputed },
+    recomputed: { limitBytes: memory?.bytes ?? null, ...recomputed },
   };
 }
 
@@ -112,12 +112,13 @@ function printSheet({ model, batch, batches, entry, layers, total, arenaBytes, r
     cost.layer, cost.parameters.toLocaleString('en-US'),
     ...[cost.forwardFlops, cost.backwardFlops, cost.updateFlops, cost.bytesRead, cost.bytesWritten].map(short),
   ]);
-  const limit = recomputed === null ? '' : `  with memory ${short(recomputed.limitBytes)}B: ${recomputed.values === 0 ? 'nothing is recomputed'
-    : `${recomputed.values} values recomputed, ${short(recomputed.flops)} FLOPs more a step, counted as backward`}\n`;
+  const { limitBytes, values, flops } = recomputed;
+  const again = values === 0 && limitBytes === null ? '' : `  ${limitBytes === null ? '' : `within memory ${short(limitBytes)}B: `}${values === 0
+    ? 'nothing is recomputed' : `${values} values recomputed, ${short(flops)} FLOPs more a step, counted as backward`}\n`;
   const head = ['layer', 'parameters', 'forward', 'backward', 'update', 'bytes read', 'bytes written'];
   const taken = `${batches === 1 ? '' : `${batches} batches of `}${batch} ${batch === 1 ? 'row' : 'rows'}`;
   return `${model}, one run of \`${entry}\` on ${taken}; forward, backward and update in FLOPs\n\n`
-    + `${printTable(head, rows)}\n  memory: one arena of ${short(arenaBytes)} bytes\n${limit}`;
+    + `${printTable(head, rows)}\n  memory: one arena of ${short(arenaBytes)} bytes\n${again}`;
 }
 
 /** Four digits and a decimal prefix. */

@@ -2,6 +2,9 @@
 import { describeFunctions } from '../6-emit/wasm/describe.ts';
 import { assemble } from '../6-emit/wasm/module.ts';
 import { printModule } from '../6-emit/wasm/text.ts';
+import { defaultGpuOptions } from '../6-emit/wgsl/module.ts';
+import { gpuPlan } from '../6-emit/wgsl/plan.ts';
+import { laidOut } from '../6-emit/wgsl/segments.ts';
 import type { Levels } from '../index.ts';
 import type { Entry, Graph, Value } from '../ir/graph.ts';
 import { printKernel } from '../ir/kernel-text.ts';
@@ -12,7 +15,7 @@ import { place } from '../source/text.ts';
 import { compileFile, type CompileFlags } from './compile-file.ts';
 import { printTable } from './table.ts';
 
-export type Stage = 'ast' | 'model' | 'gradient' | 'simplified' | 'kernels' | 'program' | 'wasm';
+export type Stage = 'ast' | 'model' | 'gradient' | 'simplified' | 'kernels' | 'program' | 'wasm' | 'wgsl';
 
 export function runDump(path: string, flags: CompileFlags & { readonly stage: Stage }): number {
   const { last, print } = stages[flags.stage];
@@ -28,6 +31,7 @@ export const stages = {
   simplified: { last: 'simplify', print: levels => printGraph(levels.simplified!) },
   kernels: { last: 'schedule', print: levels => `${levels.program!.kernels.map(printKernel).join('\n')}\n` },
   program: { last: 'schedule', print: levels => printProgram(levels.program!) },
+  wgsl: { last: 'schedule', print: levels => printShaders(levels.program!) },
   wasm: { last: 'schedule', print: levels => printAssembled(levels.program!) },
 } satisfies Record<Stage, { readonly last: string; readonly print: (levels: Levels) => string }>;
 
@@ -72,6 +76,12 @@ function printProgram(program: Program): string {
 
 /** The module of the WebAssembly target. */
 function printAssembled(program: Program): string {
-  const { module } = assemble(program, { deterministic: false, inspected: false });
+  const { module } = assemble(program, { deterministic: false, inspected: false, wide: false });
   return printModule(module, describeFunctions(program, module));
+}
+
+/** The shaders of the WebGPU target, each under its name and the line that it serves. */
+function printShaders(program: Program): string {
+  const { shaders } = gpuPlan(laidOut(program, defaultGpuOptions.bindingBytes), defaultGpuOptions);
+  return shaders.map(({ name, line, workgroups, code }) => `// ${name}, ${workgroups === 1 ? '1 workgroup' : `${workgroups} workgroups`}\n// ${line}\n${code}`).join('\n');
 }

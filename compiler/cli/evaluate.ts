@@ -1,9 +1,9 @@
 /** `nabla evaluate`: compiles a model and runs its program's evaluation. */
-import { besideModel, runProgram, type EmitFlags } from './run-program.ts';
+import { besideModel } from './compile-file.ts';
+import { runProgram, type EmitFlags } from './run-program.ts';
 
 export interface EvaluateFlags extends EmitFlags {
   readonly weights?: string;
-  readonly data?: string;
   readonly threads?: string;
 }
 

@@ -8,6 +8,8 @@ import type { DType, Shape } from '../ir/type.ts';
 /** See `runtime/machine.ts`. */
 export interface MachinePlan {
   readonly module: string;
+  readonly sharedFlagsAt: readonly number[];
+  readonly arena: { readonly bytes: number; readonly threadBytes: number } | null;
   readonly shared: readonly number[];
   readonly threadsAt: number;
   readonly failedAt: number;
@@ -15,12 +17,13 @@ export interface MachinePlan {
   readonly microAt: number | null;
   readonly scratchAt: number;
   readonly scratchBytes: number;
+  readonly spareBytes: number;
 }
 
 export interface Machine {
   readonly memory: ArrayBuffer;
   readonly run: (entry: number) => void;
-  readonly threads: { readonly start: (count: number) => void; readonly stop: () => void };
+  readonly threads: { readonly start: (count: number) => Promise<void>; readonly stop: () => void };
 }
 
 /** What `fillInputs` reads of a program. */
@@ -34,10 +37,12 @@ export interface LoadedRuntime {
   readonly openMachine: (plan: MachinePlan) => Machine;
   /** Made-up inputs, as `nabla bench` has them. */
   readonly fillInputs: (program: FillableProgram) => void;
+  /** Fails where there is no GPU. */
+  readonly requestGpuAdapter: () => Promise<object>;
 }
 
 export async function loadRuntime(): Promise<LoadedRuntime> {
-  const wanted = ['openMachine', 'fillInputs'];
+  const wanted = ['openMachine', 'fillInputs', 'requestGpuAdapter'];
   const { declarations, imports } = reached(readRuntime(), new Set(wanted));
   const text = withoutTypes([...imports, ...declarations.map(declaration => declaration.text), `export { ${wanted.join(', ')} };`].join('\n'));
   const url = `data:text/javascript;base64,${Buffer.from(text).toString('base64')}`;

@@ -43,11 +43,15 @@ function declareCommands(finish: (code: number) => void): Command {
   debugging(emitting(declare('build <file>', 'write the program of a model')))
     .option('-o, --output <file>', 'where it goes; default: the model\'s name in the current folder; - for the standard output')
     .option('--js', 'write JavaScript instead of TypeScript')
-    .action(async (file, flags) => finish((await import('./build.ts')).runBuild(file, flags)));
+    .option('--module', 'write what an application imports, in Node or a browser; with --js its types go beside it')
+    .option('--page', 'write a page that trains the model in a browser; it carries the data files where --data is given')
+    .action(async (file, flags) => finish(await (await import('./build.ts')).runBuild(file, flags)));
+  emitting(declare('serve <file>', 'serve a page on this machine that trains the model in a browser, and follow the file'))
+    .option('--port <n>', 'where it listens on 127.0.0.1', wholeNumber(0), '4747')
+    .action(async (file, flags) => finish(await (await import('./serve.ts')).runServe(file, flags)));
   debugging(emitting(declare('train <file>', 'train a model; weights and loss curve go to the current folder')))
     .option('--steps <n>', 'number of steps, instead of what the model says', wholeNumber(1))
     .option('--seed <n>', 'start of all random numbers', wholeNumber(0))
-    .addOption(data())
     .option('--init <file>', 'weights to start from (safetensors)')
     .option('--save <file>', 'where the weights go')
     .option('--log <file>', 'write one line of JSON for each step')
@@ -57,7 +61,6 @@ function declareCommands(finish: (code: number) => void): Command {
     .action(async (file, flags) => finish(await (await import('./train.ts')).runTrain(file, flags)));
   emitting(declare('evaluate <file>', 'compute the loss and the metrics on the test data'))
     .option('--weights <file>', 'weights to use; default: what training saved')
-    .addOption(data())
     .addOption(threads())
     .action(async (file, flags) => finish(await (await import('./evaluate.ts')).runEvaluate(file, flags)));
   emitting(declare('predict <file>', 'compute the outputs for rows of your own'))
@@ -85,7 +88,7 @@ function declareCommands(finish: (code: number) => void): Command {
     .action(async (file, flags) => finish(await (await import('./graph.ts')).runGraph(file, flags)));
   compiling(declare('dump <file>', 'print a stage of the compilation as text'))
     .addOption(new Option('--stage <stage>', 'what is printed')
-      .choices(['ast', 'model', 'gradient', 'simplified', 'kernels', 'program', 'wasm']).makeOptionMandatory())
+      .choices(['ast', 'model', 'gradient', 'simplified', 'kernels', 'program', 'wasm', 'wgsl']).makeOptionMandatory())
     .action(async (file, flags) => finish((await import('./dump.ts')).runDump(file, flags)));
   compiling(declare('cost <file>', 'print what a step costs, by layer: parameters, FLOPs, bytes'))
     .option('--json', 'print it as JSON')
@@ -94,6 +97,11 @@ function declareCommands(finish: (code: number) => void): Command {
     .option('--batch <n>', 'rows of the batch', wholeNumber(1), '2')
     .option('--seed <n>', 'start of the random inputs', wholeNumber(0), '1')
     .action(async (file, flags) => finish((await import('./gradcheck.ts')).runGradcheck(file, flags)));
+  declare('tokenize <file>', 'make a byte-pair tokenizer from a text')
+    .addOption(new Option('--vocabulary <n>', 'number of tokens, of which 257 are the bytes and the end of a text')
+      .argParser(wholeNumber(1)).makeOptionMandatory())
+    .option('-o, --out <file>', 'where it goes; - for the standard output', 'bpe.json')
+    .action(async (file, flags) => finish((await import('./tokenize.ts')).runTokenize(file, flags)));
   declare('fmt <files...>', 'put models into the canonical layout')
     .option('--check', 'change nothing; fail if a file would change')
     .action(async (files, flags) => finish((await import('./format.ts')).runFormat(files, flags)));
@@ -109,17 +117,17 @@ function declareCommands(finish: (code: number) => void): Command {
 /** The flags of every command that compiles. */
 const compiling = (command: Command): Command => command
   .option('--set <name=value>', 'give a hyperparameter or constant another value; may be repeated', addSetting)
+  .option('--data <folder>', 'folder of the data files; default: the folder of the model')
   .option('--verify', 'check the compiler\'s own work after every pass');
 
 /** The flags of every command that makes a program. */
 const emitting = (command: Command): Command => compiling(command)
-  .addOption(new Option('--target <target>', 'what the kernels are').choices(['wasm', 'typescript']).default('wasm'))
+  .addOption(new Option('--target <target>', 'what the kernels are; auto: webgpu where there is a GPU, else wasm').choices(['wasm', 'typescript', 'webgpu', 'auto']).default('wasm'))
   .option('--deterministic', 'the same bits on every machine: no fused multiply-add');
 
 const debugging = (command: Command): Command =>
   command.option('--debug-nan', 'stop at the first value that is not finite and tell its line in the model');
 
-const data = (): Option => new Option('--data <folder>', 'folder of the data files; default: the folder of the model');
 const threads = (): Option => new Option('--threads <n>', 'threads to compute on; default: one for each core').argParser(wholeNumber(1));
 
 const repeated = (text: string, before: readonly string[] = []): readonly string[] => [...before, text];

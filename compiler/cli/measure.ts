@@ -2,7 +2,7 @@
  * Measures a model's step call by call, on made-up inputs: every call of a kernel becomes an entry of its own in the module, which all
  * threads run together as they do in a program. The machine's limits are measured on the same threads.
  */
-import { encode } from '../6-emit/wasm/encode.ts';
+import { moduleText } from '../6-emit/wasm/encode.ts';
 import { assemble } from '../6-emit/wasm/module.ts';
 import { roofline } from '../6-emit/wasm/roofline.ts';
 import { executeKernel } from '../ir/evaluate.ts';
@@ -53,15 +53,15 @@ export function partsOfStep(model: Model, program: Program): readonly StepPart[]
 
 export async function measure(model: Model, program: Program, parts: readonly StepPart[], options: { readonly steps: number; readonly threads: number }): Promise<Measurement> {
   const runtime = await loadRuntime();
-  const limits = measureLimits(runtime, program.arenaBytes, options.threads);
+  const limits = await measureLimits(runtime, program.arenaBytes, options.threads);
   const measured = parts.map(part => ({ ...part, calls: partsOf(part.entry.calls) }));
   const calls = measured.flatMap(part => part.calls).filter(part => !program.kernels[part.calls[0]!.kernel]!.host);
   const apart = calls.map((part, i): ProgramEntry => ({ name: `call.${i}`, calls: part.calls, results: [] }));
   const entries = [...program.entries, ...apart, { name: 'nothing', calls: [], results: [] }];
-  const assembly = assemble({ ...program, entries }, { deterministic: false, inspected: false });
-  const machine = runtime.openMachine({ ...assembly, shared: assembly.entries.map((_, entry) => entry), module: base64(assembly.module) });
+  const assembly = assemble({ ...program, entries }, { deterministic: false, inspected: false, wide: false });
+  const machine = runtime.openMachine({ ...assembly, shared: assembly.entries.map((_, entry) => entry), ...moduleText(assembly.module) });
   const host = newHost(program, machine.memory);
-  machine.threads.start(options.threads);
+  await machine.threads.start(options.threads);
   try {
     host.set('seed', model.settings.seed);
     const initialise = program.entries.find(entry => entry.name === 'initialise')!;
@@ -145,8 +145,6 @@ function keeping<T>(program: Program, { calls }: Part, memory: ArrayBuffer, repe
   return given;
 }
 
-const base64 = (module: Parameters<typeof encode>[0]): string => Buffer.from(encode(module)).toString('base64');
-
 function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
   const middle = sorted.length >> 1;
@@ -189,11 +187,11 @@ const leastArrays = 1 << 18;
 const mostArrays = 1 << 28;
 
 /** The best of several rounds: others may use the machine at the same time. */
-function measureLimits({ openMachine }: LoadedRuntime, arenaBytes: number, threads: number): Limits {
+async function measureLimits({ openMachine }: LoadedRuntime, arenaBytes: number, threads: number): Promise<Limits> {
   const plan = roofline(Math.min(mostArrays, Math.max(leastArrays, arenaBytes)));
-  const machine = openMachine({ ...plan, shared: plan.entries.map((_, entry) => entry), module: base64(plan.module), microAt: null });
+  const machine = openMachine({ ...plan, shared: plan.entries.map((_, entry) => entry), ...moduleText(plan.module), arena: null, microAt: null, spareBytes: 0 });
   new Float32Array(machine.memory, 0, plan.arrayBytes / 4).fill(1);
-  machine.threads.start(threads);
+  await machine.threads.start(threads);
   const best = (name: (typeof plan.entries)[number]): number => {
     const entry = plan.entries.indexOf(name);
     return Math.min(...Array.from({ length: 8 }, () => {

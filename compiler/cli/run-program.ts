@@ -5,35 +5,49 @@
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
-import { basename, dirname, join } from 'node:path';
+import { basename, join } from 'node:path';
 import { emit, type EmitOptions, type Target } from '../6-emit/emit.ts';
 import type { Levels } from '../index.ts';
-import { compileFile, type CompileFlags } from './compile-file.ts';
+import { bindingProblems } from '../6-emit/wgsl/segments.ts';
+import { compileFile, drawn, type CompileFlags } from './compile-file.ts';
 import { Failure } from './failure.ts';
+import { chosenTarget } from './target.ts';
 
 /** Of every command that makes a program. */
 export interface EmitFlags extends CompileFlags {
-  readonly target?: Target;
+  readonly target?: Target | 'auto';
   readonly deterministic?: boolean;
   readonly debugNan?: boolean;
 }
 
-const emitOptions = ({ target, deterministic, debugNan }: EmitFlags, javascript: boolean): EmitOptions => ({
-  target: target ?? 'wasm', deterministic: deterministic ?? false, javascript, debugNan: debugNan ?? false,
-});
-
-/** The most that WebAssembly's 32-bit addresses reach, less what threads need besides the arena. */
-const largestArena = 2 ** 32 - 2 ** 25;
+/** The most memory with 64-bit addresses that engines give, less what threads need besides the arena. */
+const largestArena = 2 ** 34 - 2 ** 25;
 
 /** The text of a program, if its target can hold it. */
-export function programText(levels: Levels, flags: EmitFlags, javascript: boolean): string {
-  const options = emitOptions(flags, javascript);
-  const needed = levels.program!.arenaBytes;
-  if (options.target === 'wasm' && needed > largestArena) {
-    throw new Failure(`the program needs ${gibibytes(needed)} of memory, and WebAssembly reaches ${gibibytes(largestArena)}: `
-      + 'write `memory 4000MB` in the `train` block to compute activations again instead of keeping them, or take a smaller batch', 1);
+export async function programText(levels: Levels, flags: EmitFlags, { form, javascript }: Pick<EmitOptions, 'form' | 'javascript'>): Promise<string> {
+  return emit(levels, { ...programOptions(levels, await chosenTarget(flags.target), flags), form, javascript });
+}
+
+/** What the flags ask for, once it is known that the target has it. */
+export function programOptions(
+  levels: Levels, target: Target, { deterministic = false, debugNan = false }: EmitFlags,
+): Pick<EmitOptions, 'target' | 'deterministic' | 'debugNan'> {
+  if (target === 'webgpu' && debugNan) throw new Failure('`--debug-nan` looks at what kernels compute as they do: it needs `--target wasm`', 2);
+  if (target === 'webgpu' && deterministic) throw new Failure('GPUs differ in their last bits: `--deterministic` needs `--target wasm`', 2);
+  checkTarget(levels, target);
+  return { target, deterministic, debugNan };
+}
+
+/** Whether a target's memory can hold the program. */
+function checkTarget({ program, file }: Levels, target: Target): void {
+  if (target === 'webgpu') {
+    const problems = bindingProblems(program!, file.span);
+    if (problems.length > 0) throw drawn(problems, file.span.file.path);
   }
-  return emit(levels, options);
+  const needed = program!.arenaBytes;
+  if (target !== 'wasm' || needed <= largestArena) return;
+  throw new Failure(`the program needs ${gibibytes(needed)} of memory, and WebAssembly reaches ${gibibytes(largestArena)}: `
+    + 'write `memory 4000MB` in the `train` block to compute activations again instead of keeping them, or take a smaller batch', 1);
 }
 
 const gibibytes = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(2)} GiB`;
@@ -46,7 +60,7 @@ export interface RunFlags extends EmitFlags {
 /** `command` is one of the program's: `train`, `evaluate`, `predict`, `bench`. */
 export async function runProgram(command: string, path: string, flags: RunFlags): Promise<number> {
   const levels = compileFile(path, 'schedule', flags);
-  const text = programText(levels, flags, true);
+  const text = await programText(levels, flags, { form: 'program', javascript: true });
   const folder = mkdtempSync(join(tmpdir(), 'nabla-'));
   try {
     const program = join(folder, `${basename(path).replace(/\.model$/, '')}.mjs`);
@@ -56,9 +70,6 @@ export async function runProgram(command: string, path: string, flags: RunFlags)
     rmSync(folder, { recursive: true, force: true });
   }
 }
-
-/** Data files lie beside the model unless `--data` says otherwise. */
-export const besideModel = (path: string, data: string | undefined): string => data ?? dirname(path);
 
 function programArguments(flags: RunFlags['program']): readonly string[] {
   return Object.entries(flags).flatMap(([name, value]) => {

@@ -1,10 +1,10 @@
 /** `nabla train`: compiles a model and runs its program's training. */
-import { besideModel, runProgram, type EmitFlags } from './run-program.ts';
+import { besideModel } from './compile-file.ts';
+import { runProgram, type EmitFlags } from './run-program.ts';
 
 export interface TrainFlags extends EmitFlags {
   readonly steps?: string;
   readonly seed?: string;
-  readonly data?: string;
   readonly init?: string;
   readonly save?: string;
   readonly log?: string;

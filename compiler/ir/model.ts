@@ -22,8 +22,8 @@ export interface Model {
   readonly evaluation: Forward;
   /** Evaluation of a single row, for what is left of a data set after whole batches. Null without a batch dimension. */
   readonly single: Forward | null;
-  /** Empty without a train block. */
-  readonly groups: readonly ParameterGroup[];
+  /** What a training step does, in order, each from the parameters as those before have left them. Empty without a train block. */
+  readonly minimizations: readonly Minimization[];
   readonly settings: TrainSettings;
   readonly data: DataSettings | null;
 }
@@ -31,8 +31,10 @@ export interface Model {
 /** One elaboration of the model's body. Leaves are shared between elaborations: the same `Value` for the same parameter. */
 export interface Forward {
   readonly inputs: readonly Value[];
-  /** Null when the model declares none. */
+  /** The sum of the losses; null when the model declares none. */
   readonly loss: Value | null;
+  /** Each loss by its name. Where there are several, they are among the metrics too. */
+  readonly losses: readonly Named[];
   readonly metrics: readonly Named[];
   readonly outputs: readonly Named[];
   /** State updates; empty in evaluation. */
@@ -51,6 +53,13 @@ export interface Parameter {
 export interface State {
   readonly leaf: Value;
   readonly initial: Value;
+}
+
+/** `minimize loss over … with …`: a loss and the parameters that descend it. No parameter is in two. */
+export interface Minimization {
+  /** Of the model as it is trained. */
+  readonly loss: Value;
+  readonly groups: readonly ParameterGroup[];
 }
 
 /**
@@ -113,15 +122,42 @@ export interface DataSettings {
   readonly split: number | null;
   /** The number of last rows held out as test rows instead; null for none. */
   readonly holdOut: number | null;
+  /** What fields with tokens count. */
+  readonly vocabularies: readonly Vocabulary[];
+}
+
+/** The tokens that texts are made of: whole numbers from 0 up to, and not including, `size`. */
+export type Vocabulary = { readonly size: number; readonly end: number | null } & (
+  /** One token for each of them, in order. */
+  | { readonly kind: 'characters'; readonly characters: string }
+  | { readonly kind: 'bytes' }
+  | BytePairs
+);
+
+/** Byte-pair encoding as GPT-2 has it. */
+export interface BytePairs {
+  readonly kind: 'tokens';
+  /** What cuts a text into pieces: a regular expression with the flags `gu`. */
+  readonly pattern: string;
+  /** The token of each byte. */
+  readonly bytes: readonly number[];
+  /** Two tokens for each merge, the first merge first. */
+  readonly pairs: readonly number[];
+  /** The tokens that merges make, as runs: a number and how many count on from it. */
+  readonly merged: readonly number[];
+  /** Tokens that stand for themselves. */
+  readonly special: readonly (readonly [text: string, token: number])[];
 }
 
 export interface DataSource {
   /** `train`, `test`. */
   readonly name: string;
-  readonly format: 'idx' | 'csv' | 'npy' | 'npz' | 'safetensors';
+  readonly format: 'idx' | 'csv' | 'npy' | 'npz' | 'safetensors' | 'text' | 'jsonl' | 'images';
   readonly fields: readonly DataField[];
   readonly separator: string;
   readonly header: boolean;
+  /** text: from the beginning of one window to the next; null for the length of the longest. */
+  readonly stride: number | null;
 }
 
 export interface DataField {
@@ -130,10 +166,17 @@ export interface DataField {
   /** Of one row, without the batch dimension. */
   readonly shape: Shape;
   readonly file: string;
-  /** csv: names (or zero-based positions as text) of the columns, in order. npz and safetensors: the one tensor's name. Empty otherwise. */
+  /**
+   * csv: names (or zero-based positions as text) of the columns, in order. jsonl, npz and safetensors: the one field's or tensor's
+   * name. images: `picture` or `folder`. Empty otherwise.
+   */
   readonly columns: readonly string[];
-  /** csv: text values are classes, numbered in the order in which they sort. */
+  /** csv, jsonl, images: text values are classes, numbered in the order in which they sort. */
   readonly categorical: boolean;
+  /** csv, jsonl, images: text values are paths of picture files in the data folder. */
+  readonly picture: boolean;
+  /** csv, jsonl, text: which vocabulary, and how many tokens are skipped first; null where values are no texts of tokens. */
+  readonly tokens: { readonly vocabulary: number; readonly shift: number } | null;
   /** Whole numbers must be below this; null for no limit. Known where the input is an index of a table or of classes. */
   readonly below: number | null;
 }

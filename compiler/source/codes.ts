@@ -655,12 +655,22 @@ operations need at once have to fit in any case.
   wrong:  batch 4096   memory 1MB
   right:  batch 256    memory 64MB`,
   },
-  'train.later': {
-    title: 'A setting of a later version',
-    explanation: `The setting is part of the language but not of this version of nabla.
+  'webgpu.binding': {
+    title: 'A tensor that no GPU can bind',
+    explanation: `With --target webgpu a kernel is given whole tensors, of at most 2147483644 bytes each. Parameters of one group, their
+gradients and each of their states count as one tensor.
 
-  wrong:  minimize loss over encoder.* with adam(lr: 1e-3)
-  right:  optimizer adam(lr: 1e-3)`,
+  wrong:  batch 4096     --target webgpu
+  right:  batch 64       --target webgpu`,
+  },
+  'train.minimize': {
+    title: 'Losses and parameters that do not go together',
+    explanation: `A train block has one optimizer for the one loss of the model, or says which loss is minimized over which
+parameters. Then every loss is minimized, and every parameter that is not frozen descends exactly one of them.
+
+  wrong:  minimize d_loss over discriminator.* with adam(lr: 1e-3)          of a model that has a generator too
+  right:  minimize d_loss over discriminator.* with adam(lr: 1e-3)
+          minimize g_loss over generator.* with adam(lr: 1e-3)`,
   },
   'train.optimizer': {
     title: 'An optimizer that is missing or does not exist',
@@ -727,14 +737,15 @@ operations need at once have to fit in any case.
   },
   'data.format': {
     title: 'A data format that does not exist',
-    explanation: `Formats are idx, csv, npy, npz and safetensors.
+    explanation: `Formats are idx, csv, jsonl, npy, npz, safetensors, text and images.
 
-  wrong:  train = images("pictures")
-  right:  train = npy(image: "images.npy")`,
+  wrong:  train = excel("table.xlsx", x: "a")
+  right:  train = csv("table.csv", x: "a")`,
   },
   'data.file': {
     title: 'A file that is missing or not wanted there',
-    explanation: `csv, npz and safetensors have one file, given first; idx and npy one file for each input.
+    explanation: `idx and npy have one file for each input, the other formats one file or folder, given first. A text whose
+characters make the vocabulary, and the file of a tokenizer, are read when the model is compiled.
 
   wrong:  train = csv(x: "a")
   right:  train = csv("table.csv", x: "a")`,
@@ -766,6 +777,17 @@ operations need at once have to fit in any case.
 
   wrong:  csv("t.csv", x: ["a", "b"])        with x: f32[B, 3]
   right:  csv("t.csv", x: ["a", "b", "c"])`,
+  },
+  'data.vocabulary': {
+    title: 'Texts whose tokens are not clear',
+    explanation: `A text is read as characters, bytes, or the byte pairs of a tokenizer's file; in csv and jsonl the characters are
+written down. Inputs take as many different tokens as the vocabulary has: vocabulary(input).
+
+  wrong:  jsonl("names.jsonl", name: characters("name"))
+  right:  jsonl("names.jsonl", name: characters("name", "abcdefghijklmnopqrstuvwxyz"))
+
+  wrong:  embedding(64, dim)(tokens)                    with train = text("book.txt", tokens: 0)
+  right:  embedding(vocabulary(tokens), dim)(tokens)`,
   },
   'data.train': {
     title: 'A data block without rows to train on',

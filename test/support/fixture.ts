@@ -1,10 +1,16 @@
 /** What PyTorch computed for a model (`test/fixtures/make.py` says what a file holds), and the model compiled as it was there. */
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { compile, type Levels } from '../../compiler/index.ts';
 import { openBytes, wholeFileLimit } from '../../runtime/files.ts';
 import { readSafetensors } from '../../runtime/safetensors.ts';
 import { readTensor } from '../../runtime/stored-tensor.ts';
 import { elementCount, newTensorArray } from '../../runtime/tensor.ts';
+
+export const fixtureNames: readonly string[] = readdirSync(new URL('../fixtures/', import.meta.url))
+  .filter(name => name.endsWith('.safetensors')).map(name => name.replace('.safetensors', ''));
+
+/** The interpreters are slow: of these models they run the kernels alone, and one step. */
+export const large = ['mnist', 'lenet', 'alexnet'];
 
 export interface Fixture {
   readonly levels: Levels;

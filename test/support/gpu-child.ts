@@ -2,19 +2,36 @@
  * Runs on a GPU what a test asks for, in a process of its own: GPUs do not stand threads, and find their drivers only by what the
  * environment says at the start. Prints a line of JSON for each thing that was run: its title, and what is wrong with it or null.
  */
+import { readdirSync, readFileSync } from 'node:fs';
+import fc from 'fast-check';
 import { gradients } from '../../compiler/ops/gradients.ts';
-import { evaluateGraph } from '../../compiler/ir/evaluate.ts';
+import { gpuPlan } from '../../compiler/6-emit/wgsl/plan.ts';
+import { laidOut } from '../../compiler/6-emit/wgsl/segments.ts';
+import { compile } from '../../compiler/index.ts';
+import type { Program } from '../../compiler/ir/program.ts';
+import { affine, axisAt, type Affine } from '../../compiler/ir/affine.ts';
+import { evaluateGraph, evaluateNest } from '../../compiler/ir/evaluate.ts';
 import { leaf, topological, type Value } from '../../compiler/ir/graph.ts';
-import { isFloat } from '../../compiler/ir/type.ts';
+import { apply, constant, load, type Nest } from '../../compiler/ir/nest.ts';
+import { dim, isFloat, tensor, type Shape } from '../../compiler/ir/type.ts';
 import { isPrimitive, type Tensor } from '../../compiler/ops/define.ts';
 import { add } from '../../compiler/ops/elementwise.ts';
 import { opTable } from '../../compiler/ops/index.ts';
-import { runNestsOnGpu, type NestRun } from './gpu.ts';
+import { defaultGpuOptions, type GpuOptions } from '../../compiler/6-emit/wgsl/module.ts';
+import { attentions, inBlocks } from './attention.ts';
+import { compareFixture } from './compare-fixture.ts';
+import { fixtureNames, large as largeModels, readFixture } from './fixture.ts';
+import { gpuMachine, programOfNests, runNestsOnGpu, type NestRun } from './gpu.ts';
+import { graphMachine } from './machine.ts';
 import { differentiable, drawAll, leaves, project, type AnySample } from './op-samples.ts';
-import { difference, generator, readType } from './tensors.ts';
+import { programPlan, programText } from './random-program.ts';
+import { compare, levelsOf, trace } from './trace.ts';
+import { difference, draw, generator, readType } from './tensors.ts';
 
-const jobs: Readonly<Record<string, () => Promise<void>>> = { ops };
-await jobs[process.argv[2]!]!();
+/** Nothing is tiled: what waits for a workgroup is slow in software. */
+const untiled: GpuOptions = { ...defaultGpuOptions, fewestProducts: Infinity };
+/** All sums are shared, however short. */
+const sharing: GpuOptions = { ...untiled, shortestRow: 1 };
 
 function tell(title: string, problem: string | null): void {
   process.stdout.write(`${JSON.stringify({ title, problem })}\n`);
@@ -26,8 +43,95 @@ interface ExpectedRun extends NestRun {
   readonly tolerance: number;
 }
 
+/** Tells whether something throws. */
+async function attempt(title: string, run: () => Promise<void>): Promise<void> {
+  try {
+    await run();
+    tell(title, null);
+  } catch (error) {
+    tell(title, error instanceof Error ? error.message : String(error));
+  }
+}
+
+/** Ten training steps of every model against PyTorch's; large ones without what a workgroup shares, which is slow in software. */
+async function fixtures(): Promise<void> {
+  for (const name of fixtureNames) {
+    const fixture = readFixture(name);
+    await attempt(name, async () => compareFixture(await gpuMachine(fixture.levels.program!, largeModels.includes(name) ? { ...untiled, shortestRow: Infinity } : untiled), fixture, 10, 2e-5));
+  }
+}
+
+/** Attention whose kernels run in blocks. */
+async function blocks(): Promise<void> {
+  for (const title of ['with dropout', 'a prime number of tokens', 'with a bias of its own']) {
+    const text = attentions[title]!;
+    await attempt(title, async () => {
+      const levels = inBlocks(text);
+      const truth = await trace(graphMachine(levels.simplified!), levels, 1);
+      compare(await trace(await gpuMachine(levels.program!), levels, 1), truth, 5e-5, title);
+    });
+  }
+}
+
+/** Products in tiles and long sums, at extents that leave edges everywhere, against double precision. */
+async function products(): Promise<void> {
+  const next = generator(3);
+  const draws = (...shapes: readonly (readonly number[])[]): readonly Tensor[] => shapes.map(shape => draw(tensor('f32', shape.map(extent => dim(extent))), [-1, 1], next));
+  const [a, b, c, d, e] = [0, 1, 2, 3, 4].map(axisAt) as [Affine, Affine, Affine, Affine, Affine];
+  const product = (x: readonly Affine[], y: readonly Affine[], space: Shape, reduce: Shape, ...shapes: readonly Shape[]): NestRun => (
+    { nest: { space, reduce, combine: 'add', body: apply('mul', load(0, x), load(1, y)) }, operands: draws(...shapes) });
+  const sum = (...terms: readonly [axis: number, times: number][]): Affine => affine(terms.map(([axis, times]) => ({ axis, times })));
+  const tiled: GpuOptions = { ...defaultGpuOptions, fewestProducts: 1 };
+  const cases: readonly (readonly [title: string, run: NestRun, options: GpuOptions])[] = [
+    ['a product', product([a, c], [c, b], [37, 43], [29], [37, 29], [29, 43]), tiled],
+    ['with vectors', product([c, a], [c, b], [44, 36], [21], [21, 44], [21, 36]), tiled],
+    ['of transposed matrices', product([c, a], [b, c], [37, 33], [19], [19, 37], [33, 19]), tiled],
+    ['of a batch', product([a, b, d], [a, d, c], [3, 9, 34], [18], [3, 9, 18], [3, 18, 34]), tiled],
+    ['of large tiles', product([a, c], [c, b], [125, 120], [11], [125, 11], [11, 120]), { ...tiled, enoughWorkgroups: 1 }],
+    ['of tiles in between', product([a, c], [b, c], [61, 62], [18], [61, 18], [62, 18]), { ...tiled, enoughWorkgroups: 1 }],
+    ['of long sums in parts', product([a, c], [c, b], [9, 10], [700], [9, 700], [700, 10]), tiled],
+    ['a convolution', product([a, d, sum([2, 2], [4, 1])], [b, d, e], [3, 5, 7], [4, 3], [3, 4, 15], [5, 4, 3]), tiled],
+    ['a long sum', { nest: { space: [], reduce: [20011], combine: 'add', body: load(0, [a]) }, operands: draws([20011]) }, defaultGpuOptions],
+    ['the largest of many', { nest: { space: [3], reduce: [9001], combine: 'max', body: load(0, [a, b]) }, operands: draws([3, 9001]) }, defaultGpuOptions],
+    ['the first of the largest', { nest: { space: [3], reduce: [1300], combine: 'argmax', body: apply('floor', apply('mul', constant(9), load(0, [a, b]))) }, operands: draws([3, 1300]) }, defaultGpuOptions],
+  ];
+  for (const [title, run, options] of cases) {
+    const [result] = await runNestsOnGpu([run], options);
+    tell(title, difference(result!, evaluateNest(run.nest, run.operands), 1e-5));
+  }
+}
+
+/** More workgroups than one dimension of a dispatch has. */
+async function large(): Promise<void> {
+  const count = 65536 * 64;
+  const data = Float64Array.from({ length: count }, (_, i) => i % 1000);
+  const backwards: Nest = { space: [count], reduce: [], combine: null, body: load(0, [affine([{ axis: 0, times: -1 }], count - 1)]) };
+  const shape = [count];
+  const [result, after] = await runNestsOnGpu([{ nest: backwards, operands: [{ dtype: 'f32', shape, data }] }, { nest: backwards, operands: [{ dtype: 'f32', shape, data }] }]);
+  for (const [title, { data: found }] of [['large', result!], ['after it', after!]] as const)
+    tell(title, found.every((value, i) => value === data[count - 1 - i]) ? null : 'not what was there');
+}
+
+/** Random and awkward models against the references. */
+async function programs(): Promise<void> {
+  const seed = Number(process.env['SEED'] ?? 1);
+  const awkward = new URL('../models/levels/', import.meta.url);
+  const texts = new Map([
+    ...readdirSync(awkward).map(file => [file, readFileSync(new URL(file, awkward), 'utf8')] as const),
+    ...fc.sample(programPlan, { seed: seed + 2, numRuns: Number(process.env['RUNS'] ?? 8) }).map((plan, i) => [`random ${i}`, programText(plan)] as const),
+  ]);
+  const segmented = { ...sharing, bindingBytes: 2048 };
+  for (const [i, [title, text]] of [...texts].entries()) {
+    await attempt(title, async () => {
+      const levels = levelsOf(text);
+      const truth = await trace(graphMachine(levels.simplified!), levels, seed);
+      for (const options of title.endsWith('.model') ? [untiled, segmented] : [i % 2 === 0 ? untiled : segmented]) compare(await trace(await gpuMachine(levels.program!, options), levels, seed), truth, 5e-5, text);
+    });
+  }
+}
+
 /** Every nest of every sample and of its gradients to second order, from the values that the references give. */
-async function ops(): Promise<void> {
+function nestsOfOps(): readonly ExpectedRun[] {
   const runs = new Map<string, ExpectedRun>();
   const collect = (title: string, roots: readonly Value[], feeds: ReadonlyMap<Value, Tensor>, tolerance: number): void => {
     const values = evaluateGraph(roots, feeds);
@@ -62,7 +166,46 @@ async function ops(): Promise<void> {
       }
     }
   }
-  const all = [...runs.values()];
-  const results = await runNestsOnGpu(all);
-  all.forEach(({ title, expected, tolerance }, i) => tell(title, difference(results[i]!, expected, tolerance)));
+  return [...runs.values()];
 }
+
+async function ops(): Promise<void> {
+  const all = nestsOfOps();
+  const sums = all.filter(({ nest }) => nest.combine !== null);
+  for (const [way, options, some] of [['', untiled, all], [', shared by workgroups', sharing, sums]] as const) {
+    const results = await runNestsOnGpu(some, options);
+    some.forEach(({ title, expected, tolerance }, i) => tell(`${title}${way}`, difference(results[i]!, expected, tolerance)));
+  }
+}
+
+/** Whatever can be tiled or shared is. */
+const everything: GpuOptions = { ...defaultGpuOptions, fewestProducts: 1, shortestRow: 1 };
+
+/** Every shader of every model and of the op table through the validator, which needs no GPU: types, uniformity, limits. */
+async function shaders(): Promise<void> {
+  const { create } = await import('webgpu');
+  const gpu = create(['backend=null']);
+  const device = (await (await gpu.requestAdapter())!.requestDevice());
+  const folder = new URL('../../models/', import.meta.url);
+  const models = readdirSync(folder).filter(name => name.endsWith('.model')).map(name => [name, programOf(name, readFileSync(new URL(name, folder), 'utf8'))] as const);
+  const programs = [
+    ...models, ...fixtureNames.map(name => [name, readFixture(name).levels.program!] as const), ['the op table', programOfNests(nestsOfOps())] as const,
+  ];
+  for (const [title, program] of programs)
+    for (const options of [defaultGpuOptions, everything])
+      for (const { name, code } of gpuPlan(laidOut(program, options.bindingBytes), options).shaders) {
+        device.pushErrorScope('validation');
+        device.createComputePipeline({ layout: 'auto', compute: { module: device.createShaderModule({ code }), entryPoint: 'main' } });
+        const error = await device.popErrorScope();
+        tell(`${title}: ${name}`, error === null ? null : `${error.message}\n${code}`);
+      }
+}
+
+function programOf(path: string, text: string): Program {
+  const { levels, diagnostics } = compile({ path, text, library: false }, 'schedule');
+  if (levels.program === undefined) throw new Error(diagnostics.map(d => d.message).join('; '));
+  return levels.program;
+}
+
+const jobs: Readonly<Record<string, () => Promise<void>>> = { blocks, fixtures, large, ops, products, programs, shaders };
+await jobs[process.argv[2]!]!();

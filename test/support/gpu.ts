@@ -1,6 +1,7 @@
 /** Runs what the WebGPU target makes of nests and programs, in a process that finds a GPU. */
 import { gpuPlan } from '../../compiler/6-emit/wgsl/plan.ts';
 import { defaultGpuOptions, type GpuOptions } from '../../compiler/6-emit/wgsl/module.ts';
+import { laidOut } from '../../compiler/6-emit/wgsl/segments.ts';
 import { executeKernel } from '../../compiler/ir/evaluate.ts';
 import type { Nest } from '../../compiler/ir/nest.ts';
 import type { Buffer, Call, Kernel, Program, TensorPlace } from '../../compiler/ir/program.ts';
@@ -20,7 +21,8 @@ export interface RemoteMachine {
 }
 
 /** A scheduled program. Host scalars are interpreted. */
-export async function gpuMachine(program: Program, options: GpuOptions = defaultGpuOptions): Promise<RemoteMachine> {
+export async function gpuMachine(given: Program, options: GpuOptions = defaultGpuOptions): Promise<RemoteMachine> {
+  const program = laidOut(given, options.bindingBytes);
   const { memory, run, device } = openGpu(gpuPlan(program, options));
   await device.open();
   const places = { input: program.inputs, parameter: program.parameters, gradient: program.gradients, state: program.states, scalar: program.scalars } as const satisfies Record<Role, unknown>;

@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import type { File } from '../../compiler/1-parse/ast.ts';
 import { parse } from '../../compiler/1-parse/parse.ts';
 import { elaborate } from '../../compiler/2-elaborate/elaborate.ts';
+import type { DataFiles } from '../../compiler/2-elaborate/vocabulary.ts';
 import { evaluateGraph } from '../../compiler/ir/evaluate.ts';
 import { topological, type Value } from '../../compiler/ir/graph.ts';
 import type { Model } from '../../compiler/ir/model.ts';
@@ -22,13 +23,22 @@ export interface Options {
   readonly settings?: Readonly<Record<string, string>>;
   /** Other files of the project, by path. */
   readonly files?: Readonly<Record<string, string>>;
+  /** Texts of the data folder, by path. */
+  readonly data?: Readonly<Record<string, string>>;
 }
+
+/** Data files that are texts in memory. */
+export const dataFilesOf = (texts: Readonly<Record<string, string>>): DataFiles => ({
+  characters: file => (texts[file] === undefined ? { reason: 'there is no such file' } : { characters: [...new Set(texts[file])].sort().join('') }),
+  text: file => (texts[file] === undefined ? { reason: 'there is no such file' } : { text: texts[file] }),
+});
 
 export function elaborateText(text: string, options: Options = {}): { readonly model: Model | null; readonly diagnostics: readonly Diagnostic[] } {
   const files = options.files ?? {};
   return elaborate(parsed('test.model', text, false), {
     library,
     settings: new Map(Object.entries(options.settings ?? {})),
+    dataFiles: dataFilesOf(options.data ?? {}),
     readImport: path => (files[path] === undefined ? { reason: 'there is no such file' } : { file: parsed(path, files[path], false) }),
   });
 }

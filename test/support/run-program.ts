@@ -17,7 +17,7 @@ export interface EmittedModule {
 }
 
 /** What tests emit: nothing is checked, types and all. */
-export const emitOptions = (target: Target): EmitOptions => ({ target, deterministic: false, javascript: false, debugNan: false });
+export const emitOptions = (target: Target): EmitOptions => ({ target, form: 'program', deterministic: false, javascript: false, debugNan: false });
 
 /** The emitted text as a module, its types stripped as Node strips them. */
 export async function importEmitted(text: string): Promise<EmittedModule> {

@@ -1,22 +1,28 @@
-/** What a machine computes in two steps of training, an evaluation and a prediction, and how two of these compare. */
-import { expect } from 'vitest';
-import type { Levels } from '../../compiler/index.ts';
+/** What models give over two steps of training, by every machine that runs them, and where two such records differ. Works in any process. */
+import { compile, type Levels } from '../../compiler/index.ts';
 import { shapeOf, size } from '../../compiler/ir/type.ts';
+import type { RemoteMachine } from './gpu.ts';
 import type { Machine } from './machine.ts';
 import { generator } from './tensors.ts';
+
+export function levelsOf(text: string): Levels {
+  const { levels, diagnostics } = compile({ path: 'random.model', text, library: false }, 'schedule', { verify: true });
+  if (levels.program === undefined) throw new Error(`${diagnostics.map(d => `${d.code}: ${d.message}`).join('\n')}\n${text}`);
+  return levels;
+}
 
 export type Trace = ReadonlyMap<string, Float64Array>;
 
 /** Everything that a machine gives for two steps of training and a prediction, from the same start. */
-export function trace(machine: Machine, { model }: Levels, seed: number): Trace {
+export async function trace(machine: Machine | RemoteMachine, { model }: Levels, seed: number): Promise<Trace> {
   const seen = new Map<string, Float64Array>();
   const next = generator(seed);
   const filled = (count: number): number[] => Array.from({ length: count }, () => Math.fround(2 * next() - 1));
   machine.write('scalar', 'seed', [7]);
   machine.write('scalar', 'step', [0]);
   machine.write('scalar', 'steps', [4]);
-  machine.run('initialise');
-  for (const name of machine.names('parameter')) seen.set(`initial ${name}`, machine.read('parameter', name));
+  await machine.run('initialise');
+  for (const name of machine.names('parameter')) seen.set(`initial ${name}`, await machine.read('parameter', name));
   for (const { leaf: { leaf, type } } of model!.parameters) machine.write('parameter', leaf!.name, filled(size(shapeOf(type))));
   const fill = (): void => {
     for (const { leaf, type } of model!.inputs) machine.write('input', leaf!.name, leaf!.name === 'index' ? [1, 0, 1] : filled(size(shapeOf(type))));
@@ -26,21 +32,22 @@ export function trace(machine: Machine, { model }: Levels, seed: number): Trace 
     for (let batch = (step - 1) * accumulate + 1; accumulate > 1 && batch <= step * accumulate; batch++) {
       machine.write('scalar', 'step', [batch]);
       fill();
-      machine.run('accumulate').forEach(({ data }, name) => seen.set(`${name} of batch ${batch}`, data));
+      (await machine.run('accumulate')).forEach(({ data }, name) => seen.set(`${name} of batch ${batch}`, data));
     }
     machine.write('scalar', 'step', [step]);
     if (accumulate === 1) fill();
-    machine.run('train').forEach(({ data }, name) => seen.set(`${name} of step ${step}`, data));
-    for (const role of ['gradient', 'parameter', 'state'] as const) for (const name of machine.names(role)) seen.set(`${role} ${name} of step ${step}`, machine.read(role, name));
+    (await machine.run('train')).forEach(({ data }, name) => seen.set(`${name} of step ${step}`, data));
+    for (const role of ['gradient', 'parameter', 'state'] as const) for (const name of machine.names(role)) seen.set(`${role} ${name} of step ${step}`, await machine.read(role, name));
   }
-  machine.run('predict').forEach(({ data }, name) => seen.set(`output ${name}`, data));
-  machine.run('evaluate').forEach(({ data }, name) => seen.set(`evaluated ${name}`, data));
+  (await machine.run('predict')).forEach(({ data }, name) => seen.set(`output ${name}`, data));
+  (await machine.run('evaluate')).forEach(({ data }, name) => seen.set(`evaluated ${name}`, data));
   return seen;
 }
 
-/** `tolerance` is relative to the largest element and to 1. */
+/** Throws where they differ. `tolerance` is relative to the largest element and to 1. */
 export function compare(actual: Trace, truth: Trace, tolerance: number, level: string): void {
-  expect([...actual.keys()].sort()).toEqual([...truth.keys()].sort());
+  const [names, expectedNames] = [actual, truth].map(each => [...each.keys()].sort().join());
+  if (names !== expectedNames) throw new Error(`${level}: ${names} instead of ${expectedNames}`);
   truth.forEach((expected, name) => {
     const scale = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 1);
     const at = expected.findIndex((value, i) => !(Math.abs(actual.get(name)![i]! - value) <= tolerance * scale));

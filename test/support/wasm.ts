@@ -13,20 +13,22 @@ import type { Machine, Role } from './machine.ts';
 const viewAt = (memory: ArrayBuffer, dtype: DType, shape: Shape, offset: number): Float32Array | Int32Array | Uint8Array =>
   new (isFloat(dtype) ? Float32Array : dtype === 'i32' ? Int32Array : Uint8Array)(memory, offset, size(shape));
 
-/** The exported `run(entry)` over a memory of its own. */
-export function instantiate(program: Program): { readonly memory: ArrayBuffer; readonly run: (entry: number) => void } {
+/** The exported `run(entry)` and the arena, which is a memory of its own where `wide` says so. */
+export function instantiate(program: Program, wide: boolean): { readonly memory: ArrayBuffer; readonly run: (entry: number) => void } {
   const { Memory, Module, Instance } = webAssembly();
-  const assembly = assemble(program, { deterministic: false, inspected: false });
-  const pages = Math.ceil((assembly.scratchAt + assembly.scratchBytes) / 65536);
+  const assembly = assemble(program, { deterministic: false, inspected: false, wide });
+  const pages = assembly.module.minimumPages;
   const memory = new Memory({ initial: pages, maximum: pages, shared: true });
-  const instance = new Instance(new Module(encode(assembly.module)), { env: { memory } });
+  const arenaPages = BigInt(assembly.module.arena?.minimumPages ?? 0);
+  const arena = wide ? new Memory({ address: 'i64', initial: arenaPages, maximum: arenaPages, shared: true }) : memory;
+  const instance = new Instance(new Module(encode(assembly.module)), { env: { memory, arena } });
   new Int32Array(memory.buffer, assembly.threadsAt, 1)[0] = 1;
-  return { memory: memory.buffer, run: instance.exports['run']! };
+  return { memory: arena.buffer, run: instance.exports['run']! };
 }
 
 /** A scheduled program. Host scalars are interpreted. */
-export function wasmMachine(program: Program): Machine {
-  const { memory, run } = instantiate(program);
+export function wasmMachine(program: Program, wide = false): Machine {
+  const { memory, run } = instantiate(program, wide);
   const places = { input: program.inputs, parameter: program.parameters, gradient: program.gradients, state: program.states, scalar: program.scalars } as const satisfies Record<Role, unknown>;
   const placeOf = (role: Role, name: string): TensorPlace => {
     const found = places[role].find(place => place.name === name);
@@ -68,7 +70,11 @@ export function kernelOf(nest: Nest, operands: readonly Tensor[]): Kernel {
 }
 
 /** Each nest as a program of one kernel. */
-export const runNestOnWasm: RunNest = (nest, operands) => {
+export const runNestOnWasm: RunNest = (nest, operands) => runNest(nest, operands, false);
+/** The same with 64-bit addresses. */
+export const runNestOnWideWasm: RunNest = (nest, operands) => runNest(nest, operands, true);
+
+function runNest(nest: Nest, operands: readonly Tensor[], wide: boolean): Tensor {
   const kernel = kernelOf(nest, operands);
   const [out] = kernel.outputs as readonly [Access];
   const accesses = [...kernel.operands, out];
@@ -83,11 +89,11 @@ export const runNestOnWasm: RunNest = (nest, operands) => {
     buffers, kernels: [kernel], arenaBytes: end, inputs: [], parameters: [], gradients: [], states: [], scalars: [],
     entries: [{ name: 'run', results: [], calls: [{ kernel: 0, offsets: offsets.map((at, i) => at / elementBytes(accesses[i]!.dtype)), reads: operands.map((_, i) => i), writes: [operands.length], origins: [], loop: null, moves: [] }] }],
   };
-  const { memory, run } = instantiate(program);
+  const { memory, run } = instantiate(program, wide);
   operands.forEach((operand, i) => viewAt(memory, operand.dtype, operand.shape, offsets[i]!).set(operand.data));
   run(0);
   return { dtype: out.dtype, shape: out.shape, data: Float64Array.from(viewAt(memory, out.dtype, out.shape, offsets.at(-1)!)) };
-};
+}
 
 function stepsOf(nest: Nest): readonly Step[] {
   const { space, reduce, body, combine, scatter } = nest;

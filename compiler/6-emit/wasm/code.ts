@@ -28,7 +28,10 @@ const replaceLane = (code: number, takes: Type): Instruction => ({ ...simd(code,
 const atomic = (code: number, takes: readonly Type[], gives: Type | null): Instruction => ({ code: [0xfe, code], takes, gives, memory: 2 });
 const bulk = (code: number, takes: readonly Type[], gives: Type | null, zeros: number): Instruction => ({ code: [0xfc, code], takes, gives, zeros });
 
-/** Opcodes of the WebAssembly specification with its SIMD, relaxed SIMD, threads and bulk memory parts; names are the standard's. */
+/**
+ * Opcodes of the WebAssembly specification with its SIMD, relaxed SIMD, threads and bulk memory parts; names are the standard's.
+ * Addresses are i32 here; those of an arena apart are i64.
+ */
 export const instructions = {
   'i32.eqz': plain(0x45, ['i32'], 'i32'),
   'i32.eq': plain(0x46, ['i32', 'i32'], 'i32'),
@@ -52,9 +55,14 @@ export const instructions = {
   'i32.shl': plain(0x74, ['i32', 'i32'], 'i32'),
   'i32.shr_s': plain(0x75, ['i32', 'i32'], 'i32'),
   'i32.shr_u': plain(0x76, ['i32', 'i32'], 'i32'),
+  'i64.eq': plain(0x51, ['i64', 'i64'], 'i32'),
+  'i64.add': plain(0x7c, ['i64', 'i64'], 'i64'),
+  'i64.sub': plain(0x7d, ['i64', 'i64'], 'i64'),
   'i64.mul': plain(0x7e, ['i64', 'i64'], 'i64'),
   'i64.div_u': plain(0x80, ['i64', 'i64'], 'i64'),
+  'i64.shl': plain(0x86, ['i64', 'i64'], 'i64'),
   'i32.wrap_i64': plain(0xa7, ['i64'], 'i32'),
+  'i64.extend_i32_s': plain(0xac, ['i32'], 'i64'),
   'i64.extend_i32_u': plain(0xad, ['i32'], 'i64'),
   'i32.load': { ...plain(0x28, ['i32'], 'i32'), memory: 2 },
   'f32.load': { ...plain(0x2a, ['i32'], 'f32'), memory: 2 },
@@ -192,9 +200,12 @@ export interface Label {
 }
 
 export type Expression =
-  | { readonly kind: 'op'; readonly name: Opcode; readonly operands: readonly Expression[]; readonly offset: number; readonly lane: number }
+  /** `arena`: what is loaded or stored lies in the arena apart. */
+  | { readonly kind: 'op'; readonly name: Opcode; readonly operands: readonly Expression[]; readonly offset: number; readonly lane: number; readonly arena: boolean }
   | { readonly kind: 'const'; readonly type: 'i32' | 'f32' | 'f64'; readonly value: number }
   | { readonly kind: 'const64'; readonly value: bigint }
+  /** A place in the arena: an i32 constant, unless the arena lies apart. */
+  | { readonly kind: 'address'; readonly value: number }
   | { readonly kind: 'lanes'; readonly bytes: readonly number[] }
   /** Bytes of two vectors put together: 0 … 15 of the first, 16 … 31 of the second. */
   | { readonly kind: 'shuffle'; readonly bytes: readonly number[]; readonly operands: readonly [Expression, Expression] }
@@ -217,29 +228,48 @@ export interface Func {
   readonly exported: boolean;
 }
 
-/** Functions call each other by name. The memory is imported as `env.memory`, shared. */
+/**
+ * Functions call each other by name. The memory is imported as `env.memory`, shared. Where the arena lies apart, it is a second one,
+ * `env.arena`, with addresses of 64 bits.
+ */
 export interface Module {
   readonly imports: readonly { readonly name: string; readonly parameters: readonly Type[]; readonly result: Type | null }[];
   readonly functions: readonly Func[];
   readonly minimumPages: number;
   readonly maximumPages: number;
+  readonly arena: { readonly minimumPages: number; readonly maximumPages: number } | null;
 }
 
-export const op = (name: Opcode, ...operands: readonly Expression[]): Expression => ({ kind: 'op', name, operands, offset: 0, lane: 0 });
+export const op = (name: Opcode, ...operands: readonly Expression[]): Expression => laneAt(name, 0, 0, ...operands);
 /** A load or store at the operand's address plus `offset` bytes. */
-export const at = (name: Opcode, offset: number, ...operands: readonly Expression[]): Expression => ({ kind: 'op', name, operands, offset, lane: 0 });
-export const lane = (name: Opcode, number: number, ...operands: readonly Expression[]): Expression => ({ kind: 'op', name, operands, offset: 0, lane: number });
+export const at = (name: Opcode, offset: number, ...operands: readonly Expression[]): Expression => laneAt(name, 0, offset, ...operands);
+export const lane = (name: Opcode, number: number, ...operands: readonly Expression[]): Expression => laneAt(name, number, 0, ...operands);
 /** A load or store of one lane at the operand's address plus `offset` bytes. */
 export const laneAt = (name: Opcode, number: number, offset: number, ...operands: readonly Expression[]): Expression =>
-  ({ kind: 'op', name, operands, offset, lane: number });
+  ({ kind: 'op', name, operands, offset, lane: number, arena: false });
 export const i32 = (value: number): Expression => ({ kind: 'const', type: 'i32', value });
 export const f32 = (value: number): Expression => ({ kind: 'const', type: 'f32', value });
 export const f64 = (value: number): Expression => ({ kind: 'const', type: 'f64', value });
 export const i64 = (value: bigint): Expression => ({ kind: 'const64', value });
+export const address = (value: number): Expression => ({ kind: 'address', value });
 export const get = (local: Local): Expression => ({ kind: 'get', local });
 export const set = (local: Local, value: Expression): Expression => ({ kind: 'set', local, value });
 export const tee = (local: Local, value: Expression): Expression => ({ kind: 'tee', local, value });
 export const call = (to: string, ...operands: readonly Expression[]): Expression => ({ kind: 'call', to, operands });
+
+/** The expressions that stand immediately inside of one. */
+export function inside(expression: Expression): readonly Expression[] {
+  switch (expression.kind) {
+    case 'const': case 'const64': case 'address': case 'lanes': case 'get': return [];
+    case 'op': case 'shuffle': case 'call': return expression.operands;
+    case 'set': case 'tee': return [expression.value];
+    case 'block': case 'loop': return expression.body;
+    case 'if': return [expression.condition, ...expression.then, ...expression.otherwise];
+    case 'br': return expression.condition ? [expression.condition] : [];
+    case 'br_table': return [expression.index];
+    default: return expression satisfies never;
+  }
+}
 
 /** The same number in all four lanes. */
 export function f32x4(value: number): Expression {

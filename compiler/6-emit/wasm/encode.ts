@@ -34,12 +34,15 @@ export function encode(module: Module): Uint8Array {
       }
     }
   });
-  section(2, 1 + module.imports.length, to => {
-    to.text('env');
-    to.text('memory');
-    to.bytes([0x02, 0x03]);
-    to.unsigned(module.minimumPages);
-    to.unsigned(module.maximumPages);
+  const memories = memoriesOf(module);
+  section(2, memories.length + module.imports.length, to => {
+    for (const memory of memories) {
+      to.text('env');
+      to.text(memory.name);
+      to.bytes([0x02, memory.flags]);
+      to.unsigned(memory.minimumPages);
+      to.unsigned(memory.maximumPages);
+    }
     module.imports.forEach((each, i) => {
       to.text('env');
       to.text(each.name);
@@ -60,6 +63,25 @@ export function encode(module: Module): Uint8Array {
   });
   return out.result();
 }
+
+/** By the numbers that instructions give them. The flags: 1 for a maximum, 2 for a shared memory, 4 for addresses of 64 bits. */
+const memoriesOf = (module: Module): readonly { name: string; flags: number; minimumPages: number; maximumPages: number }[] => [
+  { name: 'memory', flags: 1 + 2, minimumPages: module.minimumPages, maximumPages: module.maximumPages },
+  ...(module.arena === null ? [] : [{ name: 'arena', flags: 1 + 2 + 4, ...module.arena }]),
+];
+
+/** A module as programs carry it: its bytes in base64, and which of them say, by their bit 2, that its memories are shared. */
+export function moduleText(module: Module): { readonly module: string; readonly sharedFlagsAt: readonly number[] } {
+  const bytes = Buffer.from(encode(module));
+  const sharedFlagsAt = memoriesOf(module).map(memory => {
+    // The import of a memory, which only types and others of its kind stand before.
+    const start = Buffer.from([...name('env'), ...name(memory.name), 0x02]);
+    return bytes.indexOf(start) + start.length;
+  });
+  return { module: bytes.toString('base64'), sharedFlagsAt };
+}
+
+const name = (text: string): readonly number[] => [text.length, ...new TextEncoder().encode(text)];
 
 /** Bytes that are appended. */
 interface Writer {
@@ -148,6 +170,10 @@ function writeFunction(to: Writer, func: Func, numbers: ReadonlyMap<string, numb
     return open.length - 1 - found;
   };
   const many = (expressions: readonly Expression[]): void => expressions.forEach(write);
+  const writeWord = (value: number): void => {
+    to.byte(0x41);
+    to.signed(BigInt(value | 0));
+  };
   const write = (expression: Expression): void => {
     switch (expression.kind) {
       case 'op': {
@@ -155,22 +181,23 @@ function writeFunction(to: Writer, func: Func, numbers: ReadonlyMap<string, numb
         many(expression.operands);
         to.bytes(code);
         if (memory !== undefined) {
-          to.byte(memory);
+          // Bit 6: the number of a memory other than the first follows.
+          to.bytes(expression.arena ? [memory | 0x40, 1] : [memory]);
           to.unsigned(expression.offset);
         }
         if (lane) to.byte(expression.lane);
-        for (let i = 0; i < (zeros ?? 0); i++) to.byte(0);
+        for (let i = 0; i < (zeros ?? 0); i++) to.byte(expression.arena ? 1 : 0);
         return;
       }
       case 'const':
-        if (expression.type === 'i32') {
-          to.byte(0x41);
-          to.signed(BigInt(expression.value | 0));
-        } else {
+        if (expression.type === 'i32') writeWord(expression.value);
+        else {
           to.byte(expression.type === 'f32' ? 0x43 : 0x44);
           to.bytes(numberBytes(expression.type, expression.value));
         }
         return;
+      case 'address':
+        return writeWord(expression.value);
       case 'const64':
         to.byte(0x42);
         return to.signed(expression.value);

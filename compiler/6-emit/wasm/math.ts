@@ -4,7 +4,7 @@
  * named function on the named interval, found by the algorithm of Remez.
  */
 import {
-  build, call, f32x4, f64x2, get, i32, i32x4, op, shuffle32, type Builder, type Expression, type Func, type Local, type Opcode,
+  build, call, f32x4, f64x2, get, i32, i32x4, inside, op, shuffle32, type Builder, type Expression, type Func, type Local, type Opcode,
 } from './code.ts';
 
 /** The functions by name. Parameters and results are vectors. */
@@ -45,19 +45,6 @@ export function calledIn(func: Func): ReadonlySet<string> {
   };
   func.body.forEach(visit);
   return names;
-}
-
-function inside(expression: Expression): readonly Expression[] {
-  switch (expression.kind) {
-    case 'const': case 'const64': case 'lanes': case 'get': return [];
-    case 'op': case 'shuffle': case 'call': return expression.operands;
-    case 'set': case 'tee': return [expression.value];
-    case 'block': case 'loop': return expression.body;
-    case 'if': return [expression.condition, ...expression.then, ...expression.otherwise];
-    case 'br': return expression.condition ? [expression.condition] : [];
-    case 'br_table': return [expression.index];
-    default: return expression satisfies never;
-  }
 }
 
 const add = (a: Expression, b: Expression): Expression => op('f32x4.add', a, b);

@@ -4,7 +4,7 @@
  */
 import { partsOf, reachOfCall, timesOfCall, type Call, type Kernel, type Loop, type Part, type Program } from '../../ir/program.ts';
 import { elementBytes, size } from '../../ir/type.ts';
-import { at, build, call, get, i32, op, set, type Builder, type Expression, type Func, type Local, type Module } from './code.ts';
+import { address, at, build, call, get, i32, op, set, type Builder, type Expression, type Func, type Local, type Module } from './code.ts';
 import { contraction, type Contraction } from './contraction.ts';
 import { linearKernel, mergeAxes, withoutWindows } from './linear.ts';
 import { kernelFunction, unitOf } from './loops.ts';
@@ -12,14 +12,20 @@ import { microKernel } from './micro-kernel.ts';
 import { calledIn, reachedMath } from './math.ts';
 import { contractionFunction } from './tiles.ts';
 import { barrierFunction, control, dispatchFunction, runFunction, workFunction } from './threads.ts';
+import { widen } from './widen.ts';
 
 export interface Assembly {
   readonly module: Module;
+  /**
+   * Where the program needs more than 32 bits reach, the arena is a memory of its own, behind whose bytes lie each thread's; otherwise
+   * it begins the one memory.
+   */
+  readonly arena: { readonly bytes: number; readonly threadBytes: number } | null;
   /** Entries by the number that `run` takes. */
   readonly entries: readonly string[];
   /** Numbers of the entries that all threads run together; the others would be over before anyone could help. */
   readonly shared: readonly number[];
-  /** The word that says how many threads there are; the arena begins at 0. */
+  /** The word that says how many threads there are. */
   readonly threadsAt: number;
   /** The word that is set when a thread fails. */
   readonly failedAt: number;
@@ -30,6 +36,8 @@ export interface Assembly {
   /** Each thread's own memory begins here, one after the other. */
   readonly scratchAt: number;
   readonly scratchBytes: number;
+  /** Bytes behind the arena and all threads' memory that loads reach at the edges of tiles; what is there does not count. */
+  readonly spareBytes: number;
 }
 
 export interface AssembleOptions {
@@ -37,6 +45,8 @@ export interface AssembleOptions {
   readonly deterministic: boolean;
   /** With a function `step(entry, call)` that runs a single call of an entry, on one thread. */
   readonly inspected: boolean;
+  /** The arena apart also where 32 bits reach all. */
+  readonly wide: boolean;
 }
 
 const pageBytes = 65536;
@@ -45,27 +55,33 @@ const slack = 64;
 const aligned = (bytes: number): number => Math.ceil(bytes / 64) * 64;
 /** What the runtime needs to time the micro-kernels. */
 const probeBytes = 8192;
-/** The most that a 32-bit address reaches. */
-const largestPages = 65536;
+/** The most that an address of 32 bits reaches, and the most that engines give with 64. */
+const largestPages = { narrow: 65536, wide: 262144 } as const;
+/** Threads, each with memory of its own, for which there is room in any program. */
+const certainThreads = 16;
 /** Operations and stored elements, some tens of microseconds of them, that are worth meeting for. */
 const worthSharing = 1_000_000;
 
-export function assemble(program: Program, { deterministic, inspected }: AssembleOptions): Assembly {
+export function assemble(program: Program, { deterministic, inspected, wide: forced }: AssembleOptions): Assembly {
   const shaped = program.kernels.map((kernel, i) => (kernel.host ? null : shape({ ...kernel, name: `${kernel.name}.${i}` })));
   const contractions = shaped.flatMap(each => (each?.product ? [each.product] : []));
   const kernels = shaped.map(each => each && each.func);
-  const overreach = Math.max(slack, ...contractions.map(each => each.overreach));
-  const controlAt = aligned(program.arenaBytes + overreach);
-  const scratchAt = controlAt + control.bytes;
+  const spareBytes = Math.max(slack, ...contractions.map(each => each.overreach));
+  const arenaBytes = aligned(program.arenaBytes);
   const packingBytes = contractions.length === 0 ? 0 : aligned(Math.max(probeBytes, ...contractions.map(each => each.scratch)));
-  const privates = privatePlaces(program, packingBytes, overreach);
-  const scratchBytes = packingBytes + privates.bytes;
+  const privates = privatePlaces(program);
+  const most = arenaBytes + control.bytes + certainThreads * (packingBytes + privates.bytes) + spareBytes;
+  const wide = forced || most > largestPages.narrow * pageBytes;
+  const controlAt = wide ? 0 : arenaBytes;
+  const scratchAt = controlAt + control.bytes;
+  const scratchBytes = wide ? packingBytes : packingBytes + privates.bytes;
+  const arena = wide ? { bytes: arenaBytes, threadBytes: privates.bytes } : null;
   const scratched = new Set(shaped.flatMap((each, i) => (each?.product ? [i] : [])));
-  const context: Context = { program, kernels, scratched, privateAt: privates.at };
+  const context: Context = { program, kernels, scratched, privateAt: privates.at, arena, scratchAt, scratchBytes, packingBytes };
   const names = program.entries.map(entry => entry.name);
   const own = [
     ...kernels.filter(kernel => kernel !== null),
-    ...program.entries.map(entry => entryFunction(context, entry.name, entry.calls, scratchAt, scratchBytes)),
+    ...program.entries.map(entry => entryFunction(context, entry.name, entry.calls)),
   ];
   const products =
     contractions.length === 0
@@ -83,10 +99,13 @@ export function assemble(program: Program, { deterministic, inspected }: Assembl
     dispatchFunction(names.map(name => `entry.${name}`)),
     runFunction(controlAt),
     workFunction(controlAt),
-    ...(inspected ? [stepFunction(context, scratchAt)] : []),
+    ...(inspected ? [stepFunction(context)] : []),
   ];
+  const pages = (bytes: number): number => Math.ceil(bytes / pageBytes);
+  const module: Module = { imports: [], functions, minimumPages: pages(scratchAt + scratchBytes + (wide ? 0 : spareBytes)), maximumPages: largestPages.narrow, arena: null };
   return {
-    module: { imports: [], functions, minimumPages: Math.ceil((scratchAt + scratchBytes) / pageBytes), maximumPages: largestPages },
+    module: arena === null ? module : widen(module, { minimumPages: pages(arena.bytes + arena.threadBytes + spareBytes), maximumPages: largestPages.wide }),
+    arena,
     entries: names,
     shared: program.entries.flatMap((entry, number) => (workOf(program, entry.calls) >= worthSharing ? [number] : [])),
     threadsAt: controlAt + control.threads,
@@ -95,6 +114,7 @@ export function assemble(program: Program, { deterministic, inspected }: Assembl
     microAt: contractions.length === 0 ? null : controlAt + control.micro,
     scratchAt,
     scratchBytes,
+    spareBytes,
   };
 }
 
@@ -104,8 +124,8 @@ const workOf = (program: Program, calls: readonly Call[]): number =>
     return sum + timesOfCall(each) * (flops + outputs.reduce((elements, output) => elements + size(output.shape), 0));
   }, 0);
 
-/** Where in a thread's own memory each private buffer lies, behind `from` bytes; loops do not run at once and share the space. */
-function privatePlaces(program: Program, from: number, overreach: number): { readonly at: ReadonlyMap<number, number>; readonly bytes: number } {
+/** Where among a thread's private buffers each one lies; loops do not run at once and share the space. */
+function privatePlaces(program: Program): { readonly at: ReadonlyMap<number, number>; readonly bytes: number } {
   const places = new Map<number, number>();
   let most = 0;
   for (const { loop, calls } of program.entries.flatMap(entry => partsOf(entry.calls))) {
@@ -114,8 +134,8 @@ function privatePlaces(program: Program, from: number, overreach: number): { rea
     for (const index of calls.flatMap(each => [...each.reads, ...each.writes])) {
       const buffer = program.buffers[index]!;
       if (buffer.role !== 'private' || places.has(index)) continue;
-      places.set(index, from + end);
-      end += aligned(buffer.bytes + overreach);
+      places.set(index, end);
+      end += aligned(buffer.bytes);
     }
     most = Math.max(most, end);
   }
@@ -128,8 +148,13 @@ interface Context {
   readonly kernels: readonly (Func | null)[];
   /** Numbers of the kernels that need a thread's own memory. */
   readonly scratched: ReadonlySet<number>;
-  /** Of each private buffer, in bytes from the start of a thread's own memory. */
+  /** Of each private buffer, in bytes from the first of a thread's private buffers. */
   readonly privateAt: ReadonlyMap<number, number>;
+  readonly arena: Assembly['arena'];
+  readonly scratchAt: number;
+  readonly scratchBytes: number;
+  /** Of a thread's own memory, what products need; private buffers follow, unless the arena lies apart. */
+  readonly packingBytes: number;
 }
 
 function shape(kernel: Kernel): { readonly func: Func; readonly product: Contraction | null } {
@@ -151,10 +176,10 @@ function chosenMicroKernel(word: number): Func {
 }
 
 /** `step(entry, part)`: a call of an entry by itself, or a loop of calls, on one thread. */
-function stepFunction(context: Context, scratchAt: number): Func {
+function stepFunction(context: Context): Func {
   const builder = build('step', ['i32', 'i32']);
   const [entry, number] = builder.parameters;
-  const worker: Worker = { scratch: builder.keep('i32', i32(scratchAt)), thread: builder.keep('i32', i32(0)), threads: builder.keep('i32', i32(1)) };
+  const worker = newWorker(builder, context, builder.keep('i32', i32(0)), builder.keep('i32', i32(1)));
   context.program.entries.forEach((each, e) =>
     builder.when(op('i32.eq', get(entry!), i32(e)), () =>
       partsOf(each.calls).forEach((part, p) => builder.when(op('i32.eq', get(number!), i32(p)), () => emitPart(builder, context, part, worker))),
@@ -180,11 +205,11 @@ function rangesOf({ program, privateAt }: Context, each: Call): readonly (Range 
 }
 
 /** The calls of an entry; host kernels are not among them. */
-function entryFunction(context: Context, name: string, calls: readonly Call[], scratchAt: number, scratchBytes: number): Func {
+function entryFunction(context: Context, name: string, calls: readonly Call[]): Func {
   const { program, kernels } = context;
   const builder = build(`entry.${name}`, ['i32', 'i32']);
   const [thread, threads] = builder.parameters as readonly [Local, Local];
-  const scratch = builder.keep('i32', op('i32.add', i32(scratchAt), op('i32.mul', get(thread), i32(scratchBytes))));
+  const worker = newWorker(builder, context, thread, threads);
   let written: Range[] = [];
   let read: Range[] = [];
   const meets = (ranges: readonly Range[], others: readonly Range[]): boolean =>
@@ -205,16 +230,25 @@ function entryFunction(context: Context, name: string, calls: readonly Call[], s
     }
     written.push(...writes);
     read.push(...reads);
-    emitPart(builder, context, part, { scratch, thread, threads });
+    emitPart(builder, context, part, worker);
   }
   return builder.finish();
 }
 
-/** A thread's own memory, its number and how many there are. */
+/** A thread's own memory and its private buffers, its number and how many there are. */
 interface Worker {
   readonly scratch: Local;
+  readonly privates: Local;
   readonly thread: Local;
   readonly threads: Local;
+}
+
+function newWorker(builder: Builder, { privateAt, arena, scratchAt, scratchBytes, packingBytes }: Context, thread: Local, threads: Local): Worker {
+  const own = (start: Expression, bytes: number): Local => builder.keep('i32', op('i32.add', start, op('i32.mul', get(thread), i32(bytes))));
+  const scratch = own(i32(scratchAt), scratchBytes);
+  const privates = privateAt.size === 0 ? scratch
+    : arena === null ? own(i32(scratchAt + packingBytes), scratchBytes) : own(address(arena.bytes), arena.threadBytes);
+  return { scratch, privates, thread, threads };
 }
 
 /**
@@ -245,7 +279,7 @@ function emitPart(builder: Builder, context: Context, { loop, calls }: Part, wor
         repeat(builder, i32(0), i32(loop.axes[outer.length]!), position => inOrder([...outer, position]));
         return;
       }
-      countPositions(builder, context, loop, outer, alone.scratch);
+      countPositions(builder, context, loop, outer, alone.privates);
       for (const each of calls) emitCall(builder, context, each, outer, alone);
     };
     inOrder(positions);
@@ -265,7 +299,7 @@ function emitSteps(builder: Builder, context: Context, loop: Loop, calls: readon
       repeat(builder, i32(0), i32(loop.axes[outer.length]!), position => inOrder([...outer, position]));
       return;
     }
-    countPositions(builder, context, loop, outer, worker.scratch);
+    countPositions(builder, context, loop, outer, worker.privates);
     calls.forEach((each, number) => {
       if (meetings.has(number)) builder.emit(call('barrier', get(worker.thread), get(worker.threads)));
       emitCall(builder, context, each, outer, threads);
@@ -335,9 +369,9 @@ function repeat(builder: Builder, from: Expression, to: Expression, body: (numbe
 }
 
 /** Writes the positions of a loop where its calls read them. */
-function countPositions(builder: Builder, { privateAt }: Context, loop: Loop, positions: readonly Local[], scratch: Local): void {
+function countPositions(builder: Builder, { privateAt }: Context, loop: Loop, positions: readonly Local[], privates: Local): void {
   loop.counters.forEach((buffer, axis) => {
-    if (buffer !== null) builder.emit(at('i32.store', privateAt.get(buffer)!, get(scratch), get(positions[axis]!)));
+    if (buffer !== null) builder.emit(at('i32.store', privateAt.get(buffer)!, get(privates), get(positions[axis]!)));
   });
 }
 
@@ -349,8 +383,8 @@ function emitCall(builder: Builder, { program, kernels, scratched, privateAt }: 
   const addresses = [...kernel.operands, ...kernel.outputs].map(({ dtype }, i) => {
     const unit = elementBytes(dtype);
     const own = privateAt.get(buffers[i]!);
-    const start = own === undefined ? i32(each.offsets[i]! * unit)
-      : op('i32.add', get(worker.scratch), i32(own + each.offsets[i]! * unit - program.buffers[buffers[i]!]!.offset));
+    const start = own === undefined ? address(each.offsets[i]! * unit)
+      : op('i32.add', get(worker.privates), i32(own + each.offsets[i]! * unit - program.buffers[buffers[i]!]!.offset));
     return positions.reduce((sum, position, axis) => {
       const times = each.moves[i]![axis]! * unit;
       return times === 0 ? sum : op('i32.add', sum, op('i32.mul', get(position), i32(times)));

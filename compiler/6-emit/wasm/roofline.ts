@@ -53,7 +53,7 @@ export function roofline(arrayBytes: number): Roofline {
     workFunction(controlAt),
   ];
   return {
-    module: { imports: [], functions, minimumPages: Math.ceil((scratchAt + scratchBytes) / 65536), maximumPages: 65536 },
+    module: { imports: [], functions, minimumPages: Math.ceil((scratchAt + scratchBytes) / 65536), maximumPages: 65536, arena: null },
     entries,
     flops: products * 2 * depth * tileRows * tileColumns,
     bytes: passes * 3 * each,

@@ -18,12 +18,15 @@ export function printModule(module: Module, descriptions: ReadonlyMap<string, De
   ];
   const imports = module.imports.map(each => node('import "env"', [atom(quoted(each.name)), node(`func ${identifier(each.name)}`, signature(each))]));
   const memory = node('import "env" "memory"', [node(`memory ${module.minimumPages} ${module.maximumPages} shared`)]);
+  const arena = module.arena === null ? [] : [
+    node('import "env" "arena"', [node(`memory $arena i64 ${module.arena.minimumPages} ${module.arena.maximumPages} shared`)]),
+  ];
   const functions = module.functions.map(func => {
     const description = descriptions.get(func.name);
     const comments = (description?.comments ?? []).map(line => `  ;; ${line.replaceAll(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, ' ')}\n`);
     return `\n${comments.join('')}${layout(functionNode(func, description?.parameters ?? []), 2)}`;
   });
-  return `(module\n${[memory, ...imports].map(each => `${layout(each, 2)}\n`).join('')}${functions.join('\n')}\n)\n`;
+  return `(module\n${[memory, ...arena, ...imports].map(each => `${layout(each, 2)}\n`).join('')}${functions.join('\n')}\n)\n`;
 }
 
 /** A parenthesised list, or a word without parentheses. */
@@ -103,6 +106,8 @@ function statements(body: readonly Expression[], names: readonly string[]): read
         return node([expression.name, ...immediates(expression)].join(' '), all(expression.operands, shapeOf(expression.name)));
       case 'const':
         return node(`${expression.type}.const ${{ i32: (value: number) => String(value | 0), f32: single, f64: number }[expression.type](expression.value)}`);
+      case 'address':
+        return node(`i32.const ${expression.value | 0}`);
       case 'const64':
         return node(`i64.const ${expression.value}`);
       case 'lanes':
@@ -134,9 +139,10 @@ function statements(body: readonly Expression[], names: readonly string[]): read
   return all(body);
 }
 
-function immediates({ name, offset, lane }: Expression & { readonly kind: 'op' }): readonly string[] {
+function immediates({ name, offset, lane, arena }: Expression & { readonly kind: 'op' }): readonly string[] {
   const { memory, lane: hasLane } = instruction(name);
   const texts: string[] = [];
+  if (arena) texts.push('$arena');
   if (memory !== undefined && offset !== 0) texts.push(`offset=${offset}`);
   if (memory !== undefined && 2 ** memory !== accessBytes(name)) texts.push(`align=${2 ** memory}`);
   if (hasLane) texts.push(String(lane));

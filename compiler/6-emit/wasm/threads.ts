@@ -2,7 +2,7 @@
  * How threads work together: every one runs the same entries, each on its share of every kernel's iterations, and they meet at
  * barriers where one needs what another has made. A few words of the shared memory say who is where.
  */
-import { at, build, call, get, i32, i64, op, set, type Func } from './code.ts';
+import { at, build, call, get, i32, i64, op, set, type Expression, type Func } from './code.ts';
 
 /** Words of the control area, in bytes from its start; each that changes while threads run has a cache line of its own. */
 export const control = {
@@ -36,7 +36,7 @@ export function barrierFunction(base: number): Func {
   const sleeps = builder.local('i32');
   const generation = builder.local('i32');
   const turns = builder.local('i32');
-  const word = (name: keyof typeof control): ReturnType<typeof i32> => i32(base + control[name]);
+  const word = (name: keyof typeof control): Expression => i32(base + control[name]);
   builder.when(op('i32.eq', get(threads!), i32(1)), () => builder.emit(op('return')));
   builder.emit(set(generation, op('i32.atomic.load', word('generation'))));
   builder.when(

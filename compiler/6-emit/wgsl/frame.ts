@@ -305,6 +305,15 @@ export function layoutOf(frame: Frame, address: Address): 'same' | 'dense' | 'ap
   return step === 0 ? 'same' : step === 1 ? 'dense' : 'apart';
 }
 
+/** Whether an access whose lanes are neighbours along an axis begins with a whole vector at every position of the other axes. */
+export const isWholeAccess = (aligned: boolean, { flat, floored, gathered, divided }: Address, lanes: number): boolean =>
+  aligned &&
+  flat.offset % 4 === 0 &&
+  flat.terms.every(term => term.axis === lanes || term.times % 4 === 0) &&
+  floored.every(part => part.times % 4 === 0) &&
+  gathered.every(part => part.stride % 4 === 0) &&
+  divided.every(part => part.stride % 4 === 0);
+
 function load(frame: Frame, access: number, address: Address, level: number): Text {
   const dtype = frame.kernel.dtypes[access]!;
   const at = addressText(frame, access, address, level);

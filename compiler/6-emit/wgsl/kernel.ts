@@ -6,8 +6,10 @@
 import { size } from '../../ir/type.ts';
 import { affine, type Affine } from '../../ir/affine.ts';
 import { mapIndices, mergeAxes, rootsOf, timesOf, valuesIn, withoutWindows, type Address, type Clear, type LinearKernel, type Store } from '../wasm/linear.ts';
-import { bind, bindFlat, emit, keep, layoutOf, newFrame, type Frame } from './frame.ts';
-import { arrayName, elementsOf, shaderOf, type Placement, type Shader } from './shader.ts';
+import { bind, bindFlat, emit, isWholeAccess, keep, layoutOf } from './frame.ts';
+import { productShaders } from './products.ts';
+import { rowShaders } from './rows.ts';
+import { newShaderFrame, shaderOf, type Placement, type Shader } from './shader.ts';
 import type { GpuOptions } from './module.ts';
 import { emitSteps } from './steps.ts';
 
@@ -15,8 +17,9 @@ const workgroup = 64;
 
 /** The dispatches of a call, in order. */
 export function shadersOf(linear: LinearKernel, placement: Placement, options: GpuOptions): readonly Shader[] {
-  void options;
   const kernel = mergeAxes(withoutWindows(linear));
+  const shared = productShaders(kernel, placement, options) ?? rowShaders(kernel, placement, options.shortestRow);
+  if (shared !== null) return shared;
   const clears = kernel.steps.filter((step): step is Clear => step.kind === 'clear');
   const rest = { ...kernel, steps: kernel.steps.filter(step => step.kind !== 'clear') };
   return [...clears.map(clear => clearShader(kernel, clear, placement)), ...(rest.steps.length === 0 ? [] : [serialShader(inParallel(rest), placement)])];
@@ -25,7 +28,7 @@ export function shadersOf(linear: LinearKernel, placement: Placement, options: G
 /** One invocation for each iteration of the space. */
 function serialShader(kernel: LinearKernel, placement: Placement): Shader {
   const wide = runsWide(kernel, placement);
-  const frame = frameOf(kernel, placement, wide);
+  const frame = newShaderFrame(kernel, placement, wide);
   const count = size(kernel.space) / (wide ? 4 : 1);
   const workgroupSize = Math.min(workgroup, powerAbove(count));
   const flat = keep(frame, 'index', `group * ${workgroupSize}u + lane`);
@@ -40,27 +43,15 @@ function serialShader(kernel: LinearKernel, placement: Placement): Shader {
 
 const powerAbove = (count: number): number => 2 ** Math.ceil(Math.log2(Math.max(1, count)));
 
-export function frameOf(kernel: LinearKernel, placement: Placement, wide: boolean): Frame {
-  const frame = newFrame(kernel, placement.arrays.map(arrayName), elementsOf(kernel, placement, wide));
-  for (const name of ['group', 'lane', 'group_id', 'places', 'scratch', ...frame.elements.keys()]) frame.taken.add(name);
-  return frame;
-}
-
 /** Whether four neighbours can be computed at once: every access is of the same element, or of four that begin at a whole vector. */
 function runsWide(kernel: LinearKernel, placement: Placement): boolean {
   const last = kernel.space.length - 1;
   if (last < 0 || kernel.space[last]! % 4 !== 0 || kernel.dtypes.some(dtype => dtype === 'u8' || dtype === 'bool')) return false;
-  const frame = frameOf(kernel, placement, true);
+  const frame = newShaderFrame(kernel, placement, true);
   kernel.space.forEach((_, axis) => bind(frame, axis, '', axis === last));
   kernel.steps.forEach(step => (step.kind === 'clear' ? [] : step.axes).forEach((_, i) => bind(frame, kernel.space.length + i, '')));
   kernel.steps.forEach(step => step.kind === 'reduce' && frame.locals.set(step.local, { text: { text: '', kind: 'float', wide: true }, level: 0 }));
-  const whole = (access: number, { flat, floored, gathered, divided }: Address): boolean =>
-    placement.aligned[access]! &&
-    flat.offset % 4 === 0 &&
-    flat.terms.every(term => term.axis === last || term.times % 4 === 0) &&
-    floored.every(part => part.times % 4 === 0) &&
-    gathered.every(part => part.stride % 4 === 0) &&
-    divided.every(part => part.stride % 4 === 0);
+  const whole = (access: number, address: Address): boolean => isWholeAccess(placement.aligned[access]!, address, last);
   return kernel.steps.every(step => {
     if (step.kind === 'clear') return false;
     if (step.kind === 'store' && (step.accumulate || layoutOf(frame, step.address) !== 'dense' || !whole(step.access, step.address))) return false;

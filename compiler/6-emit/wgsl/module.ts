@@ -3,12 +3,12 @@
  * segments, and for each entry the dispatches in order. Places of a call's tensors are numbers that a shader reads, so that equal
  * kernels share their shader.
  */
-import type { Call, Kernel, Program, ProgramEntry } from '../../ir/program.ts';
-import { elementBytes } from '../../ir/type.ts';
+import { partsOf, type Call, type Kernel, type Loop, type Program } from '../../ir/program.ts';
+import { elementBytes, type Shape } from '../../ir/type.ts';
 import { linearKernel } from '../wasm/linear.ts';
 import { shadersOf } from './kernel.ts';
-import { segmentsOf, type Segment } from './segments.ts';
-import type { Shader } from './shader.ts';
+import { segmentsOf, usualBinding, type Segment } from './segments.ts';
+import { counterShader, type Shader } from './shader.ts';
 
 export interface GpuModule {
   readonly segments: readonly Segment[];
@@ -21,11 +21,18 @@ export interface GpuModule {
 
 export interface ModuleShader extends Shader {
   readonly name: string;
-  readonly kernel: number;
+  /** Null where it belongs to no kernel. */
+  readonly kernel: number | null;
 }
 
 export interface GpuEntry {
   readonly name: string;
+  readonly parts: readonly GpuPart[];
+}
+
+/** Dispatches, in order; in a loop at each position of its axes, the last axis fastest. */
+export interface GpuPart {
+  readonly axes: Shape;
   readonly dispatches: readonly Dispatch[];
 }
 
@@ -33,53 +40,76 @@ export interface Dispatch {
   readonly shader: number;
   /** Segments that it binds, in order. */
   readonly segments: readonly number[];
-  /** The first element of each access, counted in its own elements from the start of its segment. */
+  /** Numbers that the shader reads: the first element of each access, counted in its own elements from the start of its segment. */
   readonly places: readonly number[];
-  /** The number of the call in its entry. */
-  readonly call: number;
+  /** For each axis of the loop: by how much each number grows with the position. */
+  readonly moves: readonly (readonly number[])[];
 }
-
-/** Largest binding that every device offers. */
-export const bindingBytes = 128 * 2 ** 20;
 
 export interface GpuOptions {
   /** Products with fewer multiplications are not tiled: what a workgroup shares costs more than it saves. */
   readonly fewestProducts: number;
   /** Shorter rows are left to one invocation each. */
   readonly shortestRow: number;
+  /** Workgroups that keep a GPU busy: with fewer, tiles of products are smaller and sums are cut. */
+  readonly enoughWorkgroups: number;
+  /** Bytes of a segment, unless a single tensor needs more. */
+  readonly bindingBytes: number;
 }
 
-export const defaultGpuOptions: GpuOptions = { fewestProducts: 32768, shortestRow: 128 };
+export const defaultGpuOptions: GpuOptions = { fewestProducts: 32768, shortestRow: 128, enoughWorkgroups: 64, bindingBytes: usualBinding };
 
 export function gpuModule(program: Program, options: GpuOptions): GpuModule {
-  const segments = segmentsOf(program, bindingBytes);
+  const segments = segmentsOf(program, options.bindingBytes);
   const shaders: ModuleShader[] = [];
   const made = new Map<string, readonly number[]>();
   const aligned = alignedAccesses(program);
-  const dispatchesOf = (each: Call, call: number): readonly Dispatch[] => {
-    const kernel = program.kernels[each.kernel]!;
+  const segmentOf = (byte: number): number => segments.findLastIndex(segment => segment.start <= byte);
+  const shadersFor = (key: string, make: () => readonly ModuleShader[]): readonly number[] => {
+    const known = made.get(key);
+    if (known) return known;
+    const first = shaders.length;
+    shaders.push(...make());
+    const numbers = shaders.slice(first).map((_, i) => first + i);
+    made.set(key, numbers);
+    return numbers;
+  };
+  const dispatchesOf = (call: Call): readonly Dispatch[] => {
+    const kernel = program.kernels[call.kernel]!;
     if (kernel.host) return [];
     const accesses = [...kernel.operands, ...kernel.outputs];
-    const starts = accesses.map((access, i) => each.offsets[i]! * elementBytes(access.dtype));
-    const own = starts.map(start => segments.findLastIndex(segment => segment.start <= start));
+    const starts = accesses.map((access, i) => call.offsets[i]! * elementBytes(access.dtype));
+    const own = starts.map(segmentOf);
     const bound = [...new Set(own)];
     const arrays = own.map(segment => bound.indexOf(segment));
-    const key = JSON.stringify([each.kernel, arrays]);
-    if (!made.has(key)) {
-      const first = shaders.length;
-      const texts = shadersOf(linearKernel(kernel), { arrays, aligned: aligned[each.kernel]! }, options);
-      shaders.push(...texts.map((shader, i): ModuleShader => ({ ...shader, name: nameOf(kernel, each.kernel, texts.length > 1 ? i : null), kernel: each.kernel })));
-      made.set(key, texts.map((_, i) => first + i));
-    }
+    const numbers = shadersFor(JSON.stringify([call.kernel, arrays]), () => {
+      const texts = shadersOf(linearKernel(kernel), { arrays, aligned: aligned[call.kernel]! }, options);
+      return texts.map((shader, i) => ({ ...shader, name: nameOf(kernel, call.kernel, texts.length > 1 ? i : null), kernel: call.kernel }));
+    });
     const places = starts.map((start, i) => (start - segments[own[i]!]!.start) / elementBytes(accesses[i]!.dtype));
-    return made.get(key)!.map(shader => ({ shader, segments: bound, places, call }));
+    const moves = (call.loop?.axes ?? []).map((_, axis) => call.moves.map(own => own[axis]!));
+    return numbers.map(shader => ({ shader, segments: bound, places, moves }));
   };
-  const entries = program.entries.map((entry): GpuEntry => ({ name: entry.name, dispatches: callsOf(entry).flatMap(dispatchesOf) }));
+  /** Writes the position of an axis where the calls of a loop read it. */
+  const counting = (buffer: number, axis: number, loop: Loop): Dispatch => {
+    const { offset } = program.buffers[buffer]!;
+    const segment = segmentOf(offset);
+    const [shader] = shadersFor('counter', () => [{ ...counterShader, name: 'counter', kernel: null }]);
+    return { shader: shader!, segments: [segment], places: [(offset - segments[segment]!.start) / 4, 0], moves: loop.axes.map((_, own) => [0, own === axis ? 1 : 0]) };
+  };
+  const entries = program.entries.map(({ name, calls }): GpuEntry => {
+    const parts: { readonly axes: Shape; readonly dispatches: Dispatch[] }[] = [];
+    for (const { loop, calls: body } of partsOf(calls)) {
+      const counters = (loop?.counters ?? []).flatMap((buffer, axis) => (buffer === null ? [] : [counting(buffer, axis, loop!)]));
+      const dispatches = [...counters, ...body.flatMap(dispatchesOf)];
+      const last = parts.at(-1);
+      if (loop === null && last?.axes.length === 0) last.dispatches.push(...dispatches);
+      else if (dispatches.length > 0) parts.push({ axes: loop?.axes ?? [], dispatches });
+    }
+    return { name, parts };
+  });
   return { segments, shaders, entries, scratchBytes: Math.max(0, ...shaders.map(shader => shader.scratchBytes)) };
 }
-
-/** The calls of an entry, in the order in which they run. */
-const callsOf = (entry: ProgramEntry): readonly Call[] => entry.calls;
 
 const nameOf = (kernel: Kernel, number: number, part: number | null): string => `${kernel.name}.${number}${part === null ? '' : `.${part + 1}`}`;
 
@@ -87,8 +117,8 @@ const nameOf = (kernel: Kernel, number: number, part: number | null): string => 
 function alignedAccesses(program: Program): readonly (readonly boolean[])[] {
   const result = program.kernels.map(kernel => [...kernel.operands, ...kernel.outputs].map(() => true));
   for (const entry of program.entries)
-    for (const call of callsOf(entry)) call.offsets.forEach((offset, access) => {
-      if (offset % 4 !== 0) result[call.kernel]![access] = false;
+    for (const call of entry.calls) call.offsets.forEach((offset, access) => {
+      if ([offset, ...(call.moves[access] ?? [])].some(number => number % 4 !== 0)) result[call.kernel]![access] = false;
     });
   return result;
 }

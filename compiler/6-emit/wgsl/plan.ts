@@ -1,5 +1,6 @@
 /** A GPU module as the data from which `runtime/gpu-machine.ts` makes its machine. */
 import type { Program, TensorPlace } from '../../ir/program.ts';
+import type { Shape } from '../../ir/type.ts';
 import { place } from '../../source/text.ts';
 import { modelLines, originsOfKernels } from '../model-lines.ts';
 import { gpuModule, type GpuOptions } from './module.ts';
@@ -11,7 +12,10 @@ export interface GpuPlan {
   readonly scratchBytes: number;
   readonly shaders: readonly { readonly name: string; readonly line: string; readonly code: string; readonly workgroups: number; readonly scratch: boolean }[];
   readonly entries: readonly {
-    readonly dispatches: readonly (readonly [number, readonly number[], readonly number[]])[];
+    readonly parts: readonly {
+      readonly axes: Shape;
+      readonly dispatches: readonly (readonly [number, readonly number[], readonly number[], readonly (readonly number[])[]])[];
+    }[];
     readonly uploads: readonly TensorPlace[];
     readonly results: readonly TensorPlace[];
   }[];
@@ -27,11 +31,14 @@ export function gpuPlan(program: Program, options: GpuOptions): GpuPlan {
     segments: module.segments.map(segment => segment.start),
     scratchBytes: module.scratchBytes,
     shaders: module.shaders.map(({ name, kernel, code, workgroups, scratchBytes }) => {
-      const [line = 'nothing that the model names'] = modelLines(origins.get(kernel) ?? []);
+      const [line = 'nothing that the model names'] = modelLines(kernel === null ? [] : origins.get(kernel) ?? []);
       return { name, line, code, workgroups, scratch: scratchBytes > 0 };
     }),
     entries: program.entries.map((entry, i) => ({
-      dispatches: module.entries[i]!.dispatches.map(({ shader, segments, places }) => [shader, segments, places] as const),
+      parts: module.entries[i]!.parts.map(({ axes, dispatches }) => ({
+        axes,
+        dispatches: dispatches.map(({ shader, segments, places, moves }) => [shader, segments, places, moves] as const),
+      })),
       uploads: uploadsOf(program, entry),
       results: entry.results,
     })),

@@ -3,7 +3,7 @@
  */
 import { elementBytes, isFloat } from '../../ir/type.ts';
 import type { LinearKernel } from '../wasm/linear.ts';
-import type { Elements, Frame } from './frame.ts';
+import { newFrame, type Elements, type Frame } from './frame.ts';
 import { mathIn } from './math.ts';
 
 /** One dispatch of a call. */
@@ -36,6 +36,13 @@ export function elementsOf(kernel: LinearKernel, { arrays }: Placement, wide: bo
   return result;
 }
 
+/** A frame for a shader's body; `wide` where its arrays are of vectors. */
+export function newShaderFrame(kernel: LinearKernel, placement: Placement, wide: boolean): Frame {
+  const frame = newFrame(kernel, placement.arrays.map(arrayName), elementsOf(kernel, placement, wide));
+  for (const name of ['group', 'lane', 'group_id', 'places', 'scratch', ...frame.elements.keys()]) frame.taken.add(name);
+  return frame;
+}
+
 export interface Outline {
   readonly workgroupSize: number;
   readonly workgroups: number;
@@ -45,6 +52,22 @@ export interface Outline {
   readonly shared?: readonly string[];
   readonly scratch?: { readonly elements: 'f32' | 'u32'; readonly bytes: number };
 }
+
+/** Writes a number where it is told to. */
+export const counterShader: Shader = {
+  code: [
+    '@group(0) @binding(0) var<uniform> places: array<vec4<i32>, 1>;',
+    '@group(0) @binding(1) var<storage, read_write> memory: array<i32>;',
+    '',
+    '@compute @workgroup_size(1)',
+    'fn main() {',
+    '  memory[places[0].x] = places[0].y;',
+    '}',
+    '',
+  ].join('\n'),
+  workgroups: 1,
+  scratchBytes: 0,
+};
 
 /** Workgroups that a dispatch may have in one dimension. */
 export const mostInRow = 65535;
@@ -68,6 +91,8 @@ export function shaderOf(frame: Frame, outline: Outline): Shader {
     `@compute @workgroup_size(${workgroupSize})`,
     'fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_index) lane: u32) {',
     `  let group = ${group};`,
+    // Rows of workgroups are whole, the last one too.
+    ...(workgroups > mostInRow ? [`  if (group >= ${workgroups}u) { return; }`] : []),
     ...bases,
     main,
     '}',

@@ -8,7 +8,7 @@
  *   linear.bias    f32[1]
  */
 
-import { accessSync, closeSync, constants, copyFileSync, existsSync, fstatSync, fsyncSync, openSync, readFileSync, readSync, realpathSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
+import { accessSync, closeSync, constants, copyFileSync, existsSync, fstatSync, fsyncSync, openSync, readFileSync, readSync, readdirSync, realpathSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { deflateRawSync, gunzipSync } from 'node:zlib';
@@ -351,8 +351,10 @@ const program: CompiledProgram = {
     rows: 1,
   },
   settings: {"epochs":10,"steps":null,"seed":0,"clipNorm":null,"accumulate":1,"ema":null,"precision":"f32","memory":null,"evaluateEvery":null,"checkpointEvery":null,"checkpointKeep":1,"earlyStop":null},
-  data: {"sources":[{"name":"train","format":"csv","fields":[{"input":"x","dtype":"f32","shape":[3],"below":null,"categorical":false,"columns":["a","b","c"],"file":"points.csv"},{"input":"y","dtype":"f32","shape":[1],"below":null,"categorical":false,"columns":["y"],"file":"points.csv"}],"separator":",","header":true}],"shuffle":true,"split":0.8,"holdOut":null},
+  data: {"sources":[{"name":"train","format":"csv","fields":[{"input":"x","dtype":"f32","shape":[3],"below":null,"file":"points.csv","columns":["a","b","c"],"categorical":false,"picture":false,"tokens":null},{"input":"y","dtype":"f32","shape":[1],"below":null,"file":"points.csv","columns":["y"],"categorical":false,"picture":false,"tokens":null}],"separator":",","header":true,"stride":null}],"shuffle":true,"split":0.8,"holdOut":null},
   readers: { csv: csvColumns },
+  tokenizers: [],
+  pictures: null,
   flopsPerStep: 345,
 };
 
@@ -363,24 +365,23 @@ export async function predict(rows: { x: Float32Array }): Promise<{ prediction: 
   return await predictRows(program, rows) as { prediction: Float32Array };
 }
 
-/** Trains as the `train` block says, from new parameters; options replace its settings. Data is read from the folder `data`. */
-export async function train(options: TrainOptions): Promise<TrainReport> {
-  return trainProgram(program, options);
+/** Trains as the `train` block says, from new parameters; options replace its settings. */
+export async function train(options: TrainOptions<{ x: Float32Array; y: Float32Array }> = {}): Promise<TrainReport> {
+  return trainModel(program, options);
 }
 
-/** Loss and metrics over the test data in a folder. */
-export async function evaluate(folder: string): Promise<Results> {
-  return evaluateProgram(program, openData(program, folder).test);
+/** Loss and metrics over the given rows. */
+export async function evaluate(rows: { x: Float32Array; y: Float32Array }): Promise<Results> {
+  return evaluateRows(program, rows);
 }
 
-/** Reads parameters from a safetensors file. */
-export async function load(path: string): Promise<void> {
-  await openDevice(program);
-  loadWeights(program, path);
+/** Takes the weights out of the bytes of a safetensors file. */
+export async function load(weights: Uint8Array): Promise<void> {
+  await loadBytes(program, weights);
 }
 
-/** Writes parameters to a safetensors file. */
-export async function save(path: string): Promise<void> {
-  await saveWeights(program, path);
+/** The weights as the bytes of a safetensors file. */
+export async function save(): Promise<Uint8Array> {
+  return savedBytes(program);
 }
 

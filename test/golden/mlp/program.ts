@@ -10,7 +10,7 @@
  *   linear.1.bias    f32[5]
  */
 
-import { accessSync, closeSync, constants, copyFileSync, existsSync, fstatSync, fsyncSync, openSync, readFileSync, readSync, realpathSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
+import { accessSync, closeSync, constants, copyFileSync, existsSync, fstatSync, fsyncSync, openSync, readFileSync, readSync, readdirSync, realpathSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { deflateRawSync, gunzipSync } from 'node:zlib';
@@ -1067,6 +1067,8 @@ const program: CompiledProgram = {
   settings: {"epochs":null,"steps":100,"seed":0,"clipNorm":1,"accumulate":1,"ema":null,"precision":"f32","memory":null,"evaluateEvery":null,"checkpointEvery":null,"checkpointKeep":1,"earlyStop":null},
   data: null,
   readers: {},
+  tokenizers: [],
+  pictures: null,
   flopsPerStep: 21164,
 };
 
@@ -1077,24 +1079,23 @@ export async function predict(rows: { x: Uint8Array }): Promise<{ probabilities:
   return await predictRows(program, rows) as { probabilities: Float32Array };
 }
 
-/** Trains as the `train` block says, from new parameters; options replace its settings. Data is read from the folder `data`. */
-export async function train(options: TrainOptions): Promise<TrainReport> {
-  return trainProgram(program, options);
+/** Trains as the `train` block says, from new parameters; options replace its settings. */
+export async function train(options: TrainOptions<{ x: Uint8Array; label: Int32Array }> = {}): Promise<TrainReport> {
+  return trainModel(program, options);
 }
 
-/** Loss and metrics over the test data in a folder. */
-export async function evaluate(folder: string): Promise<Results> {
-  return evaluateProgram(program, openData(program, folder).test);
+/** Loss and metrics over the given rows. */
+export async function evaluate(rows: { x: Uint8Array; label: Int32Array }): Promise<Results> {
+  return evaluateRows(program, rows);
 }
 
-/** Reads parameters from a safetensors file. */
-export async function load(path: string): Promise<void> {
-  await openDevice(program);
-  loadWeights(program, path);
+/** Takes the weights out of the bytes of a safetensors file. */
+export async function load(weights: Uint8Array): Promise<void> {
+  await loadBytes(program, weights);
 }
 
-/** Writes parameters to a safetensors file. */
-export async function save(path: string): Promise<void> {
-  await saveWeights(program, path);
+/** The weights as the bytes of a safetensors file. */
+export async function save(): Promise<Uint8Array> {
+  return savedBytes(program);
 }
 

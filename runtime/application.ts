@@ -1,0 +1,116 @@
+/**
+ * What an application calls of a compiled program that it imports: everything comes and goes as typed arrays and bytes, so that it runs
+ * wherever the program runs. Works on any platform.
+ */
+import { memoryBytes } from './bytes.ts';
+import { DataError } from './data-error.ts';
+import { openDevice } from './device.ts';
+import type { Results } from './evaluate.ts';
+import { evaluateProgram } from './evaluate.ts';
+import { inflatedLimit } from './inflate.ts';
+import type { CompiledProgram } from './program.ts';
+import type { ProgramData } from './row-set.ts';
+import { arrayRows } from './row-set.ts';
+import { rowsOfSources, splitRows } from './source-rows.ts';
+import type { Classes } from './table.ts';
+import type { TensorArray } from './tensor.ts';
+import type { Reporter, TrainOutcome } from './training.ts';
+import { letOthersRun, newProgress, planOf, runTraining, silentReporter, trainEntryOf } from './training.ts';
+import { joined, unpackedFile } from './unpack.ts';
+import { readWeights, weightsPieces } from './weights.ts';
+
+export interface TrainOptions<Rows> {
+  /** Rows, or the files that the `data` block names; without inputs, nothing. */
+  readonly data?: TrainingRows<Rows> | DataFiles;
+  readonly steps?: number;
+  readonly seed?: number;
+  /** The bytes of a safetensors file with weights to start from. */
+  readonly init?: Uint8Array;
+  /** Threads to compute on; as many as before unless given, which is one at first. */
+  readonly threads?: number;
+  readonly reporter?: Partial<Reporter>;
+  /** True when the run shall stop after the current step. */
+  readonly interrupted?: () => boolean;
+}
+
+/** Rows as typed arrays, one row after the other. Without `test` some are held out where the `data` block says so. */
+export interface TrainingRows<Rows> {
+  readonly train: Rows;
+  readonly test?: Rows;
+}
+
+/** The bytes of a file by its name in the `data` block, packed by gzip or not. */
+export type DataFiles = (file: string) => Uint8Array | Promise<Uint8Array>;
+
+export interface TrainReport {
+  readonly outcome: TrainOutcome;
+  readonly step: number;
+  /** Of the last steps. */
+  readonly loss: number;
+  /** Loss and metrics of the last evaluation; null without test rows. */
+  readonly test: Results | null;
+}
+
+export type AnyRows = Readonly<Record<string, TensorArray>>;
+
+/** Trains from new parameters, or those of `init`. */
+export async function trainModel(program: CompiledProgram, options: TrainOptions<AnyRows>): Promise<TrainReport> {
+  const train = trainEntryOf(program);
+  if (options.threads !== undefined) await program.threads?.start(options.threads);
+  const data = await rowsGiven(program, options.data);
+  const plan = planOf(program, train, data);
+  await openDevice(program);
+  const progress = newProgress(program, plan, options);
+  if (options.init !== undefined) readWeights(program, memoryBytes('init', options.init));
+  const outcome = await runTraining(program, plan, data, progress, {
+    reporter: { ...silentReporter, ...options.reporter },
+    log: null,
+    checkpoint: async () => undefined,
+    interrupted: options.interrupted ?? (() => false),
+    letOthersRun,
+  });
+  const test = progress.history.evaluations.at(-1)?.results ?? null;
+  return { outcome, step: progress.step, loss: progress.smoothed ?? NaN, test };
+}
+
+export async function rowsGiven(program: CompiledProgram, data: TrainingRows<AnyRows> | DataFiles | undefined): Promise<ProgramData> {
+  if (data === undefined) {
+    if (program.inputs.length === 0) return { train: null, test: null };
+    throw new DataError(`the model \`${program.name}\` has inputs: pass \`data\`, rows as \`{ train: { … } }\` or the files as \`file => bytes\``);
+  }
+  if (typeof data === 'function') return rowsOfFiles(program, data, new Map());
+  const rows = { train: arrayRows(program, data.train), test: data.test === undefined ? null : arrayRows(program, data.test) };
+  return rows.test === null && program.data !== null ? splitRows(rows.train, program.data, program.settings.seed) : rows;
+}
+
+/** See `rowsOfSources`. All files are there before the first is read, so none may be named by another, and folders cannot be listed. */
+export async function rowsOfFiles(program: CompiledProgram, files: DataFiles, classes: Map<string, Classes>): Promise<ProgramData> {
+  const { sources = [] } = program.data ?? {};
+  if (sources.some(source => source.format === 'images' || source.fields.some(field => field.picture))) {
+    throw new DataError('picture files are read by programs in Node alone: pass the rows of the pictures instead');
+  }
+  const opened = new Map<string, Uint8Array>();
+  for (const name of new Set(sources.flatMap(source => source.fields.map(field => field.file)))) {
+    opened.set(name, await unpackedFile(name, await files(name)));
+  }
+  const list = (): never => {
+    throw new DataError('folders are listed by programs in Node alone');
+  };
+  return rowsOfSources(program, { load: file => memoryBytes(file, opened.get(file)!), list, limit: inflatedLimit }, classes);
+}
+
+/** Loss and metrics over all rows; of a model without inputs, over one run. */
+export async function evaluateRows(program: CompiledProgram, rows: AnyRows): Promise<Results> {
+  return evaluateProgram(program, program.inputs.length === 0 ? null : arrayRows(program, rows));
+}
+
+/** Takes the weights out of the bytes of a safetensors file. */
+export async function loadBytes(program: CompiledProgram, bytes: Uint8Array): Promise<void> {
+  await openDevice(program);
+  readWeights(program, memoryBytes('weights', bytes));
+}
+
+/** The weights as the bytes of a safetensors file. */
+export async function savedBytes(program: CompiledProgram): Promise<Uint8Array> {
+  return joined(await weightsPieces(program));
+}
