@@ -4,7 +4,7 @@
  */
 import { axisAt, plainAxis } from '../ir/affine.ts';
 import { entryRoots, topological, type Entry, type Placement, type Value } from '../ir/graph.ts';
-import { parts, type Instruction, type Nest, type Scalar } from '../ir/nest.ts';
+import { isGathered, parts, type Instruction, type Nest, type Scalar } from '../ir/nest.ts';
 import { enclosingScans, scanOf, scanResultOf, type Scan } from '../ir/scan.ts';
 import { elements, size } from '../ir/type.ts';
 import { isPrimitive } from '../ops/define.ts';
@@ -132,7 +132,7 @@ function storeWhatIsExpensive(lowering: Lowering): void {
   const isCheap = (value: Value): boolean => {
     const { work: instructions, loads, random, fixed } = cost(value);
     const times = demand.get(value)! / all(value);
-    return (instructions + loads <= cheap && (times <= fewUses || fixed)) || instructions === 0 || (random && loads === 0);
+    return (instructions + loads <= cheap && (times <= fewUses || fixed)) || (instructions === 0 && !looksUp(value, nest)) || (random && loads === 0);
   };
   const expensive: Value[] = [];
   // Users come after operands, so that backwards every user is settled before its operands.
@@ -140,7 +140,7 @@ function storeWhatIsExpensive(lowering: Lowering): void {
     if (!hasNest(value) || host.has(value)) continue;
     const own = demand.get(value) ?? 0;
     // A plain view is an index, not work: whether to store is a question to what it views.
-    const isView = nest(value).body.kind === 'load' && nest(value).combine === null;
+    const isView = nest(value).body.kind === 'load' && nest(value).combine === null && !looksUp(value, nest);
     if (!stored.has(value) && !isView && !positions.has(value) && own > all(value)) {
       if (!isCheap(value)) {
         stored.add(value);
@@ -169,6 +169,12 @@ function evenPositions({ values, nest, inside }: Lowering): ReadonlySet<Value> {
   }
   return even;
 }
+
+/** Whether each element is looked up in a table: a product would look it up again for each of its rows. Slices at a step are views. */
+const looksUp = (value: Value, nest: (value: Value) => Nest): boolean => {
+  const { body } = nest(value);
+  return body.kind === 'load' && body.at.some(isGathered) && value.operands.every(operand => operand.type.dims.length > 0);
+};
 
 interface Cost {
   readonly work: number;
