@@ -6,7 +6,7 @@ import type { Scan } from '../1-parse/ast.ts';
 import { leaf, type Value } from '../ir/graph.ts';
 import { dim, printType, sameShape, shapeOf, tensor, type Dim } from '../ir/type.ts';
 import { finalOf, scanValue, sequenceOf } from '../ops/scan.ts';
-import { backwards, stepIndex } from '../ops/step-index.ts';
+import { stepIndex } from '../ops/step-index.ts';
 import { execute } from './body.ts';
 import { fail, Reported, within, type Context } from './context.ts';
 import { need } from './expression.ts';
@@ -54,7 +54,7 @@ function elaborateLoop(context: Context, loop: Scan, scope: Scope): Item {
   const before = new Map(scope.names);
   const carried = leaves.map(tensorItem);
   const open: OpenScan = { length, counter, scope, yields: [], axis: null };
-  scope.names.set(loop.variable.text, tensorItem(loop.reversed ? adopt(context, backwards(counter, length.extent)) : counter));
+  scope.names.set(loop.variable.text, tensorItem(counter));
   loop.carries.forEach(({ name }, k) => scope.names.set(name.text, carried[k]!));
   let nexts: Value[];
   context.scan = open;
@@ -70,7 +70,7 @@ function elaborateLoop(context: Context, loop: Scan, scope: Scope): Item {
     for (const [name, item] of before) scope.names.set(name, item);
   }
   const carries = leaves.map((each, k) => ({ leaf: each, initial: initials[k]!, next: nexts[k]! }));
-  const value = adopt(context, scanValue({ length, counter, carries, yields: open.yields }));
+  const value = adopt(context, scanValue({ length, reversed: loop.reversed, counter, carries, yields: open.yields }));
   loop.carries.forEach(({ name }, k) => scope.names.set(name.text, tensorItem(adopt(context, finalOf(value, k)))));
   const yielded = open.yields.map((_, j) => tensorItem(stacked(context, adopt(context, sequenceOf(value, j)), open.axis ?? 0)));
   return yielded.length === 0 ? { kind: 'none' } : yielded.length === 1 ? yielded[0]! : list(yielded);

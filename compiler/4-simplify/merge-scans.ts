@@ -36,8 +36,8 @@ function merged(counter: Value, values: readonly Value[]): ReadonlyMap<Value, Va
   });
   const yieldOf = ({ scan, which }: { readonly scan: Scan; readonly which: number }): Value => scan.yields[which]!;
   const yields = [...new Set(results.flatMap(result => (result.part === 'sequence' ? [yieldOf(result)] : [])))];
-  const { length, carries, initials, nexts, value } = results[0]!.scan;
-  const one = { ...scanValue({ length, counter, carries: carries.map((leaf, k) => ({ leaf, initial: initials[k]!, next: nexts[k]! })), yields }), origin: value.origin };
+  const { length, reversed, carries, initials, nexts, value } = results[0]!.scan;
+  const one = { ...scanValue({ length, reversed, counter, carries: carries.map((leaf, k) => ({ leaf, initial: initials[k]!, next: nexts[k]! })), yields }), origin: value.origin };
   return new Map(results.map(result => {
     const made = result.part === 'final' ? finalOf(one, result.which) : sequenceOf(one, yields.indexOf(yieldOf(result)));
     return [result.value, { ...made, origin: result.value.origin }];

@@ -18,7 +18,7 @@ import { atStep } from './steps.ts';
 export interface Home {
   readonly root: Value;
   readonly offset: number;
-  /** Of a value inside of a loop: by how many elements its place moves from step to step. */
+  /** Of a value inside of a loop: the place is that at position 0, and moves by so many elements with the position. */
   readonly along?: number;
 }
 

@@ -1,7 +1,8 @@
 /**
- * Where the values of a loop over steps live. A carried value has memory for its whole sequence: the initial value in slot 0, what step s
- * reads in slot s, what it leaves in slot s + 1. So nothing is copied from step to step, the last slot is the final value, and the values
- * before or after each step are parts of it. What is yielded has a slot for each step.
+ * Where the values of a loop over steps live. A carried value has memory for its whole sequence: the initial value in slot 0, what the
+ * step at position t reads in slot t, what it leaves in slot t + 1; in a reversed loop the slots run the other way. So nothing is copied
+ * from step to step, the slot at the other end is the final value, and the values before or after each step are parts of it. What is
+ * yielded has a slot for each position.
  */
 import type { Value } from '../ir/graph.ts';
 import { scanResultOf, type Scan } from '../ir/scan.ts';
@@ -16,7 +17,7 @@ export interface Move {
 }
 
 export interface LoopPlaces {
-  /** For each carried value what holds its sequence, and what is computed in slot 0 of it; null where that is copied. */
+  /** For each carried value what holds its sequence, and what is computed in the first slot of it; null where that is copied. */
   readonly tracks: readonly Value[];
   readonly begins: readonly (Value | null)[];
   /** Copies before the loop, and in each of its steps. */
@@ -31,7 +32,7 @@ export interface LoopPlaces {
 export function placeLoop(
   scan: Scan, values: readonly Value[], baseOf: (value: Value, loop: Scan | undefined) => Value | null, take: (value: Value, home: Home) => void, homes: ReadonlyMap<Value, Home>,
 ): LoopPlaces {
-  const { carries, initials, nexts, yields, length } = scan;
+  const { carries, initials, nexts, yields, length, reversed } = scan;
   const steps = length.extent;
   const before: Move[] = [];
   const inside: Move[] = [];
@@ -49,16 +50,16 @@ export function placeLoop(
   const begins = carries.map((leaf, k) => {
     const root = tracks[k]!;
     const size = elements(leaf.type);
-    take(leaf, { root, offset: 0, along: size });
-    const begin = place(initials[k]!, { root, offset: 0 }, before);
-    place(nexts[k]!, { root, offset: size, along: size }, inside);
+    take(leaf, { root, offset: reversed ? size : 0, along: size });
+    const begin = place(initials[k]!, { root, offset: reversed ? steps * size : 0 }, before);
+    place(nexts[k]!, { root, offset: reversed ? 0 : size, along: size }, inside);
     return begin;
   });
   for (const result of values) {
     const { scan: of, part, which } = scanResultOf(result) ?? {};
     if (of !== scan.value) continue;
     if (part === 'final') {
-      take(result, { root: tracks[which!]!, offset: steps * elements(result.type) });
+      take(result, { root: tracks[which!]!, offset: reversed ? 0 : steps * elements(result.type) });
       continue;
     }
     const value = yields[which!]!;

@@ -31,15 +31,16 @@ export function evenPosition(scalar: Scalar): Affine | null {
 }
 
 /**
- * The kernel at one step, of a draft in which the axis behind all others stands for it. `alongOf` tells by how many elements the place
- * of a value moves with the step.
+ * The kernel at one step, of a draft in which the axis behind all others stands for the position. `alongOf` tells by how many elements
+ * the place of a value moves with the position. Programs count the steps of a reversed loop like those of any other.
  */
-export function atStep(draft: Draft, { counter, length }: Scan, alongOf: (value: Value) => number): Draft {
+export function atStep(draft: Draft, { counter, length, reversed }: Scan, alongOf: (value: Value) => number): Draft {
   const stepAxis = draft.space.length + Math.max(0, ...draft.steps.map(step => stepAxes(step).length));
   const sources: Source[] = [];
   const moving = (source: Source, times: number): Source => {
     const along = alongOf(source.root) + times;
-    return along === 0 ? source : { ...source, along: [along] };
+    if (along === 0) return source;
+    return reversed ? { ...source, offset: source.offset + (length.extent - 1) * along, along: [-along] } : { ...source, along: [along] };
   };
   const operand = (source: Source): number => {
     const known = sources.findIndex(other => sameSource(other, source));
@@ -47,7 +48,10 @@ export function atStep(draft: Draft, { counter, length }: Scan, alongOf: (value:
   };
   const timesOf = (index: Affine): number => index.terms.find(term => term.axis === stepAxis)?.times ?? 0;
   const still = (index: Affine): Affine => ({ ...index, terms: index.terms.filter(term => term.axis !== stepAxis) });
-  const number = (): Scalar => load(operand({ root: counter, offset: 0, shape: [], dtype: 'i32' }), []);
+  const number = (): Scalar => {
+    const step = load(operand({ root: counter, offset: 0, shape: [], dtype: 'i32' }), []);
+    return reversed ? apply('sub', constant(length.extent - 1, 'i32'), step) : step;
+  };
   const position = (index: Affine): Scalar => {
     const times = timesOf(index);
     const rest: Scalar = { kind: 'index', index: still(index) };
@@ -87,7 +91,7 @@ export function atStep(draft: Draft, { counter, length }: Scan, alongOf: (value:
       isGathered(index) ? { gathered: changed(index.gathered, extents, done) } : moves(index) ? { gathered: position(index) } : index);
     return { ...step, body, at };
   });
-  return { ...draft, sources, outputs: draft.outputs.map(output => (output.along ? output : moving(output, 0))), steps };
+  return { ...draft, sources, outputs: draft.outputs.map(output => moving(output, output.along?.[0] ?? 0)), steps };
 }
 
 /** Whether two accesses are the same elements, in every step. */

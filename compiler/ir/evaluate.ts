@@ -64,17 +64,18 @@ function evaluate(
   }
 
   function run(scan: Scan): void {
-    const { counter, carries, initials, nexts, yields, length } = scan;
+    const { counter, carries, initials, nexts, yields, length, reversed } = scan;
     const all = insideOf(scan);
     const deeper = new Set(all.flatMap(value => (scanOf(value) ? insideOf(scanOf(value)!) : [])));
     const inside = all.filter(value => !deeper.has(value));
     const steps: (readonly Tensor[])[] = [];
     let carried = initials.map(initial => values.get(initial)!);
     for (let step = 0; step < length.extent; step++) {
-      values.set(counter, { dtype: 'i32', shape: [], data: Float64Array.of(step) });
+      const position = reversed ? length.extent - 1 - step : step;
+      values.set(counter, { dtype: 'i32', shape: [], data: Float64Array.of(position) });
       carries.forEach((leaf, k) => values.set(leaf, carried[k]!));
       compute(inside);
-      steps.push(yields.map(each => values.get(each)!));
+      steps[position] = yields.map(each => values.get(each)!);
       carried = nexts.map(next => values.get(next)!);
       for (const value of [...inside, counter, ...carries]) values.delete(value);
       for (const value of inside) results.delete(value);

@@ -5,11 +5,12 @@
 import { topological, type Value } from './graph.ts';
 import type { Dim } from './type.ts';
 
-/** A value that runs its body once for each step 0 … length − 1. */
+/** A value that runs its body once for each position 0 … length − 1, in this order or in the opposite one. */
 export interface Scan {
   readonly value: Value;
   readonly length: Dim;
-  /** The leaf that holds the number of the step. */
+  readonly reversed: boolean;
+  /** The leaf that holds the position. */
   readonly counter: Value;
   /** The leaves that hold the carried values from the step before. */
   readonly carries: readonly Value[];
@@ -21,7 +22,7 @@ export interface Scan {
   readonly yields: readonly Value[];
 }
 
-/** A result of a scan: a carried value after the last step, or what was yielded, with the steps as first dimension. */
+/** A result of a scan: a carried value after the last step, or what was yielded, with the positions as first dimension. */
 export interface ScanResult {
   readonly scan: Value;
   readonly part: 'final' | 'sequence';
@@ -34,11 +35,12 @@ const structureOf = (value: Value): string | null =>
 /** A value as a scan; null where it is none. */
 export function scanOf(value: Value): Scan | null {
   if (structureOf(value) !== 'scan') return null;
-  const { length, carries: count } = value.attrs as { readonly length: Dim; readonly carries: number };
+  const { length, reversed, carries: count } = value.attrs as { readonly length: Dim; readonly reversed: boolean; readonly carries: number };
   const part = (start: number, end?: number): readonly Value[] => value.operands.slice(start, end);
   return {
     value,
     length,
+    reversed,
     counter: value.operands[0]!,
     carries: part(1, 1 + count),
     initials: part(1 + count, 1 + 2 * count),

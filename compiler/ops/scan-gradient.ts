@@ -17,7 +17,7 @@ import { gather } from './gather.ts';
 import type { reverseWalk } from './gradients.ts';
 import { reshape } from './reshape.ts';
 import { finalOf, scanValue, sequenceOf } from './scan.ts';
-import { backwards, stepSlice, type StepIndex } from './step-index.ts';
+import { stepSlice, type StepIndex } from './step-index.ts';
 import { view } from './view.ts';
 
 /** Gradients of a scan's results, by their numbers. */
@@ -39,7 +39,7 @@ interface Task {
 
 /** Gives what flows back from a scan's results to the values outside that it is computed from. */
 export function scanGradient({ scan, given, dependent, give, phase, walk }: Task): void {
-  const { length, counter, carries, initials, nexts, yields } = scan;
+  const { length, reversed, counter, carries, initials, nexts, yields } = scan;
   const inside = insideOf(scan);
   const isInside = new Set(inside);
   const { active, reached } = findActive(scan, inside, isInside, dependent);
@@ -47,7 +47,6 @@ export function scanGradient({ scan, given, dependent, give, phase, walk }: Task
 
   const step = leaf('counter', `${counter.leaf!.name}.back`, counter.type);
   const carried = active.map(k => leaf('carry', `${carries[k]!.leaf!.name}.gradient`, carries[k]!.type));
-  const forwardStep = backwards(step, length.extent);
 
   // The body, backwards.
   const gradient = new Map<Value, Value>();
@@ -61,7 +60,7 @@ export function scanGradient({ scan, given, dependent, give, phase, walk }: Task
     gradient.set(target, earlier ? add(earlier, contribution) : contribution);
   };
   active.forEach((k, i) => receive(nexts[k]!, carried[i]!));
-  for (const [j, grad] of given.sequence) receive(yields[j]!, gather(grad, forwardStep, { batch: 0 }));
+  for (const [j, grad] of given.sequence) receive(yields[j]!, gather(grad, step, { batch: 0 }));
   walk(inside, gradient, reached, (_, target, contribution) => receive(target, contribution), phase, (value, grad) => {
     const slice = stepSlice(value, counter, table => !isInside.has(table));
     if (slice !== null) toSlices.push({ ...slice, contribution: grad });
@@ -79,14 +78,13 @@ export function scanGradient({ scan, given, dependent, give, phase, walk }: Task
     const forward = stepSlice(value, counter, table => !changes(table));
     if (forward !== null) return { sequence: () => forward.table, at: forward.at };
     const backward = stepSlice(value, step, table => !changes(table));
-    if (backward !== null)
-      return { sequence: () => backward.table, at: { times: -backward.at.times, offset: backward.at.offset + backward.at.times * (length.extent - 1) } };
+    if (backward !== null) return { sequence: () => backward.table, at: backward.at };
     if (isInside.has(value) || carries.includes(value)) {
       const number = forwardNumber(value);
       return { sequence: ({ forward: of }) => sequenceOf(of, number), at: { times: 1, offset: 0 } };
     }
     const number = numberIn(left, value);
-    return { sequence: ({ backward: of }) => sequenceOf(of, number), at: { times: -1, offset: length.extent - 1 } };
+    return { sequence: ({ backward: of }) => sequenceOf(of, number), at: { times: 1, offset: 0 } };
   };
   const summed = toOutside.map(({ target, contribution }) => ({ target, make: summedOverSteps(contribution, length, overSteps) }));
   const sliced = toSlices.map(({ table, at, contribution }) => ({ table, at, number: numberIn(left, contribution) }));
@@ -98,13 +96,14 @@ export function scanGradient({ scan, given, dependent, give, phase, walk }: Task
   if (scan.value.origin !== null) for (const value of kept) stamp(value, scan.value.origin);
   const initial = active.map((k, i) => given.final.get(k) ?? fullLike(carried[i]!, 0));
   const forward = kept.length === yields.length ? scan.value
-    : { ...scanValue({ length, counter, carries: carries.map((each, k) => ({ leaf: each, initial: initials[k]!, next: nexts[k]! })), yields: kept }), origin: scan.value.origin };
+    : { ...scanValue({ length, reversed, counter, carries: carries.map((each, k) => ({ leaf: each, initial: initials[k]!, next: nexts[k]! })), yields: kept }), origin: scan.value.origin };
   const inReverse = substituted([...next, ...left], dependenceOn([counter, ...carries]), new Map<Value, Value>([
-    [counter, forwardStep],
-    ...[...needed].map(value => [value, gather(sequenceOf(forward, forwardNumber(value)), forwardStep, { batch: 0 })] as const),
+    [counter, step],
+    ...[...needed].map(value => [value, gather(sequenceOf(forward, forwardNumber(value)), step, { batch: 0 })] as const),
   ]));
   const backward = scanValue({
     length,
+    reversed: !reversed,
     counter: step,
     carries: carried.map((each, i) => ({ leaf: each, initial: initial[i]!, next: inReverse[i]! })),
     yields: inReverse.slice(active.length),
@@ -120,7 +119,7 @@ interface Loops {
   readonly backward: Value;
 }
 
-/** A value inside as a sequence outside, and at which of its positions the value of a forward step is; null where it is the same in all steps. */
+/** A value inside as a sequence outside, and where in it the value of a position is; null where it is the same at all positions. */
 interface OverSteps {
   readonly sequence: (loops: Loops) => Value;
   readonly at: StepIndex | null;
@@ -171,12 +170,12 @@ function isLinear({ op, operands, attrs }: Value): boolean {
   return isUnary && (operands[0]!.op === contract || isLinear(operands[0]!));
 }
 
-/** The sequence of what flows to x[at(step)], step by step backwards, as what flows to x. */
+/** The sequence of what flows to x[at(t)], for each t, as what flows to x. */
 function placed(sequence: Value, { times, offset }: StepIndex, table: Value, length: number): Value {
   const { dims } = table.type;
   const sign = Math.sign(times);
-  // p = times · s + offset and the position in the sequence is length − 1 − s.
-  const position = affine([{ axis: 0, times: -sign }], sign * (times * (length - 1) + offset), Math.abs(times));
+  // p = times · t + offset, solved for t.
+  const position = affine([{ axis: 0, times: sign }], -sign * offset, Math.abs(times));
   const rest = identity(dims.length).slice(1);
   const fill = alwaysInside(position, shapeOf(table.type), length) ? null : 0;
   return view(sequence, { dims, map: [position, ...rest], fill });

@@ -8,6 +8,7 @@ import { defineStructural, internal } from './define.ts';
 
 const scanAttrs = {
   length: internal<Dim>('The number of steps.'),
+  reversed: internal<boolean>('Whether positions run from the last to the first.'),
   carries: internal<number>('How many values are carried from step to step.'),
   yields: internal<number>('How many values are kept of every step.'),
 };
@@ -52,15 +53,16 @@ export const scan_sequence = defineStructural({
 /** A loop before it is a value. */
 export interface Loop {
   readonly length: Dim;
+  readonly reversed: boolean;
   readonly counter: Value;
   readonly carries: readonly { readonly leaf: Value; readonly initial: Value; readonly next: Value }[];
   readonly yields: readonly Value[];
 }
 
 /** The value of a loop. */
-export function scanValue({ length, counter, carries, yields }: Loop): Value {
+export function scanValue({ length, reversed, counter, carries, yields }: Loop): Value {
   const operands = [counter, ...carries.map(carry => carry.leaf), ...carries.map(carry => carry.initial), ...carries.map(carry => carry.next), ...yields];
-  return scan(operands, { length, carries: carries.length, yields: yields.length });
+  return scan(operands, { length, reversed, carries: carries.length, yields: yields.length });
 }
 
 /** A carried value of a scan after the last step. */

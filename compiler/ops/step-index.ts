@@ -1,10 +1,10 @@
-/** Positions that move evenly with the steps of a loop: what slices like `x[t]` and `x[T − 1 − t]` are told by. */
+/** Positions that move evenly with the counter of a loop: what slices like `x[t]` and `x[T − 1 − t]` are told by. */
 import type { Value } from '../ir/graph.ts';
 import { add, mul, neg, sub } from './elementwise.ts';
 import { full } from './full.ts';
 import { gather } from './gather.ts';
 
-/** offset + times · step. */
+/** offset + times · counter. */
 export interface StepIndex {
   readonly times: number;
   readonly offset: number;
@@ -26,10 +26,7 @@ export function stepIndex(value: Value, counter: Value): StepIndex | null {
   }
 }
 
-/** `last − counter`: the same steps the other way round. */
-export const backwards = (counter: Value, length: number): Value => sub(full({ value: length - 1, dims: [], dtype: 'i32' }), counter);
-
-/** When a value is x[step] of an x for which `isOutside` holds: that x, and the position. */
+/** When a value is x[position] of an x for which `isOutside` holds: that x, and the position. */
 export function stepSlice(value: Value, counter: Value, isOutside: (value: Value) => boolean): { readonly table: Value; readonly at: StepIndex } | null {
   if (value.op !== gather || value.attrs['batch'] !== 0 || !isOutside(value.operands[0]!)) return null;
   const at = value.operands[1]!.type.dims.length === 0 ? stepIndex(value.operands[1]!, counter) : null;
