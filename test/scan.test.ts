@@ -113,6 +113,30 @@ test('random recurrences', async () => {
   }), { seed, numRuns: runs });
 }, 300_000);
 
+test('under a memory limit what is around loops is computed again, and the loops stay as they are', async () => {
+  const dense = 'linear(16) |> tanh |> linear(16) |> tanh |> linear(16) |> tanh';
+  const text = (limit: string): string => `
+model Limited {
+  input x: f32[B, 6, 8]
+  h = x |> ${dense} |> lstm(8) |> ${dense} |> gru(8) |> ${dense}
+  loss = mean((h |> linear(1)) ** 2)
+  output y = h
+}
+train {
+  batch 64
+  steps 4
+  optimizer sgd(0.01)
+${limit}
+}
+`;
+  const free = compiled(text(''));
+  const limited = compiled(text(`  memory ${Math.round(0.85 * free.program!.arenaBytes)}B`));
+  const loopsOf = ({ program }: Levels): number => partsOf(program!.entries.find(({ name }) => name === 'train')!.calls).filter(part => part.loop !== null).length;
+  expect(loopsOf(limited)).toBe(loopsOf(free));
+  expect(limited.program!.entries.find(({ name }) => name === 'train')!.calls.length).toBeGreaterThan(free.program!.entries.find(({ name }) => name === 'train')!.calls.length);
+  compare(await trace(wasmMachine(limited.program!), limited, seed), await trace(graphMachine(free.gradient!), free, seed), 2e-5, 'WebAssembly');
+}, 60_000);
+
 test('a program is as long for many steps as for few', () => {
   const lengths = [8, 512].map(steps => {
     const levels = compiled(around(bodies['a plain recurrence']![0]).replace('f32[B, 5, 3]', `f32[B, ${steps}, 3]`));
