@@ -128,10 +128,27 @@ class Gpt(nn.Module):
         return torch.optim.AdamW(self.parameters(), lr=self.lr, weight_decay=0.1)
 
 
+class Lstm(nn.Module):
+    inputs = ['text', 'next']
+
+    def __init__(self):
+        super().__init__()
+        self.embed = nn.Embedding(65, 128)
+        self.lstm = nn.LSTM(128, 128, batch_first=True)
+        self.head = nn.Linear(128, 65)
+
+    def forward(self, text, following):
+        return F.cross_entropy(self.head(self.lstm(self.embed(text))[0]).flatten(0, 1), following.flatten())
+
+    def optimizer(self):
+        return torch.optim.Adam(self.parameters(), lr=1e-3)
+
+
 models = {
     'mlp': Mlp,
     'lenet': LeNet,
     'alexnet': AlexNet,
+    'lstm': Lstm,
     'gpt': lambda: Gpt(65, 64, 128, 4, 4, 'none', 1e-3),
     'gpt2': lambda: Gpt(50257, 1024, 768, 12, 12, 'tanh', 6e-4),
     'gpt2-1024': lambda: Gpt(50257, 1024, 768, 12, 12, 'tanh', 6e-4),

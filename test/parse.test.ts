@@ -47,6 +47,7 @@ function full(e: Expression): string {
     case 'binary': return `(${full(e.left)} ${e.operator} ${full(e.right)})`;
     case 'conditional': return `(${full(e.condition)} ? ${full(e.then)} : ${full(e.otherwise)})`;
     case 'pipe': return `(${full(e.input)} |> ${full(e.target)})`;
+    case 'scan': return `scan ${e.variable.text} along ${full(e.dimension)}${e.reversed ? ' reversed' : ''} from ${e.carries.map(carry => `${carry.name.text} = ${full(carry.value)}`).join(', ')}`;
     case 'missing': return '<missing>';
     default: return e satisfies never;
   }

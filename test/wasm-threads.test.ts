@@ -136,6 +136,20 @@ train {
 }
 `;
 
+/** Steps large enough that threads share each of them. */
+const recurrentModel = `
+model Recurrent {
+  input x: f32[B, 8, 64]
+  h = x |> lstm(64)
+  loss = mean((h |> linear(1)) ** 2)
+}
+train {
+  batch     32
+  steps     3
+  optimizer sgd(0.1)
+}
+`;
+
 const compiled = (text: string): Levels => {
   const { levels, diagnostics } = compile({ path: 'whole.model', text, library: false }, 'schedule', { verify: true });
   expect(diagnostics.map(diagnostic => diagnostic.message)).toEqual([]);
@@ -186,6 +200,16 @@ describe('the same bytes', () => {
     const data = { train: arrayRows(program, { x }), test: null };
     const hashes = new Set<string>();
     for (const threads of [1, 2, 5]) hashes.add(await trained(program, { data, threads }));
+    program.threads!.stop();
+    expect(hashes.size).toBe(1);
+  }, 60_000);
+
+  test('of loops over steps, through which the threads go together', async () => {
+    const { program } = await importEmitted(emitted(recurrentModel));
+    const x = Float32Array.from({ length: 32 * 8 * 64 }, (_, i) => 2 * random(1, 98, 0, i) - 1);
+    const data = { train: arrayRows(program, { x }), test: null };
+    const hashes = new Set<string>();
+    for (const threads of [1, 2, 3, 5]) hashes.add(await trained(program, { data, threads }));
     program.threads!.stop();
     expect(hashes.size).toBe(1);
   }, 60_000);

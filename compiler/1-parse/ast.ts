@@ -1,6 +1,6 @@
 /**
  * The syntax tree of a `.model` file. Every node is a plain object with a `kind` and a span. Constructs that a later version
- * gives meaning to (`scan`, `generate`) have their nodes here when the grammar learns them.
+ * gives meaning to (`generate`) have their nodes here when the grammar learns them.
  */
 import type { DType } from '../ir/type.ts';
 import type { Span } from '../source/text.ts';
@@ -166,7 +166,21 @@ export type Statement =
   /** `otherwise` is null, or a block; `else if` is a block of one `if`. */
   | { readonly kind: 'if'; readonly condition: Expression; readonly then: readonly Statement[]; readonly otherwise: readonly Statement[] | null; readonly span: Span }
   | { readonly kind: 'where'; readonly condition: Expression; readonly span: Span }
-  | { readonly kind: 'return'; readonly value: Expression; readonly span: Span };
+  | { readonly kind: 'return'; readonly value: Expression; readonly span: Span }
+  /** A loop for what it leaves in the names that it carries. */
+  | { readonly kind: 'scan'; readonly loop: Scan; readonly span: Span }
+  | { readonly kind: 'yield'; readonly value: Expression; readonly span: Span };
+
+/** `scan t along T reversed from h = h0, c = c0 { … }`; an expression only where it is all of one: it ends with its block. */
+export interface Scan {
+  readonly kind: 'scan';
+  readonly variable: Name;
+  readonly dimension: Expression;
+  readonly reversed: boolean;
+  readonly carries: readonly { readonly name: Name; readonly value: Expression }[];
+  readonly body: readonly Statement[];
+  readonly span: Span;
+}
 
 export type UnaryOperator = '-' | 'not';
 export type BinaryOperator = '+' | '-' | '*' | '/' | '%' | '**' | '@' | '==' | '!=' | '<' | '<=' | '>' | '>=' | 'and' | 'or';
@@ -187,6 +201,7 @@ export type Expression =
   | { readonly kind: 'conditional'; readonly condition: Expression; readonly then: Expression; readonly otherwise: Expression; readonly span: Span }
   /** `x |> f(args)`; chains are left-nested: the input of the last is the pipe before it. */
   | { readonly kind: 'pipe'; readonly input: Expression; readonly target: Expression; readonly span: Span }
+  | Scan
   /** What the parser puts where it skipped something it has reported. Later phases pass over it in silence. */
   | { readonly kind: 'missing'; readonly span: Span };
 

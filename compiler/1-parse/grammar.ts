@@ -11,7 +11,8 @@ import type { Report } from '../source/diagnostic.ts';
 import { suggest } from '../source/suggest.ts';
 import type { SourceFile, Span } from '../source/text.ts';
 import type {
-  Argument, BinaryOperator, DerivativeClause, DimExpression, Expression, File, Import, Item, Name, Parameter, Setting, SettingException, SettingValue,
+  Argument, BinaryOperator, DerivativeClause, DimExpression, Expression, File, Import, Item, Name, Parameter, Scan,
+  Setting, SettingException, SettingValue,
   Statement, Subscript, TypeExpression,
 } from './ast.ts';
 import { tokenEnd, tokenSpan } from './lex.ts';
@@ -325,6 +326,8 @@ export class Grammar extends EmbeddedActionsParser {
         { ALT: () => this.SUBRULE(this.ifStatement) },
         { ALT: () => this.SUBRULE(this.whereStatement) },
         { ALT: () => this.SUBRULE(this.returnStatement) },
+        { ALT: () => this.SUBRULE(this.scanStatement) },
+        { ALT: () => this.SUBRULE(this.yieldStatement) },
       ],
       ERR_MSG: 'a statement such as `name = expression`',
       IGNORE_AMBIGUITIES: true,
@@ -451,6 +454,41 @@ export class Grammar extends EmbeddedActionsParser {
     const first = this.CONSUME(t.Return);
     const value = this.value();
     return { kind: 'return', value, span: this.from(first) };
+  });
+
+  private readonly scanStatement: Rule<Statement> = this.RULE('scanStatement', (): Statement => {
+    const loop = this.SUBRULE(this.scan);
+    return { kind: 'scan', loop, span: loop?.span };
+  });
+
+  private readonly yieldStatement: Rule<Statement> = this.RULE('yieldStatement', (): Statement => {
+    const first = this.CONSUME(t.Yield);
+    const value = this.value();
+    return { kind: 'yield', value, span: this.from(first) };
+  });
+
+  private readonly scan: Rule<Scan> = this.RULE('scan', (): Scan => {
+    const first = this.CONSUME(t.Scan);
+    const variable = this.name(this.CONSUME1(t.Name));
+    this.CONSUME(t.Along);
+    const dimension = this.attempt(() => this.SUBRULE1(this.expression), [t.Reversed, t.From, t.OpenBrace, t.Newline], span => this.missing(span));
+    let reversed = false;
+    this.OPTION1(() => {
+      this.CONSUME(t.Reversed);
+      reversed = true;
+    });
+    const carries: { readonly name: Name; readonly value: Expression }[] = [];
+    this.OPTION2(() => {
+      this.CONSUME(t.From);
+      this.AT_LEAST_ONE_SEP({ SEP: t.Comma, ERR_MSG: 'a carried value such as `h = zeros([B, units])`', DEF: () => {
+        const name = this.name(this.CONSUME2(t.Name));
+        this.CONSUME(t.Assign);
+        const value = this.attempt(() => this.SUBRULE2(this.expression), [t.Comma, t.OpenBrace, t.Newline], span => this.missing(span));
+        this.ACTION(() => carries.push({ name, value }));
+      } });
+    });
+    const body = this.SUBRULE(this.block);
+    return { kind: 'scan', variable, dimension, reversed, carries, body, span: this.from(first) };
   });
 
   // ---- settings ----
@@ -731,7 +769,13 @@ export class Grammar extends EmbeddedActionsParser {
   }
 
   private readonly wholeExpression: Rule<Expression> = this.RULE('wholeExpression', (): Expression => {
-    const value = this.SUBRULE(this.expression);
+    const value = this.OR<Expression>({
+      DEF: [
+        { ALT: () => this.SUBRULE(this.scan) },
+        { ALT: () => this.SUBRULE(this.expression) },
+      ],
+      ERR_MSG: 'an expression',
+    });
     this.ACTION(() => {
       if (!this.atEnd()) this.fail(`expected an operator or the end of the line, found ${found(this.LA(1), this.LA(0))}`);
     });

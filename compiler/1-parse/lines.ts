@@ -1,6 +1,6 @@
 /**
  * Decides which line ends end a statement. Takes balanced tokens and gives them without the line ends that continue a statement:
- * those inside parentheses, after an operator, before `|>`; of several in a row one stays. At the top level no line can begin with
+ * those inside parentheses, after an operator, before `|>`, between the values that a `scan` carries; of several in a row one stays. At the top level no line can begin with
  * `(`, `->`, `where` or `derivative`, so a definition may be broken there. A line `name = …` or `name[i] = …` always begins a statement, also after a
  * line that was left unfinished.
  */
@@ -19,16 +19,18 @@ export function joinLines(tokens: readonly IToken[]): IToken[] {
   const result: IToken[] = [];
   let braces = 0;
   let groups = 0;
+  let inScanHeader = false;
   for (let index = 0; index < tokens.length; index++) {
     const token = tokens[index]!;
     const type = token.tokenType;
+    if (type === t.Scan || type === t.OpenBrace) inScanHeader = type === t.Scan;
     if (type === t.OpenBrace) braces++;
     else if (type === t.CloseBrace) braces--;
     else if (type === t.OpenParen || type === t.OpenSquare) groups++;
     else if (type === t.CloseParen || type === t.CloseSquare) groups--;
     else if (type === t.Newline) {
       while (tokens[index + 1]?.tokenType === t.Newline) index++;
-      if (groups > 0 || continues(result.at(-1), tokens, index + 1, braces === 0)) continue;
+      if (groups > 0 || continues(result.at(-1), tokens, index + 1, braces === 0) || (inScanHeader && beginsCarry(result.at(-1)))) continue;
     }
     result.push(token);
   }
@@ -45,6 +47,9 @@ function continues(previous: IToken | undefined, tokens: readonly IToken[], at: 
     || (topLevel && continuesHeader.has(next.tokenType))
     || (next.tokenType === t.Except && afterNext?.tokenType === t.Text);
 }
+
+/** Whether what follows can only be a value that a loop carries. */
+const beginsCarry = (previous: IToken | undefined): boolean => previous?.tokenType === t.From || previous?.tokenType === t.Comma;
 
 /** Whether the tokens at the beginning of a line can only begin a statement. */
 function beginsStatement(tokens: readonly IToken[], at: number, topLevel: boolean): boolean {

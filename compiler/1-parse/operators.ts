@@ -85,6 +85,7 @@ export function children(node: Expression): readonly Expression[] {
     case 'binary': return [node.left, node.right];
     case 'conditional': return [node.condition, node.then, node.otherwise];
     case 'pipe': return [node.input, node.target];
+    case 'scan': return [node.dimension, ...node.carries.map(carry => carry.value)];
     default: return node satisfies never;
   }
 }

@@ -47,7 +47,7 @@ interface Mended {
 const endsStatement = (token: IToken, depth: number): boolean =>
   token.payload < depth || (token.payload === depth && (token.tokenType === t.Newline || token.tokenType === t.Semicolon));
 
-const laterWords = new Set(['scan', 'yield', 'generate']);
+const laterWords = new Set(['generate']);
 
 /** Words of other languages: the keyword that is meant, or null where the word is simply left out. */
 const foreignWords: Readonly<Record<string, { readonly means: string | null; readonly help: string }>> = {
@@ -68,13 +68,13 @@ const foreignWords: Readonly<Record<string, { readonly means: string | null; rea
 
 const keywords: Readonly<Record<Exclude<Context, 'settings'>, readonly string[]>> = {
   file: ['model', 'layer', 'fn', 'optimizer', 'data', 'train', 'import'],
-  body: ['param', 'state', 'input', 'loss', 'metric', 'output', 'for', 'if', 'return', 'where'],
+  body: ['param', 'state', 'input', 'loss', 'metric', 'output', 'for', 'if', 'return', 'where', 'scan', 'yield'],
 };
 
 function mendStart(file: SourceFile, tokens: readonly IToken[], index: number, context: 'file' | 'body', report: Report): Mended | null {
   const token = tokens[index]!;
   const next = tokens[index + 1];
-  if (token.tokenType !== t.Name || next === undefined) return null;
+  if ((token.tokenType !== t.Name && token.tokenType !== t.From) || next === undefined) return null;
   const span = tokenSpan(file, token);
   const later = (what: string): Mended => {
     report({ code: 'syntax.later', message: `${what} is not part of this version of nabla`, span });

@@ -27,6 +27,8 @@ export const Else = reserved('else');
 export const For = reserved('for');
 export const In = reserved('in');
 export const Return = reserved('return');
+export const Scan = reserved('scan');
+export const Yield = reserved('yield');
 export const Where = reserved('where');
 export const Import = reserved('import');
 export const And = reserved('and', [Infix]);
@@ -45,6 +47,9 @@ export const Metric = soft('metric');
 export const Output = soft('output');
 export const Except = soft('except');
 export const Derivative = soft('derivative');
+export const Along = soft('along');
+export const Reversed = soft('reversed');
+export const From = soft('from');
 
 /** Words among the values of a setting, as in `checkpoint every 100 steps keep 3`; elsewhere they are names. */
 export const SettingWord = createToken({ name: 'SettingWord', pattern: /(?:every|keep|over|with|epochs|steps|patience)\b/, longer_alt: Name, categories: [Name] });
@@ -52,7 +57,7 @@ export const SettingWord = createToken({ name: 'SettingWord', pattern: /(?:every
 /** Words that begin an item. */
 export const itemWords: ReadonlySet<TokenType> = new Set([Model, Layer, Fn, Optimizer, Import]);
 /** Words that begin an item or a statement and are never part of an expression. */
-export const statementWords: ReadonlySet<TokenType> = new Set([...itemWords, If, For, Return, Where]);
+export const statementWords: ReadonlySet<TokenType> = new Set([...itemWords, If, For, Return, Where, Yield]);
 /** Words that begin a statement when a name follows. */
 export const declarationWords: ReadonlySet<TokenType> = new Set([Param, State, Input, Loss, Metric, Output]);
 
@@ -110,8 +115,8 @@ const Blank = createToken({ name: 'Blank', pattern: /[ \t\r\f\uFEFF\u00A0]+/, gr
 export const vocabulary: readonly TokenType[] = [
   Blank, Newline, Comment, ForeignComment,
   Pattern, Quantity, NumberLiteral, Text, OpenText,
-  Data, Train, Input, Param, State, Loss, Metric, Output, Except, Derivative, SettingWord,
-  Model, Layer, Fn, Optimizer, If, Else, For, In, Return, Where, Import, And, Or, Not, True, False,
+  Data, Train, Input, Param, State, Loss, Metric, Output, Except, Derivative, Along, Reversed, From, SettingWord,
+  Model, Layer, Fn, Optimizer, If, Else, For, In, Return, Where, Scan, Yield, Import, And, Or, Not, True, False,
   Name,
   Foreign,
   Ellipsis, Range, Dot, Comma, Colon, Semicolon, Question, Pipe, Arrow, Update,

@@ -7,6 +7,7 @@ import { describe, number, poison, tensorItem, type Item } from './item.ts';
 import { declareParameter, declareState, fitted, initialValue, updateState } from './layer.ts';
 import { indexedTensor } from './index-notation.ts';
 import { declareInput } from './input.ts';
+import { yieldValue } from './scan.ts';
 import type { Scope } from './scope.ts';
 import { cast, toTensor } from './tensors.ts';
 import { checkWhere } from './where.ts';
@@ -19,7 +20,7 @@ export function execute(context: Context, statements: readonly Statement[], scop
     const before = context.problems;
     const returned = within(context, statement.span, () => attempt(() => step(context, statement, scope)));
     // What follows a constraint that fails, or an error inside the library, would only tell the same mistake again.
-    if (context.problems > before && !isModel && (statement.kind === 'where' || statement.span.file.library)) throw new Reported();
+    if (context.problems > before && !isModel && (statement.kind === 'where' || statement.kind === 'scan' || statement.span.file.library)) throw new Reported();
     if (returned !== null) return returned;
   }
   return null;
@@ -52,7 +53,13 @@ function step(context: Context, statement: Statement, scope: Scope): Item | null
       return execute(context, condition.value ? statement.then : (statement.otherwise ?? []), scope);
     }
     case 'where': checkWhere(context, statement.condition, scope); return null;
+    case 'scan': evaluate(context, statement.loop, scope); return null;
+    case 'yield': yieldValue(context, need(context, statement.value, scope), scope); return null;
     case 'return':
+      if (context.scan?.scope === scope) return fail(context, {
+        code: 'scan.return', message: 'a `return` inside of a `scan`',
+        help: 'write `yield` for what is kept of every step, and return what the `scan` gives',
+      });
       if (scope.body.kind === 'layer' && scope.body.model !== null) return fail(context, {
         code: 'model.return', message: 'a model returns nothing', help: 'name what it gives: `output name = …`',
       });
@@ -153,6 +160,9 @@ function result(context: Context, statement: Extract<Statement, { kind: 'result'
   const value = within(context, statement.value.span, () => toTensor(context, item, `a tensor for the ${role}`));
   scope.names.set(name, tensorItem(value));
   const place = statement.value.span;
+  if (context.scan !== null) fail(context, {
+    code: 'scan.place', message: `a ${role} stands outside of a \`scan\``, help: '`yield` the value, and name the result of the `scan`',
+  });
   if (role !== 'output' && value.type.dims.length > 0) {
     fail(context, {
       code: 'model.scalar', message: `a ${role} is one number, but this is ${printType(value.type)}`, span: place,

@@ -85,8 +85,9 @@ function checkFile(context: Context, file: File, module: Module): void {
             expression(statement.value);
             names.add(statement.name?.text ?? statement.role);
             break;
-          case 'update': case 'return': expression(statement.value); break;
+          case 'update': case 'return': case 'yield': expression(statement.value); break;
           case 'where': expression(statement.condition); break;
+          case 'scan': expression(statement.loop); break;
           case 'for':
             expression(statement.from);
             expression(statement.to);
@@ -121,6 +122,10 @@ function checkFile(context: Context, file: File, module: Module): void {
         if (at.kind === 'name' && !names.has(at.text) && !bound.includes(at.text) && !isKnown(context, at.text, module)) {
           if (position && bound.length > 0) reportFree(context, at.text, at.span);
           else within(context, at.span, () => reportUnknown(context, at.text, names, module));
+        }
+        if (at.kind === 'scan') {
+          for (const name of [at.variable, ...at.carries.map(carry => carry.name)]) names.add(name.text);
+          statements(at.body);
         }
         const inside = at.kind === 'call' && at.callee.kind === 'subscript' ? [...bound, ...indexNames(at.callee.subscripts)] : bound;
         const places = (part: Expression): boolean => at.kind === 'subscript' && part !== at.object;

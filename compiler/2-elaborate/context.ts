@@ -8,6 +8,7 @@ import { tensor, type TensorType } from '../ir/type.ts';
 import type { AnyOp } from '../ops/define.ts';
 import type { Diagnostic, Label } from '../source/diagnostic.ts';
 import type { Span } from '../source/text.ts';
+import type { OpenScan } from './scan.ts';
 import type { Site } from './scope.ts';
 import type { InputVocabulary } from './vocabulary.ts';
 
@@ -47,6 +48,8 @@ export interface Context {
   operator: { readonly span: Span; readonly left: Label; readonly right: Label } | null;
   /** Indices of index notation that are open. */
   openIndices: number;
+  /** The `scan` whose body is being elaborated. */
+  scan: OpenScan | null;
   /** Expressions evaluated and values made so far, for the limits. */
   work: number;
   values: number;
@@ -104,7 +107,7 @@ export function newContext(ops: ReadonlyMap<string, AnyOp>, registry: Registry, 
   return {
     ops, registry, diagnostics, said: registry.said, at, libraryAt: null, calledAt: null, path: [], phase: 'forward', training: true,
     batch: 1, batchName: null, initialiser: null,
-    current: new Map(), updates: new Map(), draws: new Map(), shapeRead: false, depth: 0, nesting: 0, problems: 0, operator: null, openIndices: 0, work: 0, values: 0,
+    current: new Map(), updates: new Map(), draws: new Map(), shapeRead: false, depth: 0, nesting: 0, problems: 0, operator: null, openIndices: 0, scan: null, work: 0, values: 0,
   };
 }
 

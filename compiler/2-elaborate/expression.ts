@@ -11,6 +11,7 @@ import { call, pipe } from './call.ts';
 import { didYouMean, exhaust, fail, limits, report, Reported, within, type Context } from './context.ts';
 import { boolean, describe, list, none, number, poison, tensorItem, type Item } from './item.ts';
 import { callable } from './op-call.ts';
+import { evaluateScan } from './scan.ts';
 import { definedNames, findDefinition, newScope, type Module, type Scope } from './scope.ts';
 import { subscript } from './subscript.ts';
 import { build } from './tensors.ts';
@@ -63,6 +64,7 @@ function evaluateKind(context: Context, expression: Expression, scope: Scope): I
     case 'binary': return binaryChain(context, expression, scope);
     case 'conditional': return conditional(context, expression, scope);
     case 'pipe': return pipeChain(context, expression, scope);
+    case 'scan': return evaluateScan(context, expression, scope);
     case 'missing': return poison;
     default: return expression satisfies never;
   }

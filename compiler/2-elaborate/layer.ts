@@ -134,6 +134,10 @@ export function updateState(context: Context, statement: Extract<Statement, { ki
     code: 'layer.update', message: `\`${name}\` is no state of this body`, span: statement.name.span,
     help: `declare it with \`state ${name}: f32[…] = 0\`, or bind it with \`=\``,
   });
+  if (context.scan !== null) fail(context, {
+    code: 'scan.place', message: `the state \`${name}\` cannot be updated inside of a \`scan\``, span: statement.name.span,
+    help: 'carry the value from step to step, and update the state behind the loop',
+  });
   if (!context.training) return;
   const value = fitted(context, need(context, statement.value, scope), state.leaf.type, `the update of \`${name}\``);
   context.current.set(state.path, value);

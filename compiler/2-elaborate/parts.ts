@@ -1,4 +1,4 @@
-/** The expressions directly inside an expression, in the order of the text. */
+/** The expressions directly inside an expression, in the order of the text; the body of a `scan` is not among them. */
 import type { Expression, Subscript } from '../1-parse/ast.ts';
 
 export function expressionParts(expression: Expression): readonly Expression[] {
@@ -11,6 +11,7 @@ export function expressionParts(expression: Expression): readonly Expression[] {
     case 'binary': return [expression.left, expression.right];
     case 'conditional': return [expression.condition, expression.then, expression.otherwise];
     case 'pipe': return [expression.input, expression.target];
+    case 'scan': return [expression.dimension, ...expression.carries.map(carry => carry.value)];
     case 'number': case 'string': case 'boolean': case 'name': case 'missing': return [];
     default: return expression satisfies never;
   }

@@ -38,7 +38,7 @@ export function sitesOf(body: readonly Statement[], module: Module, parameters: 
           found.push({ start: statement.span.start, name: statement.name.text, looped });
           bound.add(statement.name.text);
           break;
-        case 'result': case 'update': case 'return': expression(statement.value, looped); break;
+        case 'result': case 'update': case 'return': case 'yield': expression(statement.value, looped); break;
         case 'for':
           bound.add(statement.variable.text);
           statements(statement.body, true);
@@ -47,6 +47,7 @@ export function sitesOf(body: readonly Statement[], module: Module, parameters: 
           statements(statement.then, looped);
           statements(statement.otherwise ?? [], looped);
           break;
+        case 'scan': expression(statement.loop, looped); break;
         case 'input': bound.add(statement.name.text); break;
         case 'where': break;
         default: statement satisfies never;
@@ -62,6 +63,10 @@ export function sitesOf(body: readonly Statement[], module: Module, parameters: 
       const callee = at.kind === 'call' ? at.callee : piped ? at : null;
       if (callee?.kind === 'name' && !bound.has(callee.text) && findDefinition(module, callee.text)?.definition.kind === 'layer') {
         found.push({ start: at.span.start, name: own ?? callee.text, looped });
+      }
+      if (at.kind === 'scan') {
+        for (const name of [at.variable, ...at.carries.map(carry => carry.name)]) bound.add(name.text);
+        statements(at.body, looped);
       }
       pending.push(...inside.map(part => ({ at: part, binding: null, piped: at.kind === 'pipe' && part === at.target })).reverse());
     }

@@ -10,6 +10,7 @@ import { fail, within, type Context } from './context.ts';
 import { need } from './expression.ts';
 import { elementOf, failRange, requireNamesBound, type Position } from './index-notation.ts';
 import { describe, list, number, tensorItem, type Item } from './item.ts';
+import { atStep } from './scan.ts';
 import type { Scope } from './scope.ts';
 import { build, cast, quoteDim, reshape } from './tensors.ts';
 
@@ -31,6 +32,9 @@ export function subscript(context: Context, object: Item, subscripts: readonly S
     code: 'type.subscript', message: `${describe(object)} has no elements to take`,
     help: object.kind === 'op' ? 'the reductions over indices are `sum`, `mean`, `max`, `min` and `prod`, each called: `sum[i](…)`' : null,
   });
+  const step = places.find(place => place.kind === 'gather' && place.index.type.dims.length === 0);
+  const slice = step?.kind === 'gather' ? sliceAtStep(context, object.value, places, step.index) : null;
+  if (slice !== null) return tensorItem(slice);
   const gather = places.find(place => place.kind === 'gather');
   if (gather) {
     if (places.length > 1) fail(context, { code: 'type.subscript', message: 'a tensor of positions stands alone, as in `table[index]`' });
@@ -38,6 +42,20 @@ export function subscript(context: Context, object: Item, subscripts: readonly S
     return tensorItem(build(context, 'gather', [object.value, index], { batch: 0 }));
   }
   return tensorItem(ofTensor(context, object.value, places));
+}
+
+/** `x[:, t, 1:]`: first the step, then the rest of what is written. */
+function sliceAtStep(context: Context, x: Value, places: readonly Place[], step: Value): Value | null {
+  const at = places.findIndex(place => place.kind === 'gather');
+  const others = places.filter((_, i) => i !== at);
+  if (others.some(place => place.kind === 'gather')) return null;
+  const takes = (place: Place): boolean => place.kind === 'index' || place.kind === 'range';
+  const rest = places.findIndex(place => place.kind === 'rest');
+  const before = places.slice(0, at).filter(takes).length;
+  const axis = rest >= 0 && rest < at ? x.type.dims.length - 1 - places.slice(at + 1).filter(takes).length : before;
+  if (axis < 0 || axis >= x.type.dims.length) return null;
+  const sliced = atStep(context, x, axis, step);
+  return sliced && ofTensor(context, sliced, others);
 }
 
 /** Whether a place says that one element is meant: an index, or a single whole number of the program. */

@@ -10,6 +10,7 @@ import { declared } from '../ops/declared.ts';
 import { isPrimitive, type AnyOp } from '../ops/define.ts';
 import { add, cast, div, mul, neg, select, stop_gradient, sub } from '../ops/elementwise.ts';
 import { full } from '../ops/full.ts';
+import { gather } from '../ops/gather.ts';
 import { reshape } from '../ops/reshape.ts';
 import { view } from '../ops/view.ts';
 import { throughQuotient } from './quotient.ts';
@@ -146,6 +147,20 @@ export const rules: readonly Rule[] = [
     const { reduce, maps } = contractAttrs(x);
     const moved = [...map, ...reduce.map((_, i) => axisAt(dims.length + i))];
     return contract(x.operands, { dims, reduce, maps: maps.map(indices => indices.map(index => substitute(index, moved)!)) });
+  }),
+  on(gather, 'slice-permuted', '(x + y)[g][t] = (x[g] + y[g])[t], g a permutation', (value, x) => {
+    // So that a product before a loop is computed in the order in which the loop reads it.
+    const isSum = (inner: Value): boolean => is(inner, add) || is(inner, sub);
+    if (value.operands[1]!.type.dims.length > 0 || !is(x, view) || !isSum(x.operands[0]!)) return null;
+    const { dims, map, fill } = viewAttrs(x);
+    const axes = map.map(plainAxis);
+    if (fill !== null || axes.some(axis => axis === null) || new Set(axes).size !== dims.length) return null;
+    const permuted = (inner: Value): Value => {
+      if (!isSum(inner)) return view(inner, { dims, map, fill });
+      const [a, b] = inner.operands.map(permuted);
+      return is(inner, add) ? add(a!, b!) : sub(a!, b!);
+    };
+    return gather(permuted(x.operands[0]!), value.operands[1]!, { batch: 0 });
   }),
   on(contract, 'contract-views', 'Σ x[f][g] · y = Σ x[f ∘ g] · y', value => {
     const { maps } = contractAttrs(value);

@@ -5,11 +5,13 @@
 import { entryRoots, topological, type Graph, type Value } from '../ir/graph.ts';
 import { shapeOf } from '../ir/type.ts';
 import { reshape } from '../ops/reshape.ts';
+import { mergeScans } from './merge-scans.ts';
 import { isQuotient } from './quotient.ts';
 import { rules } from './rules.ts';
 
 /** The simplified graph, and how often each rule was applied, by name. */
-export function simplify(graph: Graph): { readonly graph: Graph; readonly applied: ReadonlyMap<string, number> } {
+export function simplify(given: Graph): { readonly graph: Graph; readonly applied: ReadonlyMap<string, number> } {
+  const graph = mergeScans(given);
   const readers = countReaders(graph);
   const settled = new Map<Value, Value>();
   const known = new Map<string, Value>();

@@ -6,20 +6,27 @@ import { axisAt, fixed, substitute, type Affine } from '../ir/affine.ts';
 import type { Update, Value } from '../ir/graph.ts';
 import { constant, type Index } from '../ir/nest.ts';
 import type { Step } from '../ir/program.ts';
+import type { Scan } from '../ir/scan.ts';
 import { elements, shapeOf, type Shape } from '../ir/type.ts';
 import { linear, loadsOf, stepBody, type Draft, type Source } from './draft.ts';
 import { expansion, MustStore, placeOf } from './expand.ts';
-import { partition, type Lowering } from './lower.ts';
+import { loopDraft, placeLoop, type Move } from './loops.ts';
+import { hasNest, partition, type Lowering } from './lower.ts';
+import { atStep } from './steps.ts';
 
 /** `offset` elements into another stored value or a leaf. */
 export interface Home {
   readonly root: Value;
   readonly offset: number;
+  /** Of a value inside of a loop: the place is that at position 0, and moves by so many elements with the position. */
+  readonly along?: number;
 }
 
 export interface Built {
   readonly drafts: readonly Draft[];
   readonly homes: ReadonlyMap<Value, Home>;
+  /** What the entry gives: it stays until the entry ends. */
+  readonly results: ReadonlySet<Value>;
   /** Stored values that something outside the entry's kernels reads: their stores stay. */
   readonly required: ReadonlySet<Value>;
   /** The kernels' values that together make up a concatenation. */
@@ -43,43 +50,72 @@ export function build(lowering: Lowering): Built {
 }
 
 function attempt(lowering: Lowering, copied: ReadonlySet<Update>): Built {
-  const { entry, values, nest, host, stored } = lowering;
+  const { entry, values, nest, host, stored, scans, inside } = lowering;
   const homes = new Map<Value, Home>();
+  const copies: (Move & { readonly scan: Scan | undefined })[] = [];
   const parts = new Map<Value, Value[]>();
   const required = new Set<Value>();
   const drafts: Draft[] = [];
+  const members = new Map(scans.map(scan => [scan, [] as Draft[]]));
+  const alongOf = (value: Value): number => {
+    const home = homes.get(value);
+    return home === undefined ? 0 : (home.along ?? 0) + alongOf(home.root);
+  };
+  const add = (made: Draft, scan: Scan | undefined): void => {
+    if (scan === undefined) drafts.push(made);
+    else members.get(scan)!.push(atStep(made, scan, alongOf));
+  };
 
   for (const update of entry.updates) {
     const base = contiguousBase(update.value, lowering);
-    if (!copied.has(update) && base !== null && !host.has(base) && !homes.has(base)) homes.set(base, { root: update.leaf, offset: 0 });
+    if (!copied.has(update) && base !== null && hasNest(base) && !host.has(base) && !homes.has(base)) homes.set(base, { root: update.leaf, offset: 0 });
     else
       drafts.push(
-        copy(lowering, update.value, { root: update.leaf, offset: 0, shape: shapeOf(update.leaf.type), dtype: update.leaf.type.dtype }),
+        copy(lowering, update.value, { root: update.leaf, offset: 0, shape: shapeOf(update.leaf.type), dtype: update.leaf.type.dtype }, undefined),
       );
   }
+  const take = (value: Value, home: Home): void => {
+    if (value.op !== null) stored.add(value);
+    homes.set(value, home);
+  };
+  /** What can be computed in the place of a value, in the loop that the place belongs to. */
+  const baseIn = (value: Value, scan: Scan | undefined): Value | null => {
+    const base = contiguousBase(value, lowering);
+    return base !== null && hasNest(base) && !host.has(base) && !homes.has(base) && inside.get(base) === scan ? base : null;
+  };
+  const loops = scans.map(scan => ({ scan, places: placeLoop(scan, values, baseIn, take, homes) }));
+  for (const { places } of loops) places.begins.forEach((begin, k) => parts.set(places.tracks[k]!, begin === null ? [] : [begin]));
   for (const value of [...values].reverse()) {
-    const pieces = stored.has(value) && !host.has(value) ? partition(nest(value)) : null;
+    const pieces = hasNest(value) && stored.has(value) && !host.has(value) ? partition(nest(value)) : null;
     if (pieces === null) continue;
     const row = elements(value.type) / value.type.dims[0]!.extent;
     const whole: Value[] = [];
     for (const { operand, start } of pieces) {
       const part = value.operands[operand]!;
-      const base = contiguousBase(part, lowering);
-      if (base !== null && !host.has(base) && !homes.has(base)) {
-        stored.add(base);
-        homes.set(base, { root: value, offset: start * row });
+      const base = baseIn(part, inside.get(value));
+      if (base !== null) {
+        take(base, { root: value, offset: start * row });
         whole.push(base);
-      } else drafts.push(copy(lowering, part, { root: value, offset: start * row, shape: shapeOf(part.type), dtype: value.type.dtype }));
+      } else copies.push({ value: part, to: { root: value, offset: start * row, shape: shapeOf(part.type), dtype: value.type.dtype }, scan: inside.get(value) });
     }
     parts.set(value, whole);
   }
-  for (const value of homes.keys()) required.add(value);
-  for (const { value } of entry.results) required.add(placeOf(value, lowering)?.root ?? value);
+  const filled = loops.flatMap(({ places }) => [...places.before, ...places.inside].map(move => move.to.root));
+  for (const value of [...homes.keys(), ...filled]) required.add(value);
+  const results = new Set(entry.results.map(({ value }) => placeOf(value, lowering)?.root ?? value));
+  for (const value of results) required.add(value);
 
   const scalars = values.filter(value => host.has(value) && stored.has(value));
   if (scalars.length > 0) drafts.push(hostDraft(lowering, scalars));
-  for (const value of values) if (stored.has(value) && !host.has(value) && !parts.has(value)) drafts.push(draft(lowering, value));
-  return { drafts, homes, required, parts };
+  for (const { value, to, scan } of copies) add(copy(lowering, value, to, scan), scan);
+  for (const { scan, places } of loops) {
+    for (const { value, to } of places.before) add(copy(lowering, value, to, undefined), undefined);
+    for (const { value, to } of places.inside) add(copy(lowering, value, to, scan), scan);
+  }
+  for (const value of values)
+    if (hasNest(value) && stored.has(value) && !host.has(value) && !parts.has(value)) add(draft(lowering, value, inside.get(value)), inside.get(value));
+  for (const { scan, places } of loops) drafts.push(loopDraft(scan, places, members.get(scan)!, values, homes));
+  return { drafts, homes, results, required, parts };
 }
 
 /** What a value is a plain reinterpretation of, when it covers all of it: the value to compute in place. Leaves are not. */
@@ -98,11 +134,11 @@ function contiguousBase(value: Value, lowering: Lowering): Value | null {
   return base.op === null ? null : base;
 }
 
-function draft(lowering: Lowering, value: Value): Draft {
+function draft(lowering: Lowering, value: Value, scan: Scan | undefined): Draft {
   const nest = lowering.nest(value);
   const output: Source = { root: value, offset: 0, shape: shapeOf(value.type), dtype: value.type.dtype };
   const { axes, space, reduce } = withoutOnes(nest.space, nest.reduce);
-  const { body: expand, sources } = expansion(lowering, [...space, ...reduce]);
+  const { body: expand, sources } = expansion(lowering, [...space, ...reduce], scan);
   const body = expand(value, nest, axes);
   const at = axes.slice(0, nest.space.length);
   const base = { sources, outputs: [output], values: [value], host: false };
@@ -140,10 +176,10 @@ function withoutOnes(space: Shape, reduce: Shape): { readonly axes: readonly Aff
 }
 
 /** A kernel that computes a value straight into part of another's memory. */
-function copy(lowering: Lowering, value: Value, output: Source): Draft {
+function copy(lowering: Lowering, value: Value, output: Source, scan: Scan | undefined): Draft {
   const shape = shapeOf(value.type);
   const { axes: at, space } = withoutOnes(shape, []);
-  const { expression, sources } = expansion(lowering, space);
+  const { expression, sources } = expansion(lowering, space, scan);
   const body = expression(value, at);
   return {
     space,

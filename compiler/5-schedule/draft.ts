@@ -14,7 +14,7 @@ export interface Source {
   readonly offset: number;
   readonly shape: Shape;
   readonly dtype: DType;
-  /** In a kernel that runs in blocks: by how many elements it moves with the position of each loop around. */
+  /** In a kernel that stands in a loop: by how many elements it moves with the position of each loop around. */
   readonly along?: readonly number[];
 }
 
@@ -26,11 +26,14 @@ export interface Draft {
   /** What it computes, in order; the last gives the kernel its name. */
   readonly values: readonly Value[];
   readonly host: boolean;
-  /** Several kernels that run block by block, which stand as one for all that is around: then there are no steps. */
+  /** Several kernels that run in a loop, which stand as one for all that is around: then there are no steps. */
   readonly blocks?: Blocks;
 }
 
-/** Kernels that run one after the other at every position of some loops around them. */
+/**
+ * Kernels that run one after the other at every position of some loops around them: blocks of rows, whose positions threads share, or
+ * the steps of a scan, at each of which threads share the kernels.
+ */
 export interface Blocks {
   /** Extents, outermost first. */
   readonly axes: Shape;

@@ -2,12 +2,14 @@
  * Fusion by substitution: the expression of a value at given indices, in terms of stored values alone. A view composes its index
  * map, an elementwise value its body; what cannot be written so is reported as a value that has to be stored.
  */
-import { affine, alwaysInside, numeratorRange, plainAxis, substitute, type Affine } from '../ir/affine.ts';
+import { affine, alwaysInside, axisAt, numeratorRange, plainAxis, substitute, type Affine } from '../ir/affine.ts';
 import type { Value } from '../ir/graph.ts';
 import { apply, guard, isGathered, load, type Index, type Nest, type Scalar } from '../ir/nest.ts';
+import type { Scan } from '../ir/scan.ts';
 import { elements, shapeOf, type Shape } from '../ir/type.ts';
 import { linear, type Source } from './draft.ts';
-import type { Lowering } from './lower.ts';
+import { hasNest, type Lowering } from './lower.ts';
+import { evenPosition } from './steps.ts';
 
 /** Thrown inside a schedule only: this value needs memory of its own. */
 export class MustStore extends Error {
@@ -21,6 +23,7 @@ export class MustStore extends Error {
 /** The contiguous elements of a stored value that a value is, if it is that: reshapes and leading slices take no kernel. */
 export function placeOf(value: Value, lowering: Lowering): { readonly root: Value; readonly offset: number } | null {
   if (value.op === null || lowering.stored.has(value)) return { root: value, offset: 0 };
+  if (!hasNest(value)) return null;
   const nest = lowering.nest(value);
   const { body } = nest;
   if (nest.combine !== null || nest.scatter || body.kind !== 'load') return null;
@@ -77,8 +80,12 @@ function withinPlacement(
   };
 }
 
-/** For one kernel whose axes have the given extents. */
-export function expansion(lowering: Lowering, extents: Shape): Expansion {
+/**
+ * For one kernel whose axes have the given extents. In the body of a loop one more axis, behind all others, stands for the step: what
+ * is read at a position that moves evenly with it is read at an index like any other.
+ */
+export function expansion(lowering: Lowering, axesOf: Shape, scan?: Scan): Expansion {
+  const extents = scan === undefined ? axesOf : [...axesOf, scan.length.extent];
   const sources: Source[] = [];
   const known = new Map<Value, Map<string, Scalar>>();
 
@@ -87,6 +94,7 @@ export function expansion(lowering: Lowering, extents: Shape): Expansion {
     return at >= 0 ? at : sources.push(wanted) - 1;
   };
   const expression = (value: Value, at: readonly Index[], shape: Shape = shapeOf(value.type)): Scalar => {
+    if (value === scan?.counter) return { kind: 'index', index: axisAt(axesOf.length) };
     const place = placeOf(value, lowering);
     if (place) {
       const narrowed = withinPlacement({ ...place, shape, dtype: value.type.dtype }, at, extents, lowering);
@@ -96,6 +104,7 @@ export function expansion(lowering: Lowering, extents: Shape): Expansion {
     const key = JSON.stringify(at);
     const earlier = known.get(value)?.get(key);
     if (earlier) return earlier;
+    if (!hasNest(value)) throw new MustStore(value);
     const nest = lowering.nest(value);
     if (nest.combine !== null || nest.scatter) throw new MustStore(value);
     const result = body(value, nest, at);
@@ -104,7 +113,10 @@ export function expansion(lowering: Lowering, extents: Shape): Expansion {
   };
   const body = (value: Value, nest: Nest, axes: readonly Index[]): Scalar => {
     const at = (index: Index): Index => {
-      if (isGathered(index)) return { gathered: change(index.gathered) };
+      if (isGathered(index)) {
+        const gathered = change(index.gathered);
+        return scan === undefined ? { gathered } : (evenPosition(gathered) ?? { gathered });
+      }
       const plain = plainAxis(index);
       if (plain !== null) return axes[plain]!;
       return composed(index);
@@ -141,6 +153,8 @@ export function expansion(lowering: Lowering, extents: Shape): Expansion {
           const checks = scalar.at
             .map(check => ({ index: composed(check.index), extent: check.extent }))
             .filter(check => !alwaysInside(check.index, extents, check.extent));
+          // Which elements exist does not change from step to step in a kernel.
+          if (checks.some(check => check.index.terms.some(term => term.axis === axesOf.length))) throw new MustStore(value);
           return guard(checks, change(scalar.then), change(scalar.otherwise));
         }
         default:

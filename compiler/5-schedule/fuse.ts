@@ -11,7 +11,8 @@ import { size, type Shape } from '../ir/type.ts';
 import type { Built } from './build.ts';
 import { work } from './lower.ts';
 import { distinctInstructions, isLate, isRecomputed, linear, loadsOf, mapScalar, mapSteps, stepAxes, stepBody, type Draft, type Source } from './draft.ts';
-import type { Successors } from './order.ts';
+import { successors, type Successors } from './order.ts';
+import { sameSource } from './steps.ts';
 
 /** A row longer than this would leave the first-level cache between the passes over it. */
 const rowElements = 8192;
@@ -21,13 +22,20 @@ const mostInstructionsInTile = 40;
 /** Fewer iterations than this are not worth giving up the parallel loops inside them. */
 const fewestRows = 4;
 
+/** Joins what can be joined; in a loop over steps its own kernels, among themselves. */
 export function fuse(state: Successors, built: Built): void {
+  for (const draft of state.inOrder()) {
+    if (draft.blocks === undefined) continue;
+    const inside = successors({ ...built, drafts: draft.blocks.members });
+    fuse(inside, built);
+    state.replace([draft], [{ ...draft, blocks: { ...draft.blocks, members: inside.inOrder() } }]);
+  }
   for (let changed = true; changed;) {
     changed = false;
     for (const consumer of state.inOrder()) {
       if (!state.alive(consumer)) continue;
       for (const producer of state.producers(consumer)) {
-        if (producer === consumer || consumer.host || producer.host) continue;
+        if (producer === consumer || consumer.host || producer.host || consumer.blocks || producer.blocks) continue;
         if (wouldRunEarly(producer, consumer)) continue;
         const joined = join(producer, consumer, built, value => state.readOnlyBy(value, producer, consumer));
         // Last, for it may look at every kernel.
@@ -157,7 +165,7 @@ const demote = (draft: Draft, rank: number): Draft => {
 };
 
 function place(sources: Source[], source: Source): number {
-  const at = sources.findIndex(s => s.root === source.root && s.offset === source.offset && s.shape.join() === source.shape.join());
+  const at = sources.findIndex(other => sameSource(other, source));
   return at >= 0 ? at : sources.push(source) - 1;
 }
 
@@ -183,6 +191,8 @@ function iterationsAreIndependent(draft: Draft, built: Built): boolean {
         const to = home(output);
         if (from.root !== to.root) return true;
         if (draft.space.length === 0) return true;
+        // What moves otherwise from step to step is not compared.
+        if ((source.along ?? []).join() !== (output.along ?? []).join()) return false;
         const read = linear({ ...source, offset: source.offset + from.shift }, load.at);
         const written = linear({ ...output, offset: output.offset + to.shift }, store.at);
         if (read === null || written === null) return false;

@@ -2,18 +2,24 @@
  * One entry's values as loop nests, and which of them get memory: results, what is reduced or scattered, and what would be
  * computed over and again if it were not stored. The rest is computed where it is used.
  */
-import { plainAxis } from '../ir/affine.ts';
+import { axisAt, plainAxis } from '../ir/affine.ts';
 import { entryRoots, topological, type Entry, type Placement, type Value } from '../ir/graph.ts';
-import { parts, type Instruction, type Nest, type Scalar } from '../ir/nest.ts';
+import { isGathered, parts, type Instruction, type Nest, type Scalar } from '../ir/nest.ts';
+import { enclosingScans, scanOf, scanResultOf, type Scan } from '../ir/scan.ts';
 import { elements, size } from '../ir/type.ts';
 import { isPrimitive } from '../ops/define.ts';
+import { mapScalar } from './draft.ts';
 import { placeOf } from './expand.ts';
+import { evenPosition } from './steps.ts';
 
 export interface Lowering {
   readonly entry: Entry;
   /** In topological order, leaves included. */
   readonly values: readonly Value[];
   readonly nest: (value: Value) => Nest;
+  /** Loops, inner ones first, and for each value inside of one the loop. */
+  readonly scans: readonly Scan[];
+  readonly inside: ReadonlyMap<Value, Scan>;
   /** Scalars that depend on nothing but `seed`, `step` and `steps`: the host computes them, in double precision. */
   readonly host: ReadonlySet<Value>;
   /** Leaves are not among them; they have their memory anyway. Grows while kernels are built. */
@@ -46,12 +52,15 @@ export function lower(entry: Entry, placements: readonly Placement[]): Lowering 
     return made;
   };
   const host = hostValues(values, nest);
-  const lowering: Lowering = { entry, values, nest, host, stored: new Set(), placements };
+  const scans = values.flatMap(value => scanOf(value) ?? []);
+  const lowering: Lowering = { entry, values, nest, scans, inside: enclosingScans(scans), host, stored: new Set(), placements };
+  for (const value of values) if (scanResultOf(value) !== null) lowering.stored.add(value);
   for (const value of values) {
-    if (value.op === null || host.has(value)) continue;
+    if (!hasNest(value) || host.has(value)) continue;
     if (nest(value).combine !== null || nest(value).scatter || partition(nest(value)) !== null) lowering.stored.add(value);
   }
-  for (const root of roots) if (root.op !== null && placeOf(root, lowering) === null) lowering.stored.add(root);
+  // What a loop begins with, carries on and yields has its place in memory like a result.
+  for (const root of [...roots, ...scans.flatMap(scan => [...scan.initials, ...scan.nexts, ...scan.yields])]) if (root.op !== null && placeOf(root, lowering) === null) lowering.stored.add(root);
   for (const { value } of entry.updates) {
     const place = placeOf(value, lowering);
     // A part of something, or a view of a leaf, is not computed where it belongs by computing that.
@@ -64,6 +73,9 @@ export function lower(entry: Entry, placements: readonly Placement[]): Lowering 
   storeWhatIsExpensive(lowering);
   return lowering;
 }
+
+/** Loops are told by `ir/scan.ts` instead. */
+export const hasNest = ({ op }: Value): boolean => op !== null && isPrimitive(op.definition);
 
 function hostValues(values: readonly Value[], nest: (value: Value) => Nest): Set<Value> {
   const host = new Set<Value>();
@@ -82,15 +94,15 @@ function hostValues(values: readonly Value[], nest: (value: Value) => Nest): Set
 }
 
 const isConstant = (value: Value, nest: (value: Value) => Nest): boolean =>
-  value.op !== null && value.operands.length === 0 && nest(value).body.kind === 'constant';
+  hasNest(value) && value.operands.length === 0 && nest(value).body.kind === 'constant';
 
 /** From the results backwards: how often an element would be computed if its value were not stored, against what that costs. */
 function storeWhatIsExpensive(lowering: Lowering): void {
-  const { values, nest, host, stored } = lowering;
+  const { values, nest, inside, host, stored } = lowering;
   const demand = new Map<Value, number>();
   const costs = new Map<Value, Cost>();
   const cost = (value: Value): Cost => {
-    if (value.op === null || stored.has(value)) return { work: 0, loads: elements(value.type) > 1 ? 1 : 0, chain: 0, random: false, fixed: false };
+    if (!hasNest(value) || stored.has(value)) return { work: 0, loads: elements(value.type) > 1 ? 1 : 0, chain: 0, random: false, fixed: false };
     const known = costs.get(value);
     if (known) return known;
     const body = nest(value).body;
@@ -106,7 +118,7 @@ function storeWhatIsExpensive(lowering: Lowering): void {
     return own;
   };
   for (const value of values) {
-    if (value.op === null || stored.has(value) || host.has(value)) continue;
+    if (!hasNest(value) || stored.has(value) || host.has(value)) continue;
     if (cost(value).chain > longestChain) stored.add(value);
     // What is guarded cannot share parts with the outside, so only little is computed there.
     if (nest(value).body.kind === 'guard')
@@ -114,25 +126,28 @@ function storeWhatIsExpensive(lowering: Lowering): void {
         if (operand.op !== null && !host.has(operand) && cost(operand).work > cheap) stored.add(operand);
   }
   costs.clear();
+  const positions = evenPositions(lowering);
+  /** Elements of a value, over all steps of the loop that it is in. */
+  const all = (value: Value): number => elements(value.type) * (inside.get(value)?.length.extent ?? 1);
   const isCheap = (value: Value): boolean => {
     const { work: instructions, loads, random, fixed } = cost(value);
-    const times = demand.get(value)! / elements(value.type);
-    return (instructions + loads <= cheap && (times <= fewUses || fixed)) || instructions === 0 || (random && loads === 0);
+    const times = demand.get(value)! / all(value);
+    return (instructions + loads <= cheap && (times <= fewUses || fixed)) || (instructions === 0 && !looksUp(value, nest)) || (random && loads === 0);
   };
   const expensive: Value[] = [];
   // Users come after operands, so that backwards every user is settled before its operands.
   for (const value of [...values].reverse()) {
-    if (value.op === null || host.has(value)) continue;
+    if (!hasNest(value) || host.has(value)) continue;
     const own = demand.get(value) ?? 0;
     // A plain view is an index, not work: whether to store is a question to what it views.
-    const isView = nest(value).body.kind === 'load' && nest(value).combine === null;
-    if (!stored.has(value) && !isView && own > elements(value.type)) {
+    const isView = nest(value).body.kind === 'load' && nest(value).combine === null && !looksUp(value, nest);
+    if (!stored.has(value) && !isView && !positions.has(value) && own > all(value)) {
       if (!isCheap(value)) {
         stored.add(value);
         expensive.push(value);
       }
     }
-    const evaluations = stored.has(value) ? size(nest(value).space) * size(nest(value).reduce) : own;
+    const evaluations = stored.has(value) ? size(nest(value).space) * size(nest(value).reduce) * (inside.get(value)?.length.extent ?? 1) : own;
     for (const operand of value.operands) demand.set(operand, (demand.get(operand) ?? 0) + evaluations);
   }
   // What was expensive may be cheap from operands that turned out to be stored, too: operands come first here.
@@ -142,6 +157,24 @@ function storeWhatIsExpensive(lowering: Lowering): void {
     if (!isCheap(value)) stored.add(value);
   }
 }
+
+/** Positions that move evenly with the step of a loop: places are told by them, so they have none themselves. */
+function evenPositions({ values, nest, inside }: Lowering): ReadonlySet<Value> {
+  const even = new Set<Value>();
+  for (const value of values) {
+    const scan = inside.get(value);
+    if (scan === undefined || !hasNest(value) || value.type.dims.length > 0) continue;
+    const isEven = (operand: Value): boolean => operand === scan.counter || even.has(operand) || isConstant(operand, nest);
+    if (value.operands.every(isEven) && evenPosition(mapScalar(nest(value).body, part => (part.kind === 'load' ? { kind: 'index', index: axisAt(0) } : part))) !== null) even.add(value);
+  }
+  return even;
+}
+
+/** Whether each element is looked up in a table: a product would look it up again for each of its rows. Slices at a step are views. */
+const looksUp = (value: Value, nest: (value: Value) => Nest): boolean => {
+  const { body } = nest(value);
+  return body.kind === 'load' && body.at.some(isGathered) && value.operands.every(operand => operand.type.dims.length > 0);
+};
 
 interface Cost {
   readonly work: number;

@@ -43,14 +43,14 @@ export function residences(built: Built, order: readonly Draft[]): EntryMemory {
     return { owner: outer.owner, offset: outer.offset + home.offset };
   };
   const lifetimes = new Map<Value, Lifetime>();
-  const touch = (value: Value, first: number, last: number, inside: number | undefined): void => {
+  const touch = (value: Value, first: number, last: number, inside: { readonly elements: number; readonly isPrivate: boolean } | null): void => {
     const { owner } = residence(value);
     if (owner.op === null && owner.leaf!.role !== 'counter') return;
     const known = lifetimes.get(owner);
     lifetimes.set(owner, {
       owner,
-      bytes: inside === undefined ? bytes(owner.type) : inside * elementBytes(owner.type.dtype),
-      isPrivate: inside !== undefined,
+      bytes: inside === null ? bytes(owner.type) : inside.elements * elementBytes(owner.type.dtype),
+      isPrivate: inside?.isPrivate ?? false,
       first: Math.min(known?.first ?? first, first),
       last: Math.max(known?.last ?? last, last),
     });
@@ -60,17 +60,17 @@ export function residences(built: Built, order: readonly Draft[]): EntryMemory {
     const members = membersOf(draft);
     const last = number + members.length - 1;
     // What outlives a position has to be there as long as the loop runs.
-    for (const { root } of [...draft.sources, ...draft.outputs]) touch(root, number, last, undefined);
-    for (const counter of draft.blocks?.counters ?? []) if (counter !== null) touch(counter, number, last, 1);
+    for (const { root } of [...draft.sources, ...draft.outputs]) touch(root, number, last, null);
+    for (const counter of draft.blocks?.counters ?? []) if (counter !== null) touch(counter, number, last, { elements: 1, isPrivate: true });
     members.forEach((member, i) => {
       for (const { root } of [...member.sources, ...member.outputs]) {
-        const inside = draft.blocks?.inside.get(root);
-        if (inside !== undefined) touch(root, number + i, number + i, inside);
+        const inside = draft.blocks?.inside.get(residence(root).owner);
+        if (inside !== undefined) touch(root, number + i, number + i, { elements: inside, isPrivate: draft.blocks!.independent > 0 });
       }
     });
     number = last + 1;
   }
-  for (const value of built.required) if (!built.homes.has(value)) touch(value, number, number, undefined);
+  for (const value of built.results) touch(value, number, number, null);
   return { residence, lifetimes: [...lifetimes.values()] };
 }
 

@@ -8,6 +8,7 @@ import { bytes, elements } from '../ir/type.ts';
 import { isPrimitive } from '../ops/define.ts';
 import { isLate, type Draft } from './draft.ts';
 import { placeOf } from './expand.ts';
+import { hasNest } from './lower.ts';
 import { planEntry, type Plan } from './plan.ts';
 
 /** Plans that are tried: what an estimate has promised, fusion and the places in memory may not quite keep. */
@@ -119,6 +120,8 @@ function findActivations(plan: Plan): Activations {
   const byValue = new Map<Value, Activation>();
   for (const value of lowering.values) {
     if (holder(value) !== value || isLate(value) || lowering.host.has(value)) continue;
+    // The kernels of a loop stay what they are.
+    if (!hasNest(value) || lowering.inside.has(value)) continue;
     const sources = new Map<Value, Activation>();
     const seen = new Set<Value>();
     const pending = [value];

@@ -61,7 +61,7 @@ export function schedule(graph: Graph, inputs: readonly Value[], limit: MemoryLi
   };
   for (const placement of graph.placements) leafBuffer(placement.leaf);
   for (const input of inputs) leafBuffer(input);
-  for (const { lowering } of unlimited) for (const value of lowering.values) if (value.op === null) leafBuffer(value);
+  for (const { lowering } of unlimited) for (const value of lowering.values) if (value.op === null && value.leaf!.role !== 'counter' && value.leaf!.role !== 'carry') leafBuffer(value);
   for (const { lowering } of unlimited) for (const update of lowering.entry.updates) leafBuffer(update.leaf);
 
   const persistent = aligned(end);

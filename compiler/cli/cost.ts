@@ -6,6 +6,7 @@
 import type { Levels } from '../index.ts';
 import { entryRoots, topological, type Origin, type Phase } from '../ir/graph.ts';
 import { timesOfCall, type Access } from '../ir/program.ts';
+import { enclosingScans, scanOf } from '../ir/scan.ts';
 import { elementBytes, elements, size } from '../ir/type.ts';
 import { isPrimitive } from '../ops/define.ts';
 import { compileFile, type CompileFlags } from './compile-file.ts';
@@ -57,9 +58,12 @@ export function costSheet({ model, scheduled, program }: Levels): CostSheet {
   // In the order of the model's text: parameters are listed so.
   for (const { leaf } of model!.parameters) add(layerOf(leaf.leaf!.name.split('.').slice(0, -1)), { parameters: elements(leaf.type) });
   for (const { run, times } of runs) {
-    for (const value of topological(entryRoots(run))) {
+    const values = topological(entryRoots(run));
+    const inside = enclosingScans(values.flatMap(value => scanOf(value) ?? []));
+    for (const value of values) {
       if (value.op === null || !isPrimitive(value.op.definition)) continue;
-      const flops = value.op.definition.flops(value.operands.map(operand => operand.type), value.attrs, value.type);
+      const turns = inside.get(value)?.length.extent ?? 1;
+      const flops = turns * value.op.definition.flops(value.operands.map(operand => operand.type), value.attrs, value.type);
       if (value.origin?.phase === 'recompute') recomputed = { values: recomputed.values + 1, flops: recomputed.flops + times * flops };
       if (flops > 0) add(ownerOf(value.origin), { [flopsOf[value.origin?.phase ?? 'update']]: times * flops });
     }

@@ -138,7 +138,7 @@ function dependents(order: readonly Value[], parameter: Value): ReadonlySet<Valu
   const changing = new Set([parameter]);
   for (const value of order) {
     const definition = value.op?.definition;
-    const passes = definition !== undefined && isPrimitive(definition) && definition.gradient !== 'none';
+    const passes = definition !== undefined && !(isPrimitive(definition) && definition.gradient === 'none');
     if (passes && value.operands.some(operand => changing.has(operand))) changing.add(value);
   }
   return changing;

@@ -8,12 +8,14 @@ import { convert, erf, uniform } from './arithmetic.ts';
 import { topological, type Value } from './graph.ts';
 import { isGathered, scalarType, type BinaryInstruction, type Combine, type Index, type Nest, type Scalar, type UnaryInstruction } from './nest.ts';
 import type { Kernel } from './program.ts';
+import { insideOf, scanOf, scanResultOf, type Scan } from './scan.ts';
 import { size, strides, type DType, type Shape } from './type.ts';
 
 /** The values of `roots` and of all that they depend on, by the ops' references. `feeds` gives the leaves, and may give any value. */
 export function evaluateGraph(roots: readonly Value[], feeds: ReadonlyMap<Value, Tensor>): Map<Value, Tensor> {
   return evaluate(roots, feeds, (value, operands) => {
     const { definition } = value.op!;
+    if (!('reference' in definition)) throw new Error(`\`${definition.name}\` has no reference`);
     return definition.reference(operands, value.attrs);
   });
 }
@@ -33,15 +35,66 @@ export type RunNest = (nest: Nest, operands: readonly Tensor[]) => Tensor;
 function evaluate(
   roots: readonly Value[], feeds: ReadonlyMap<Value, Tensor>, apply: (value: Value, operands: readonly Tensor[]) => Tensor,
 ): Map<Value, Tensor> {
-  const values = new Map(feeds);
-  for (const value of topological(roots)) {
-    const operands = value.operands.map(operand => values.get(operand)).filter(operand => operand !== undefined);
-    // What only leads to a value that was given may lack its leaves.
-    if (values.has(value) || value.op === null || operands.length < value.operands.length) continue;
-    values.set(value, apply(value, operands));
-  }
+  // A loop gives its own leaves their values.
+  const values = new Map([...feeds].filter(([{ leaf }]) => leaf?.role !== 'counter' && leaf?.role !== 'carry'));
+  const results = new Map<Value, ScanResults>();
+  compute(topological(roots));
   for (const root of roots) if (!values.has(root)) throw new Error('a leaf that the value depends on was not fed');
   return values;
+
+  function compute(order: readonly Value[]): void {
+    for (const value of order) {
+      if (values.has(value) || value.op === null) continue;
+      const scan = scanOf(value);
+      if (scan !== null) {
+        // Its operands from inside exist while it runs only.
+        if (scan.initials.every(initial => values.has(initial))) run(scan);
+        continue;
+      }
+      const result = scanResultOf(value);
+      if (result !== null) {
+        const found = results.get(result.scan)?.[result.part][result.which];
+        if (found) values.set(value, found);
+        continue;
+      }
+      const operands = value.operands.map(operand => values.get(operand)).filter(operand => operand !== undefined);
+      // What only leads to a value that was given may lack its leaves.
+      if (operands.length === value.operands.length) values.set(value, apply(value, operands));
+    }
+  }
+
+  function run(scan: Scan): void {
+    const { counter, carries, initials, nexts, yields, length, reversed } = scan;
+    const all = insideOf(scan);
+    const deeper = new Set(all.flatMap(value => (scanOf(value) ? insideOf(scanOf(value)!) : [])));
+    const inside = all.filter(value => !deeper.has(value));
+    const steps: (readonly Tensor[])[] = [];
+    let carried = initials.map(initial => values.get(initial)!);
+    for (let step = 0; step < length.extent; step++) {
+      const position = reversed ? length.extent - 1 - step : step;
+      values.set(counter, { dtype: 'i32', shape: [], data: Float64Array.of(position) });
+      carries.forEach((leaf, k) => values.set(leaf, carried[k]!));
+      compute(inside);
+      steps[position] = yields.map(each => values.get(each)!);
+      carried = nexts.map(next => values.get(next)!);
+      for (const value of [...inside, counter, ...carries]) values.delete(value);
+      for (const value of inside) results.delete(value);
+    }
+    results.set(scan.value, { final: carried, sequence: yields.map((_, j) => stacked(steps.map(step => step[j]!))) });
+  }
+}
+
+interface ScanResults {
+  readonly final: readonly Tensor[];
+  readonly sequence: readonly Tensor[];
+}
+
+/** Tensors of one shape one after the other along a new first dimension. */
+function stacked(tensors: readonly Tensor[]): Tensor {
+  const [{ dtype, shape, data }] = tensors as readonly [Tensor];
+  const all = new Float64Array(tensors.length * data.length);
+  tensors.forEach((tensor, i) => all.set(tensor.data, i * data.length));
+  return { dtype, shape: [tensors.length, ...shape], data: all };
 }
 
 /** The result of a nest. Loads are checked against the operands' shapes, or against those that the nest reads them in. */

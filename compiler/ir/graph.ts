@@ -2,7 +2,7 @@
  * The tensor graph: immutable values, each an op applied to operands, or a leaf. Identity of objects is identity of values.
  * Every value carries its origin through all later levels, so that a kernel, a NaN or a large buffer is told by `.model` line.
  */
-import type { AnyOp } from '../ops/define.ts';
+import type { GraphOp } from '../ops/define.ts';
 import type { Span } from '../source/text.ts';
 import type { TensorType } from './type.ts';
 
@@ -20,17 +20,17 @@ export type Phase = 'forward' | 'recompute' | 'backward' | 'update' | 'initialis
 /**
  * What a graph starts from. `seed`, `step` (from 1) and `steps` (their planned number) are scalars that the training loop sets; in the
  * entry `accumulate` `step` is the number of the batch, from 1 in the first step on. A `gradient` is kept after a step so that it can be saved and measured.
- * A `counter` holds the position of a loop; only schedules make it.
+ * A `counter` holds the position of a loop, a `carry` what the step before has left; both have a meaning only inside their loop.
  */
 export interface Leaf {
-  readonly role: 'input' | 'parameter' | 'gradient' | 'state' | 'seed' | 'step' | 'steps' | 'counter';
+  readonly role: 'input' | 'parameter' | 'gradient' | 'state' | 'seed' | 'step' | 'steps' | 'counter' | 'carry';
   /** The path that names it in a weights file; for inputs, the input's name. */
   readonly name: string;
 }
 
 export interface Value {
   /** Null for a leaf. */
-  readonly op: AnyOp | null;
+  readonly op: GraphOp | null;
   readonly leaf: Leaf | null;
   readonly operands: readonly Value[];
   readonly attrs: Attrs;

@@ -134,8 +134,9 @@ export const timesOfCall = ({ loop }: Call): number => (loop === null ? 1 : size
 export function reachOfCall(kernel: Kernel, call: Call, access: number): { readonly from: number; readonly to: number } {
   const { shape } = [...kernel.operands, ...kernel.outputs][access]!;
   const from = call.offsets[access]!;
-  const moved = (call.loop?.axes ?? []).reduce((sum, extent, axis) => sum + (extent - 1) * call.moves[access]![axis]!, 0);
-  return { from, to: from + moved + size(shape) };
+  const moved = (call.loop?.axes ?? []).map((extent, axis) => (extent - 1) * call.moves[access]![axis]!);
+  const sum = (some: (distance: number) => number): number => moved.reduce((total, distance) => total + some(distance), 0);
+  return { from: from + sum(distance => Math.min(0, distance)), to: from + sum(distance => Math.max(0, distance)) + size(shape) };
 }
 
 /** Runs an entry's calls: `run` gets each one with its offsets at the present position, `count` the position of an axis for the buffer it is read from. */

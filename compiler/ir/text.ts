@@ -2,7 +2,7 @@
  * Graphs as text, one value a line, and back. What is read prints the same again; only the spans of origins are lost, of which
  * the text has path and line. Attributes stand in a notation of their own, because JSON has neither infinities nor short indices.
  */
-import type { AnyOp } from '../ops/define.ts';
+import type { GraphOp } from '../ops/define.ts';
 import { place } from '../source/text.ts';
 import { affine, printAffine, type Affine, type Term } from './affine.ts';
 import { entryRoots, topological, type Attrs, type Entry, type Graph, type Leaf, type Origin, type Phase, type Placement, type Value } from './graph.ts';
@@ -34,7 +34,7 @@ export function printGraph(graph: Graph): string {
 }
 
 /** The graph of a text that `printGraph` wrote. `ops` gives each op by name. Throws on any other text, naming the line. */
-export function readGraph(text: string, ops: ReadonlyMap<string, AnyOp>): Graph {
+export function readGraph(text: string, ops: ReadonlyMap<string, GraphOp>): Graph {
   const values: Value[] = [];
   const entries: { name: string; results: Entry['results'][number][]; updates: Entry['updates'][number][] }[] = [];
   const placements: Placement[] = [];
@@ -132,7 +132,7 @@ function createReader(line: string) {
   };
 }
 
-function readValue(reader: Reader, number: number, valueAt: (number: string) => Value, ops: ReadonlyMap<string, AnyOp>): Value {
+function readValue(reader: Reader, number: number, valueAt: (number: string) => Value, ops: ReadonlyMap<string, GraphOp>): Value {
   if (Number(reader.match(/\d+/)) !== number) throw new Error(`expected %${number}`);
   reader.expect(': ');
   const type = readType(reader);

@@ -3,8 +3,9 @@
  * thing that does not hold; an empty list says that the graph is sound.
  */
 import { alwaysInside, type Affine } from './affine.ts';
-import { entryRoots, topological, type Graph, type Placement, type Value } from './graph.ts';
+import { entryRoots, topological, type Entry, type Graph, type Placement, type Value } from './graph.ts';
 import { isGathered, parts, type Index, type Nest, type Scalar } from './nest.ts';
+import { scanOf, scanResultOf, type Scan } from './scan.ts';
 import { elements, printTypeLong, sameShape, shapeOf, type Shape, type TensorType } from './type.ts';
 
 /** Every value has the type that its op gives it, every update fits its leaf, every placement lies inside its leaf. */
@@ -14,6 +15,7 @@ export function verifyGraph(graph: Graph): string[] {
   for (const value of topological([...roots, ...graph.placements.map(placement => placement.leaf)])) problems.push(...verifyValue(value));
   for (const name of repeated(graph.entries.map(entry => entry.name))) problems.push(`entry \`${name}\` occurs twice`);
   for (const entry of graph.entries) {
+    problems.push(...leavesThatEscape(entry));
     for (const name of repeated(entry.results.map(result => result.name))) problems.push(`entry \`${entry.name}\` has result \`${name}\` twice`);
     for (const leaf of repeated(entry.updates.map(update => update.leaf))) problems.push(`entry \`${entry.name}\` updates \`${leafName(leaf)}\` twice`);
     for (const { leaf, value } of entry.updates) {
@@ -30,6 +32,7 @@ function verifyValue(value: Value): string[] {
   if (value.op === null) return value.leaf === null ? ['a value is neither an op nor a leaf'] : [];
   const { definition } = value.op;
   if (value.leaf !== null) return [`a \`${definition.name}\` is a leaf too`];
+  if ('structure' in definition) return verifyStructure(value);
   if (!('lower' in definition)) return [`composite \`${definition.name}\` is in the graph`];
   const [given, declared] = [Object.keys(value.attrs).sort().join(', '), Object.keys(definition.attrs).sort().join(', ')];
   if (given !== declared) return [`\`${definition.name}\` has attributes ${given || 'none'} instead of ${declared || 'none'}`];
@@ -46,6 +49,38 @@ function verifyValue(value: Value): string[] {
     return [`\`${definition.name}\` cannot be typed: ${error instanceof Error ? error.message : String(error)}`];
   }
 }
+
+/** A loop's leaves mean something inside the loop only. */
+function leavesThatEscape(entry: Entry): string[] {
+  const open = new Map<Value, ReadonlySet<Value>>();
+  const values = topological(entryRoots(entry));
+  for (const value of values) {
+    const isLoopLeaf = value.leaf?.role === 'counter' || value.leaf?.role === 'carry';
+    const leaves = new Set(isLoopLeaf ? [value] : value.operands.flatMap(operand => [...open.get(operand)!]));
+    const scan = scanOf(value);
+    if (scan !== null) for (const leaf of [scan.counter, ...scan.carries]) leaves.delete(leaf);
+    open.set(value, leaves);
+  }
+  return [...new Set(entryRoots(entry).flatMap(root => [...open.get(root)!]))].map(leaf => `\`${leafName(leaf)}\` is read outside its loop in \`${entry.name}\``);
+}
+
+/** A scan's operands fit together, and its results are of the types that it computes. */
+function verifyStructure(value: Value): string[] {
+  const scan = scanOf(value);
+  const result = scanResultOf(value);
+  if (scan !== null) {
+    const roles = [[scan.counter, 'counter'], ...scan.carries.map(carry => [carry, 'carry'] as const)] as const;
+    const wrong = roles.flatMap(([leaf, role]) => (leaf.leaf?.role === role ? [] : [`a scan has a ${role} that is none`]));
+    const unlike = scan.carries.filter((carry, k) => ![scan.initials[k]!, scan.nexts[k]!].every(other => sameType(other.type, carry.type)));
+    return [...wrong, ...unlike.map(carry => `\`${leafName(carry)}\` of type ${printTypeLong(carry.type)} becomes a value of another type`)];
+  }
+  const from = result && scanOf(result.scan);
+  if (result === null || from === null) return ['the result of a scan is not of a scan'];
+  const type = result.part === 'final' ? from.carries[result.which]?.type : stepsOf(from, from.yields[result.which]?.type);
+  return type !== undefined && sameType(type, value.type) ? [] : [`a result of a scan has ${printTypeLong(value.type)}`];
+}
+
+const stepsOf = ({ length }: Scan, type: TensorType | undefined): TensorType | undefined => type && { ...type, dims: [length, ...type.dims] };
 
 /** Every load that no guard wraps is inside its operand for all iterations, and every index speaks of axes that exist. */
 export function verifyNest(nest: Nest, operands: readonly Shape[]): string[] {

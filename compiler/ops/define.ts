@@ -87,20 +87,37 @@ export interface Composite<O extends readonly string[], S extends Attributes, C 
   readonly compose: (operands: Each<O, Value>, attrs: AttrsOf<S>, require: Require<C>) => Value;
 }
 
+/** What has a type but is no nest: loops and their results, which `ir/scan.ts` tells every phase about. */
+export interface Structural<O extends readonly string[], S extends Attributes> {
+  readonly name: string;
+  readonly structure: 'scan' | 'final' | 'sequence';
+  readonly operands: O;
+  readonly attrs: S;
+  readonly shape: (operands: Each<O, TensorType>, attrs: AttrsOf<S>) => TensorType;
+}
+
 /* eslint-disable-next-line @typescript-eslint/no-explicit-any -- the table holds literals of every operand and attribute type */
 export type AnyPrimitive = Primitive<any, any, any>;
 /* eslint-disable-next-line @typescript-eslint/no-explicit-any -- as above */
 export type AnyComposite = Composite<any, any, any>;
-export interface AnyOp {
-  readonly definition: AnyPrimitive | AnyComposite;
+/* eslint-disable-next-line @typescript-eslint/no-explicit-any -- as above */
+export type AnyStructural = Structural<any, any>;
+/** What a graph's values may be made by. */
+export interface GraphOp {
+  readonly definition: AnyPrimitive | AnyComposite | AnyStructural;
   /** Applies the op, checking its constraints. Throws a `ConstraintViolation`; elaboration is the one place that catches it. */
   readonly build: (operands: readonly Value[], attrs: Attrs) => Value;
 }
-export const isPrimitive = (definition: AnyPrimitive | AnyComposite): definition is AnyPrimitive => 'lower' in definition;
+/** An op of the table. */
+export interface AnyOp extends GraphOp {
+  readonly definition: AnyPrimitive | AnyComposite;
+}
+export const isPrimitive = (definition: GraphOp['definition']): definition is AnyPrimitive => 'lower' in definition;
 
 type Operands<O extends readonly string[]> = O extends readonly [`...${string}`] ? readonly [readonly Value[]] : { readonly [K in keyof O]: Value };
 /** Calling an op builds a value: `mul(a, b)`, `reshape(x, { dims })`, `concat([a, b], { axis: 0 })`. */
-export type Op<O extends readonly string[], S extends Attributes> = AnyOp &
+export type Op<O extends readonly string[], S extends Attributes> = AnyOp & Builder<O, S>;
+type Builder<O extends readonly string[], S extends Attributes> =
   ((...args: {} extends S ? Operands<O> : [...Operands<O>, AttrsOf<S>]) => Value);
 
 /** A constraint of the table that does not hold. `code` is `matmul.C2`. */
@@ -127,15 +144,22 @@ export function defineComposite<const O extends readonly string[], const S exten
   return callable(definition, (_, operands, attrs) => definition.compose(operands as never, attrs as never, requirement(definition)));
 }
 
+export function defineStructural<const O extends readonly string[], const S extends Attributes>(definition: Structural<O, S>): GraphOp & Builder<O, S> {
+  return callable(definition, (op, operands, attrs) => {
+    const type = definition.shape(operands.map(operand => operand.type) as never, attrs as never);
+    return { op, leaf: null, operands, attrs, type, origin: null };
+  });
+}
+
 const requirement = (definition: { readonly name: string; readonly constraints: Readonly<Record<string, string>> }) =>
   (label: string, holds: boolean, detail: string): void => {
     if (!holds) throw new ConstraintViolation(`${definition.name}.${label}`, definition.constraints[label]!, detail);
   };
 
-function callable(definition: AnyPrimitive | AnyComposite, make: (op: AnyOp, operands: readonly Value[], attrs: Attrs) => Value): never {
+function callable(definition: GraphOp['definition'], make: (op: GraphOp, operands: readonly Value[], attrs: Attrs) => Value): never {
   const names = definition.operands as readonly string[];
   const variadic = names[0]?.startsWith('...') ?? false;
-  const op: AnyOp = Object.assign(
+  const op: GraphOp = Object.assign(
     (...args: readonly unknown[]): Value =>
       variadic ? make(op, args[0] as readonly Value[], (args[1] ?? {}) as Attrs) : make(op, args.slice(0, names.length) as readonly Value[], (args[names.length] ?? {}) as Attrs),
     { definition, build: (operands: readonly Value[], attrs: Attrs): Value => make(op, operands, attrs) },

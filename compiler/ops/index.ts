@@ -3,7 +3,7 @@ import { concat } from './concat.ts';
 import { contract } from './contract.ts';
 import { convolution, window } from './convolution.ts';
 import { declared } from './declared.ts';
-import type { AnyOp } from './define.ts';
+import type { AnyOp, GraphOp } from './define.ts';
 import {
   abs, add, cast, cos, div, equal, erf, exp, floor, less, less_equal, log, logical_and, logical_not, logical_or, maximum, minimum, mod, mul,
   neg, pow, select, sin, sqrt, stop_gradient, sub, tanh,
@@ -13,6 +13,7 @@ import { gather, scatter_add } from './gather.ts';
 import { matmul } from './matmul.ts';
 import { argmax, argmin, max, min, prod } from './reduce.ts';
 import { reshape } from './reshape.ts';
+import { scan, scan_final, scan_sequence } from './scan.ts';
 import { mean, sum } from './sum.ts';
 import { broadcast, pad, slice, squeeze, transpose, unsqueeze, view } from './view.ts';
 
@@ -28,3 +29,8 @@ const ops: readonly AnyOp[] = [
 ];
 
 export const opTable: ReadonlyMap<string, AnyOp> = new Map(ops.map(op => [op.definition.name, op]));
+
+const structural: readonly GraphOp[] = [scan, scan_final, scan_sequence];
+
+/** Everything that a graph may hold: the table, and what the language has a syntax of its own for. */
+export const graphOps: ReadonlyMap<string, GraphOp> = new Map([...opTable.values(), ...structural].map(op => [op.definition.name, op]));

@@ -70,8 +70,8 @@ data, and belong in a data file.
     title: 'A construct of a later version',
     explanation: `The word or form is reserved for something that this version of nabla cannot compile yet.
 
-  wrong:  scan t along T from h = zeros[B, units] { … }
-  right:  for t in 0..16 { h = cell(x[:, t], h) }`,
+  wrong:  generate { prompt "Call me" }
+  right:  output next = softmax(logits[:, -1])`,
   },
   'syntax.assignment': {
     title: 'An equals sign in the wrong place',
@@ -380,6 +380,61 @@ it.
 
   wrong:  for i in 0..9999 { for j in 0..9999 { … } }
   right:  one operation on a larger tensor`,
+  },
+  'scan.carry': {
+    title: 'A carried value that does not change',
+    explanation: `Each name behind "from" holds in every step what the step before has left in it, so the body binds it anew. What is
+the same in all steps is simply used. The names and the step's are all different.
+
+  wrong:  scan t along T from h = zeros([B, D]), k = 2 { h = k * h + x[:, t] }
+  right:  scan t along T from h = zeros([B, D]) { h = 2 * h + x[:, t] }`,
+  },
+  'scan.shape': {
+    title: 'A carried value of changing type or shape',
+    explanation: `A loop carries values of one type and shape from step to step: the value that a name begins with and the one it holds
+after a step fit together. A value that grows is yielded instead, and all steps are there after the loop.
+
+  wrong:  scan t along T from h = zeros([B, 1]) { h = concat([h, x[:, t]], axis: 1) }
+  right:  y = scan t along T { yield x[:, t] }`,
+  },
+  'scan.length': {
+    title: 'Steps that do not fit',
+    explanation: `A "scan" goes along a dimension, or takes a whole number of steps, and what is read at the step has a place for each
+of them.
+
+  wrong:  scan t along T { yield x[:, t] * x[:, t + 1] }
+  right:  scan t along T - 1 { yield x[:, t] * x[:, t + 1] }`,
+  },
+  'scan.yield': {
+    title: '"yield" outside of a "scan"',
+    explanation: `"yield" keeps a value of every step of the "scan" in whose body it stands. A function or a layer that is called there
+gives its result with "return", and the body yields it.
+
+  wrong:  fn cell(x, h) { yield tanh(x + h) }
+  right:  fn cell(x, h) { return tanh(x + h) }`,
+  },
+  'scan.return': {
+    title: '"return" inside of a "scan"',
+    explanation: `The steps of a "scan" all run. What is kept of them is yielded, and what the loop gives is returned behind it.
+
+  wrong:  scan t along T from h = x[:, 0] { h = tanh(h + x[:, t])  ⏎  return h }
+  right:  scan t along T from h = x[:, 0] { h = tanh(h + x[:, t]) }   and   return h`,
+  },
+  'scan.place': {
+    title: 'Something that happens once, in every step',
+    explanation: `Losses, metrics, outputs and updates of states stand outside of a "scan": its body runs many times in one step of
+training. Yield the value, or carry it, and use it behind the loop.
+
+  wrong:  scan t along T from h = h0 { h = cell(x[:, t], h)  ⏎  metric size = mean(h) }
+  right:  y = scan t along T from h = h0 { h = cell(x[:, t], h)  ⏎  yield h }   and   metric size = mean(y)`,
+  },
+  'scan.nested': {
+    title: 'A loop inside of a loop',
+    explanation: `The body of a "scan" holds no other one in this version. An inner loop of few steps is unrolled with "for"; layers
+stacked on one another are one "scan" after the other.
+
+  wrong:  scan t along T from h = h0 { scan s along 3 from k = h { … } }
+  right:  scan t along T from h = h0 { for s in 0..3 { … } }`,
   },
   'grad.operand': {
     title: 'A derivative of what has none',

@@ -251,10 +251,17 @@ function newWorker(builder: Builder, { privateAt, arena, scratchAt, scratchBytes
   return { scratch, privates, thread, threads };
 }
 
-/** A call, which the threads share; or a loop, whose positions they share, each with all that happens at it. */
+/**
+ * A call, which the threads share; or a loop, whose positions they share, each with all that happens at it. Where positions depend on one
+ * another the threads go through them together, and share each call.
+ */
 function emitPart(builder: Builder, context: Context, { loop, calls }: Part, worker: Worker): void {
   if (loop === null) {
     for (const each of calls) emitCall(builder, context, each, [], worker);
+    return;
+  }
+  if (loop.independent === 0) {
+    emitSteps(builder, context, loop, calls, worker);
     return;
   }
   const units = size(loop.axes.slice(0, loop.independent));
@@ -277,6 +284,75 @@ function emitPart(builder: Builder, context: Context, { loop, calls }: Part, wor
     };
     inOrder(positions);
   });
+}
+
+/** Less than this for each thread to do in a step, in operations and stored elements, and meeting would take longer than helping saves. */
+const worthMeeting = 20_000;
+
+/** A loop whose positions run one after the other. One thread runs all of it where a step is too little to share. */
+function emitSteps(builder: Builder, context: Context, loop: Loop, calls: readonly Call[], worker: Worker): void {
+  const isShared = workOf(context.program, calls) / size(loop.axes) / calls.length >= worthMeeting;
+  const meetings = isShared ? meetingsIn(context, calls) : new Set<number>();
+  const threads: Worker = isShared ? worker : { ...worker, thread: builder.keep('i32', i32(0)), threads: builder.keep('i32', i32(1)) };
+  const inOrder = (outer: readonly Local[]): void => {
+    if (outer.length < loop.axes.length) {
+      repeat(builder, i32(0), i32(loop.axes[outer.length]!), position => inOrder([...outer, position]));
+      return;
+    }
+    countPositions(builder, context, loop, outer, worker.privates);
+    calls.forEach((each, number) => {
+      if (meetings.has(number)) builder.emit(call('barrier', get(worker.thread), get(worker.threads)));
+      emitCall(builder, context, each, outer, threads);
+    });
+  };
+  if (isShared) inOrder([]);
+  else builder.when(op('i32.eqz', get(worker.thread)), () => inOrder([]));
+}
+
+/** The calls of a step before which threads meet, since a call before, in this step or the one before, has made or read what they change. */
+function meetingsIn({ program, privateAt }: Context, calls: readonly Call[]): ReadonlySet<number> {
+  interface Touched extends Range {
+    readonly isWrite: boolean;
+    readonly move: string;
+    /** Over all positions. */
+    readonly reach: Range;
+    readonly shift: number;
+  }
+  const touchedBy = (each: Call): readonly Touched[] => {
+    const kernel = program.kernels[each.kernel]!;
+    const buffers = [...each.reads, ...each.writes];
+    return [...kernel.operands, ...kernel.outputs].flatMap(({ dtype, shape }, i) => {
+      if (privateAt.has(buffers[i]!)) return [];
+      const unit = elementBytes(dtype);
+      const { from, to } = reachOfCall(kernel, each, i);
+      const start = each.offsets[i]! * unit;
+      return [{ from: start, to: start + size(shape) * unit, isWrite: i >= kernel.operands.length, move: each.moves[i]!.map(times => times * unit).join(),
+        reach: { from: from * unit, to: to * unit }, shift: each.moves[i]!.at(-1)! * unit }];
+    });
+  };
+  const touched = calls.map(touchedBy);
+  const overlap = (a: Range, b: Range): boolean => a.from < b.to && b.from < a.to;
+  /** Whether an access of a step meets one of the same step or of the one after it. */
+  const meet = (early: Touched, late: Touched, later: boolean): boolean => {
+    if (!early.isWrite && !late.isWrite) return false;
+    if (early.move !== late.move) return overlap(early.reach, late.reach);
+    const by = later ? late.shift : 0;
+    return overlap(early, { from: late.from + by, to: late.to + by });
+  };
+  const meetings = new Set<number>();
+  for (let before = -1; before !== meetings.size;) {
+    before = meetings.size;
+    let since: { readonly number: number; readonly turn: number }[] = [];
+    for (const turn of [0, 1]) {
+      for (const number of calls.keys()) {
+        const conflict = since.some(early => touched[early.number]!.some(a => touched[number]!.some(b => meet(a, b, early.turn !== turn))));
+        if (conflict) meetings.add(number);
+        if (meetings.has(number)) since = [];
+        since.push({ number, turn });
+      }
+    }
+  }
+  return meetings;
 }
 
 /** Runs `body` for every number from `from` to before `to`. */
