@@ -107,17 +107,18 @@ describe('a program for a GPU', () => {
     });
     expect(bytes[0]!.equals(bytes[1]!)).toBe(true);
     writeFileSync(join(folder, 'application.ts'), `
+      import { readFileSync, writeFileSync } from 'node:fs';
       import { load, predict, save, train } from './again.ts';
-      await load('one');
+      await load(readFileSync('one'));
       const rows = { flower: new Float32Array(4 * 7).map((_, i) => i % 5) };
       const [first, second] = await Promise.all([predict(rows), predict({ flower: rows.flower.map(value => -value) })]);
       const again = await predict(rows);
       const [name] = Object.keys(again);
       const values = [first, second, again].map(each => each[name].join());
       console.log(values[0] === values[2], values[0] === values[1]);
-      await save('three');
+      writeFileSync('three', await save());
       let predicted = 0;
-      await train({ data: ${JSON.stringify(models)}, steps: 20, save: 'four', reporter: {
+      await train({ data: file => readFileSync(${JSON.stringify(`${models}/`)} + file), steps: 20, reporter: {
         start() {}, evaluation() {}, note() {}, step() { predict(rows).then(() => { predicted++; }); },
       } });
       console.log(predicted > 10);

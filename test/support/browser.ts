@@ -3,7 +3,7 @@
  * with or without the headers that let threads share memory.
  */
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -26,7 +26,7 @@ export function startBrowser({ gpu = false } = {}): Promise<Browser> {
     ...(paths.length > 0 ? { LD_LIBRARY_PATH: paths.join(':') } : {}),
     ...(gpu ? { VK_DRIVER_FILES: join(folder, 'vk_swiftshader_icd.json') } : {}),
   };
-  return chromium.launch({ executablePath, args, env: { ...environment(), FONTCONFIG_PATH: join(folder, 'fonts'), LANG: 'en_US.UTF-8', LC_ALL: 'en_US.UTF-8', ...libraries } });
+  return chromium.launch({ executablePath, args, env: { ...environment(), FONTCONFIG_FILE: join(folder, 'fonts.conf'), LANG: 'en_US.UTF-8', LC_ALL: 'en_US.UTF-8', ...libraries } });
 }
 
 /** Where Chromium is. Test files that run at the same time may all unpack it: the first one done wins. */
@@ -41,6 +41,14 @@ function unpacked(): string {
   execFileSync(process.execPath, ['--input-type=module', '--eval', script], {
     cwd: modules, env: { ...process.env, TMPDIR: temporary, AWS_EXECUTION_ENV: 'AWS_Lambda_nodejs24.x' },
   });
+  // Its own settings look for fonts in folders of the cloud; Chromium ends where it finds none.
+  writeFileSync(join(temporary, 'fonts.conf'), `<?xml version="1.0"?>
+<!DOCTYPE fontconfig SYSTEM "fonts.dtd">
+<fontconfig>
+  <dir>${folder}/fonts/fonts</dir>
+  <cachedir>${folder}/fonts/cache</cachedir>
+</fontconfig>
+`);
   try {
     renameSync(temporary, folder);
   } catch {
