@@ -45,7 +45,8 @@ function elaborateLoop(context: Context, loop: Scan, scope: Scope): Item {
     const item = need(context, value, scope);
     return within(context, value.span, () => toTensor(context, item, `a tensor for \`${name.text}\` to begin with`));
   });
-  const repeated = loop.carries.find(({ name }, k) => loop.carries.slice(0, k).some(other => other.name.text === name.text) || name.text === loop.variable.text);
+  const names = [loop.variable, ...loop.carries.map(carry => carry.name)].map(name => name.text);
+  const repeated = loop.carries.find(({ name }, k) => names.indexOf(name.text) <= k);
   if (repeated) fail(context, { code: 'scan.carry', message: `\`${repeated.name.text}\` is bound twice by this \`scan\``, span: repeated.name.span });
 
   const counter = leaf('counter', loop.variable.text, tensor('i32', []));
@@ -122,7 +123,10 @@ function nextOf(context: Context, { carries }: Scan, k: number, scope: Scope, be
   if (next.type.dtype === initial.type.dtype && sameShape(shapeOf(next.type), shapeOf(initial.type))) return next;
   return fail(context, {
     code: 'scan.shape', message: `\`${name.text}\` begins as ${printType(initial.type)} and is ${printType(next.type)} after a step`, span: name.span,
-    secondary: [{ span: start.span, text: printType(initial.type) }, ...(next.origin?.span ? [{ span: next.origin.span, text: printType(next.type) }] : [])],
+    secondary: [
+      { span: start.span, text: printType(initial.type) },
+      ...(next.origin?.span ? [{ span: next.origin.span, text: printType(next.type) }] : []),
+    ],
     help: 'a loop carries values of one type and shape',
   });
 }

@@ -96,7 +96,10 @@ function attempt(lowering: Lowering, copied: ReadonlySet<Update>): Built {
       if (base !== null) {
         take(base, { root: value, offset: start * row });
         whole.push(base);
-      } else copies.push({ value: part, to: { root: value, offset: start * row, shape: shapeOf(part.type), dtype: value.type.dtype }, scan: inside.get(value) });
+      } else {
+        const to = { root: value, offset: start * row, shape: shapeOf(part.type), dtype: value.type.dtype };
+        copies.push({ value: part, to, scan: inside.get(value) });
+      }
     }
     parts.set(value, whole);
   }
@@ -112,8 +115,10 @@ function attempt(lowering: Lowering, copied: ReadonlySet<Update>): Built {
     for (const { value, to } of places.before) add(copy(lowering, value, to, undefined), undefined);
     for (const { value, to } of places.inside) add(copy(lowering, value, to, scan), scan);
   }
-  for (const value of values)
-    if (hasNest(value) && stored.has(value) && !host.has(value) && !parts.has(value)) add(draft(lowering, value, inside.get(value)), inside.get(value));
+  for (const value of values) {
+    const scan = inside.get(value);
+    if (hasNest(value) && stored.has(value) && !host.has(value) && !parts.has(value)) add(draft(lowering, value, scan), scan);
+  }
   for (const { scan, places } of loops) drafts.push(loopDraft(scan, places, members.get(scan)!, values, homes));
   return { drafts, homes, results, required, parts };
 }

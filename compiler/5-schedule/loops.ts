@@ -30,7 +30,11 @@ export interface LoopPlaces {
  * null where it has a place already. `take` records a home.
  */
 export function placeLoop(
-  scan: Scan, values: readonly Value[], baseOf: (value: Value, loop: Scan | undefined) => Value | null, take: (value: Value, home: Home) => void, homes: ReadonlyMap<Value, Home>,
+  scan: Scan,
+  values: readonly Value[],
+  baseOf: (value: Value, loop: Scan | undefined) => Value | null,
+  take: (value: Value, home: Home) => void,
+  homes: ReadonlyMap<Value, Home>,
 ): LoopPlaces {
   const { carries, initials, nexts, yields, length, reversed } = scan;
   const steps = length.extent;
@@ -74,7 +78,9 @@ export function placeLoop(
 }
 
 /** The kernels of a loop as one draft. */
-export function loopDraft(scan: Scan, { tracks }: LoopPlaces, members: readonly Draft[], values: readonly Value[], homes: ReadonlyMap<Value, Home>): Draft {
+export function loopDraft(
+  scan: Scan, { tracks }: LoopPlaces, members: readonly Draft[], values: readonly Value[], homes: ReadonlyMap<Value, Home>,
+): Draft {
   const counter = scan.counter;
   const outlives = (value: Value): boolean => {
     const home = homes.get(value);

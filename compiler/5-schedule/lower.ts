@@ -60,7 +60,8 @@ export function lower(entry: Entry, placements: readonly Placement[]): Lowering 
     if (nest(value).combine !== null || nest(value).scatter || partition(nest(value)) !== null) lowering.stored.add(value);
   }
   // What a loop begins with, carries on and yields has its place in memory like a result.
-  for (const root of [...roots, ...scans.flatMap(scan => [...scan.initials, ...scan.nexts, ...scan.yields])]) if (root.op !== null && placeOf(root, lowering) === null) lowering.stored.add(root);
+  const ofLoops = scans.flatMap(scan => [...scan.initials, ...scan.nexts, ...scan.yields]);
+  for (const root of [...roots, ...ofLoops]) if (root.op !== null && placeOf(root, lowering) === null) lowering.stored.add(root);
   for (const { value } of entry.updates) {
     const place = placeOf(value, lowering);
     // A part of something, or a view of a leaf, is not computed where it belongs by computing that.
@@ -165,7 +166,8 @@ function evenPositions({ values, nest, inside }: Lowering): ReadonlySet<Value> {
     const scan = inside.get(value);
     if (scan === undefined || !hasNest(value) || value.type.dims.length > 0) continue;
     const isEven = (operand: Value): boolean => operand === scan.counter || even.has(operand) || isConstant(operand, nest);
-    if (value.operands.every(isEven) && evenPosition(mapScalar(nest(value).body, part => (part.kind === 'load' ? { kind: 'index', index: axisAt(0) } : part))) !== null) even.add(value);
+    const ofOneIndex = mapScalar(nest(value).body, part => (part.kind === 'load' ? { kind: 'index', index: axisAt(0) } : part));
+    if (value.operands.every(isEven) && evenPosition(ofOneIndex) !== null) even.add(value);
   }
   return even;
 }

@@ -67,7 +67,8 @@ export function dependenceOn(leaves: readonly Value[]): (value: Value) => boolea
   const known = new Map<Value, boolean>(leaves.map(each => [each, true]));
   const binds = (value: Value): boolean => known.get(scanOf(value)?.counter ?? value) === true;
   return root => {
-    for (const value of topological([root], each => known.has(each))) known.set(value, !binds(value) && value.operands.some(operand => known.get(operand)!));
+    for (const value of topological([root], each => known.has(each)))
+      known.set(value, !binds(value) && value.operands.some(operand => known.get(operand)!));
     return known.get(root)!;
   };
 }

@@ -95,8 +95,9 @@ export function scanGradient({ scan, given, dependent, give, phase, walk }: Task
   for (const value of needed) forwardNumber(value);
   if (scan.value.origin !== null) for (const value of kept) stamp(value, scan.value.origin);
   const initial = active.map((k, i) => given.final.get(k) ?? fullLike(carried[i]!, 0));
+  const same = carries.map((each, k) => ({ leaf: each, initial: initials[k]!, next: nexts[k]! }));
   const forward = kept.length === yields.length ? scan.value
-    : { ...scanValue({ length, reversed, counter, carries: carries.map((each, k) => ({ leaf: each, initial: initials[k]!, next: nexts[k]! })), yields: kept }), origin: scan.value.origin };
+    : { ...scanValue({ length, reversed, counter, carries: same, yields: kept }), origin: scan.value.origin };
   const inReverse = substituted([...next, ...left], dependenceOn([counter, ...carries]), new Map<Value, Value>([
     [counter, step],
     ...[...needed].map(value => [value, gather(sequenceOf(forward, forwardNumber(value)), step, { batch: 0 })] as const),
@@ -129,7 +130,8 @@ interface OverSteps {
 function findActive(
   { carries, initials, nexts, yields }: Scan, inside: readonly Value[], isInside: ReadonlySet<Value>, dependent: ReadonlySet<Value>,
 ): { readonly active: readonly number[]; readonly reached: ReadonlySet<Value> } {
-  const outside = new Set([...inside.flatMap(value => value.operands), ...nexts, ...yields].filter(value => !isInside.has(value) && dependent.has(value)));
+  const read = [...inside.flatMap(value => value.operands), ...nexts, ...yields];
+  const outside = new Set(read.filter(value => !isInside.has(value) && dependent.has(value)));
   const active = new Set([...carries.keys()].filter(k => isFloat(carries[k]!.type.dtype) && dependent.has(initials[k]!)));
   for (;;) {
     const reached = new Set([...outside, ...[...active].map(k => carries[k]!)]);
@@ -149,7 +151,8 @@ function summedOverSteps(contribution: Value, length: Dim, overSteps: (value: Va
     const inner = summedOverSteps(contribution.operands[0]!, length, overSteps);
     return loops => ({ ...contribution, operands: [inner(loops)], origin: null });
   }
-  const { dims, reduce, maps } = contribution.op === contract ? (contribution.attrs as { readonly dims: readonly Dim[]; readonly reduce: readonly Dim[]; readonly maps: readonly (readonly Affine[])[] })
+  interface Axes { readonly dims: readonly Dim[]; readonly reduce: readonly Dim[]; readonly maps: readonly (readonly Affine[])[] }
+  const { dims, reduce, maps }: Axes = contribution.op === contract ? (contribution.attrs as never)
     : { dims: contribution.type.dims, reduce: [], maps: [identity(contribution.type.dims.length)] };
   const factors = (contribution.op === contract ? contribution.operands : [contribution]).map(overSteps);
   // The axis of the steps stands before those that are summed anyway.

@@ -61,7 +61,8 @@ export interface Loop {
 
 /** The value of a loop. */
 export function scanValue({ length, reversed, counter, carries, yields }: Loop): Value {
-  const operands = [counter, ...carries.map(carry => carry.leaf), ...carries.map(carry => carry.initial), ...carries.map(carry => carry.next), ...yields];
+  const each = (part: 'leaf' | 'initial' | 'next'): readonly Value[] => carries.map(carry => carry[part]);
+  const operands = [counter, ...each('leaf'), ...each('initial'), ...each('next'), ...yields];
   return scan(operands, { length, reversed, carries: carries.length, yields: yields.length });
 }
 

@@ -27,7 +27,9 @@ export function stepIndex(value: Value, counter: Value): StepIndex | null {
 }
 
 /** When a value is x[position] of an x for which `isOutside` holds: that x, and the position. */
-export function stepSlice(value: Value, counter: Value, isOutside: (value: Value) => boolean): { readonly table: Value; readonly at: StepIndex } | null {
+export function stepSlice(
+  value: Value, counter: Value, isOutside: (value: Value) => boolean,
+): { readonly table: Value; readonly at: StepIndex } | null {
   if (value.op !== gather || value.attrs['batch'] !== 0 || !isOutside(value.operands[0]!)) return null;
   const at = value.operands[1]!.type.dims.length === 0 ? stepIndex(value.operands[1]!, counter) : null;
   return at === null || at.times === 0 ? null : { table: value.operands[0]!, at };
