@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { contraction } from '../compiler/6-emit/wasm/contraction.ts';
 import { encode } from '../compiler/6-emit/wasm/encode.ts';
-import { linearKernel } from '../compiler/6-emit/wasm/linear.ts';
+import { linearKernel } from '../compiler/6-emit/linear.ts';
 import { microKernel, packedRows, tileColumns, tileRows } from '../compiler/6-emit/wasm/micro-kernel.ts';
 import { affine, axisAt, type Affine } from '../compiler/ir/affine.ts';
 import { evaluateNest } from '../compiler/ir/evaluate.ts';

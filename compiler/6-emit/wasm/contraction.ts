@@ -5,7 +5,8 @@
  */
 import { type Affine } from '../../ir/affine.ts';
 import { size, type Shape } from '../../ir/type.ts';
-import { timesOf, valuesIn, type LinearKernel, type Reduce, type Store, type Value } from './linear.ts';
+import { dtypeOf, timesOf, valuesIn, type LinearKernel, type Reduce, type Store, type Value } from '../linear.ts';
+import { axesOf, sumOfProducts } from '../product.ts';
 import { packedRows, tileBytes, tileColumns, tileRows } from './micro-kernel.ts';
 
 /** One factor's own axes. */
@@ -60,18 +61,12 @@ const mostCuts = 8;
 
 /** What a kernel is as a contraction, or null where it is none or too small to be treated as one. */
 export function contraction(kernel: LinearKernel): Contraction | null {
-  const [reduce, ...stores] = kernel.steps;
-  if (reduce?.kind !== 'reduce' || reduce.combine !== 'add' || reduce.axes.length === 0 || stores.length === 0) return null;
-  if (!stores.every((step): step is Store => step.kind === 'store' && step.axes.length === 0 && !step.accumulate)) return null;
-  const { body } = reduce;
-  if (body.kind !== 'apply' || body.instruction !== 'mul' || body.dtype !== 'f32') return null;
-  const [x, y] = body.arguments as [Value, Value];
+  const found = sumOfProducts(kernel);
+  if (found === null || dtypeOf(found.reduce.body) !== 'f32') return null;
+  const { reduce, stores, factors } = found;
   const rank = kernel.space.length;
   const space = kernel.space.map((_, axis) => axis);
-  const [usesX, usesY] = [axesOf(x), axesOf(y)];
-  const onlyX = space.filter(axis => usesX.has(axis) && !usesY.has(axis));
-  const onlyY = space.filter(axis => usesY.has(axis) && !usesX.has(axis));
-  const sides = [side(x, onlyX, kernel, stores), side(y, onlyY, kernel, stores)];
+  const sides = factors.map(({ value, axes }) => side(value, axes, kernel, stores));
   if (sides.some(each => each === null)) return null;
   const [a, b] = sides as [Unsized, Unsized];
   const dense = (each: Unsized): boolean => timesOf(stores[0]!.address.flat, each.tiled.at(-1)!) === 1;
@@ -106,19 +101,6 @@ const withWidth = (each: Unsized, width: number, packed: number): Side => ({
 });
 /** Of a side in all. */
 export const panelsOf = (each: Side, kernel: LinearKernel): number => each.panels * size(each.apart.map(axis => kernel.space[axis]!));
-
-function axesOf(value: Value): ReadonlySet<number> {
-  const axes = new Set<number>();
-  const add = (index: Affine): void => index.terms.forEach(term => axes.add(term.axis));
-  for (const part of valuesIn([value])) {
-    if (part.kind === 'index') add(part.index);
-    if (part.kind === 'guard') part.at.forEach(check => add(check.index));
-    if (part.kind !== 'load') continue;
-    add(part.address.flat);
-    part.address.divided.forEach(each => add(each.index));
-  }
-  return axes;
-}
 
 /** The last axes of a side that are one for every store and all that is loaded with it. */
 function side(factor: Value, own: readonly number[], kernel: LinearKernel, stores: readonly Store[]): Unsized | null {

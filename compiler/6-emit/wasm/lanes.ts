@@ -21,7 +21,8 @@ import {
   type Local,
   type Type,
 } from './code.ts';
-import { dtypeOf, timesOf, type Address, type Check, type Floored, type LinearKernel, type Value } from './linear.ts';
+import { dtypeOf, timesOf, type Address, type Check, type Floored, type LinearKernel, type Value } from '../linear.ts';
+import { axisLevel, levelOf, numberOf } from '../values.ts';
 import { kindOf, vector } from './vector.ts';
 
 interface Level {
@@ -191,69 +192,6 @@ const laneStep = (frame: Frame, index: Affine): number => {
   const axis = vectorAxis(frame);
   return axis === null ? 0 : timesOf(index, axis);
 };
-
-const axisLevel = (frame: Frame, index: Affine): number =>
-  index.terms.reduce((level, term) => Math.max(level, frame.axes.get(term.axis)!.level), 0);
-
-const addressLevel = (frame: Frame, address: Address): number =>
-  Math.max(
-    axisLevel(frame, address.flat),
-    ...address.floored.map(part => frame.axes.get(part.axis)!.level),
-    ...address.gathered.map(part => levelOf(frame, part.value)),
-    ...address.divided.map(part => axisLevel(frame, part.index)),
-  );
-
-/** The loop that a value depends on. */
-function levelOf(frame: Frame, value: Value): number {
-  switch (value.kind) {
-    case 'constant':
-      return 0;
-    case 'local':
-      return frame.locals.get(value.local)!.level;
-    case 'index':
-      return Math.max(axisLevel(frame, value.index), ...value.floored.map(part => frame.axes.get(part.axis)!.level));
-    case 'load':
-      return addressLevel(frame, value.address);
-    case 'apply':
-      return value.arguments.reduce((level, part) => Math.max(level, levelOf(frame, part)), 0);
-    case 'guard':
-      return Math.max(levelOf(frame, value.then), levelOf(frame, value.otherwise), ...value.at.map(check => axisLevel(frame, check.index)));
-    default:
-      return value satisfies never;
-  }
-}
-
-/** Equal values have equal numbers. */
-function numberOf(frame: Frame, value: Value): number {
-  const known = frame.numberOf.get(value);
-  if (known !== undefined) return known;
-  const inner = (part: Value): number => numberOf(frame, part);
-  const key = ((): string => {
-    switch (value.kind) {
-      case 'constant':
-        return `${value.dtype}${Object.is(value.value, -0) ? '-0' : value.value}`;
-      case 'local':
-        return `v${value.local}`;
-      case 'index':
-        return `i${JSON.stringify([value.index, value.floored])}`;
-      case 'load':
-        return `l${value.access}${addressKey(frame, value.address)}`;
-      case 'apply':
-        return `${value.instruction}(${value.arguments.map(inner).join()})`;
-      case 'guard':
-        return `?${JSON.stringify(value.at)}:${inner(value.then)}:${inner(value.otherwise)}`;
-      default:
-        return value satisfies never;
-    }
-  })();
-  const number = frame.numbers.get(key) ?? frame.numbers.size;
-  frame.numbers.set(key, number);
-  frame.numberOf.set(value, number);
-  return number;
-}
-
-const addressKey = (frame: Frame, address: Address): string =>
-  `${JSON.stringify([address.flat, address.floored])}${address.gathered.map(part => `g${numberOf(frame, part.value)}*${part.stride}`).join('')}${JSON.stringify(address.divided)}`;
 
 /** A vector in every lane of which the value stands, in a local or as a constant. */
 export function evaluate(frame: Frame, value: Value, guards: readonly Check[] = []): Expression {

@@ -6,7 +6,7 @@ import type { Combine } from '../../ir/nest.ts';
 import { elementBytes, size } from '../../ir/type.ts';
 import { build, f32x4, get, i32, i32x4, op, set, shuffle32, type Expression, type Func, type Local } from './code.ts';
 import { bind, emit, evaluate, keep, limited, loop, newFrame, sideBySide, store, type Frame } from './lanes.ts';
-import { dtypeOf, timesOf, valuesIn, rootsOf, type Address, type LinearKernel, type Reduce, type Store, type Value } from './linear.ts';
+import { dtypeOf, timesOf, valuesIn, rootsOf, type Address, type LinearKernel, type Reduce, type Store, type Value } from '../linear.ts';
 import { kindOf, vector, type Kind } from './vector.ts';
 
 /** Iterations that are enough to keep several threads equally busy. */

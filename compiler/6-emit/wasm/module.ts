@@ -6,7 +6,7 @@ import { partsOf, reachOfCall, timesOfCall, type Call, type Kernel, type Loop, t
 import { elementBytes, size } from '../../ir/type.ts';
 import { address, at, build, call, get, i32, op, set, type Builder, type Expression, type Func, type Local, type Module } from './code.ts';
 import { contraction, type Contraction } from './contraction.ts';
-import { linearKernel, mergeAxes, withoutWindows } from './linear.ts';
+import { linearKernel, mergeAxes, withoutWindows } from '../linear.ts';
 import { kernelFunction, unitOf } from './loops.ts';
 import { microKernel } from './micro-kernel.ts';
 import { calledIn, reachedMath } from './math.ts';

@@ -7,7 +7,7 @@ import { size } from '../../ir/type.ts';
 import { at, get, i32, laneAt, op, set, shuffle32, type Expression, type Local } from './code.ts';
 import { isPlain, isRegular, panelsOf, type Contraction, type Side } from './contraction.ts';
 import { bind, emit, evaluate, keep, loop, scalarIndex, type Frame } from './lanes.ts';
-import { timesOf, type LinearKernel, type Value } from './linear.ts';
+import { timesOf, type LinearKernel, type Value } from '../linear.ts';
 import { tileRows } from './micro-kernel.ts';
 
 /** Numbers of axes that are no axes of the kernel: loops over panels, and over tiles. */

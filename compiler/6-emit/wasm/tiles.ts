@@ -7,7 +7,7 @@ import { size } from '../../ir/type.ts';
 import { at, build, call, get, i32, op, set, type Expression, type Func, type Local } from './code.ts';
 import { panelsOf, type Contraction } from './contraction.ts';
 import { bind, emit, keep, limited, loop, nested, newFrame, sideBySide, store, type Frame } from './lanes.ts';
-import { mapIndices } from './linear.ts';
+import { mapIndices } from '../linear.ts';
 import { stored, unitOf } from './loops.ts';
 import { packedRows, tileBytes, tileColumns, tileRows } from './micro-kernel.ts';
 import { columnPanel, digits, enterPanel, kCount, leavePanel, pack, rowPanel, type Panels } from './packing.ts';

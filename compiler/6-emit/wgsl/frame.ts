@@ -5,7 +5,8 @@
  */
 import { affine, type Affine } from '../../ir/affine.ts';
 import { elementBytes, isFloat, type DType } from '../../ir/type.ts';
-import { dtypeOf, partsOf, rootsOf, timesOf, type Address, type Floored, type LinearKernel, type Value } from '../wasm/linear.ts';
+import { dtypeOf, partsOf, rootsOf, timesOf, type Address, type Floored, type LinearKernel, type Value } from '../linear.ts';
+import { levelOf, numberOf } from '../values.ts';
 import { converted, kindOf, numeral, spell, typeOf, widened, type Kind, type Text } from './spelling.ts';
 
 interface Level {
@@ -128,56 +129,6 @@ const lanesAxis = (frame: Frame): number | null => {
   for (const [axis, binding] of frame.axes) if (binding.lanes) return axis;
   return null;
 };
-
-const axisLevel = (frame: Frame, index: Affine): number =>
-  index.terms.reduce((level, term) => Math.max(level, frame.axes.get(term.axis)!.level), 0);
-
-function addressLevel(frame: Frame, { flat, floored, gathered, divided }: Address): number {
-  return Math.max(
-    axisLevel(frame, flat),
-    ...floored.map(part => frame.axes.get(part.axis)!.level),
-    ...gathered.map(part => levelOf(frame, part.value)),
-    ...divided.map(part => axisLevel(frame, part.index)),
-  );
-}
-
-/** The loop that a value depends on. */
-function levelOf(frame: Frame, value: Value): number {
-  switch (value.kind) {
-    case 'constant': return 0;
-    case 'local': return frame.locals.get(value.local)!.level;
-    case 'index': return Math.max(axisLevel(frame, value.index), ...value.floored.map(part => frame.axes.get(part.axis)!.level));
-    case 'load': return addressLevel(frame, value.address);
-    case 'apply': return value.arguments.reduce((level, part) => Math.max(level, levelOf(frame, part)), 0);
-    case 'guard': return Math.max(levelOf(frame, value.then), levelOf(frame, value.otherwise), ...value.at.map(check => axisLevel(frame, check.index)));
-    default: return value satisfies never;
-  }
-}
-
-/** Equal values have equal numbers. */
-function numberOf(frame: Frame, value: Value): number {
-  const known = frame.numberOf.get(value);
-  if (known !== undefined) return known;
-  const inner = (part: Value): number => numberOf(frame, part);
-  const key = ((): string => {
-    switch (value.kind) {
-      case 'constant': return `${value.dtype}${Object.is(value.value, -0) ? '-0' : value.value}`;
-      case 'local': return `v${value.local}`;
-      case 'index': return `i${JSON.stringify([value.index, value.floored])}`;
-      case 'load': {
-        const { flat, floored, gathered, divided } = value.address;
-        return `l${value.access}${JSON.stringify([flat, floored, divided, gathered.map(part => [inner(part.value), part.stride])])}`;
-      }
-      case 'apply': return `${value.instruction}(${value.arguments.map(inner).join()})`;
-      case 'guard': return `?${JSON.stringify(value.at)}:${inner(value.then)}:${inner(value.otherwise)}`;
-      default: return value satisfies never;
-    }
-  })();
-  const number = frame.numbers.get(key) ?? frame.numbers.size;
-  frame.numbers.set(key, number);
-  frame.numberOf.set(value, number);
-  return number;
-}
 
 const readsMemory = (value: Value): boolean => value.kind === 'load' || partsOf(value).some(readsMemory);
 

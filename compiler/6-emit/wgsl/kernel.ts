@@ -5,7 +5,7 @@
  */
 import { size } from '../../ir/type.ts';
 import { affine, type Affine } from '../../ir/affine.ts';
-import { mapIndices, mergeAxes, rootsOf, timesOf, valuesIn, withoutWindows, type Address, type Clear, type LinearKernel, type Store } from '../wasm/linear.ts';
+import { mapIndices, mergeAxes, rootsOf, timesOf, valuesIn, withoutWindows, type Address, type Clear, type LinearKernel, type Store } from '../linear.ts';
 import { bind, bindFlat, emit, isWholeAccess, keep, layoutOf } from './frame.ts';
 import { productShaders } from './products.ts';
 import { rowShaders } from './rows.ts';

@@ -5,7 +5,7 @@
  */
 import { partsOf, type Call, type Kernel, type Loop, type Program } from '../../ir/program.ts';
 import { elementBytes, type Shape } from '../../ir/type.ts';
-import { linearKernel } from '../wasm/linear.ts';
+import { linearKernel } from '../linear.ts';
 import { shadersOf } from './kernel.ts';
 import { segmentsOf, usualBinding, type Segment } from './segments.ts';
 import { counterShader, type Shader } from './shader.ts';

@@ -4,9 +4,9 @@
  * products. A workgroup computes a tile: pieces of both sides go from the memory, through whatever addresses and expressions X and Y are,
  * into memory that it shares, and every invocation adds up a small tile in registers. What the kernel does with the sums is done there.
  */
-import type { Affine } from '../../ir/affine.ts';
-import { isFloat, size } from '../../ir/type.ts';
-import { dtypeOf, timesOf, valuesIn, type LinearKernel, type Reduce, type Store, type Value } from '../wasm/linear.ts';
+import { size } from '../../ir/type.ts';
+import { timesOf, valuesIn, type LinearKernel, type Reduce, type Store, type Value } from '../linear.ts';
+import { axesOf, sumOfProducts } from '../product.ts';
 import { bind, bindFlat, block, emit, evaluate, fresh, isWholeAccess, keep, type Frame } from './frame.ts';
 import type { GpuOptions } from './module.ts';
 import { newShaderFrame, shaderOf, type Placement, type Shader } from './shader.ts';
@@ -65,41 +65,16 @@ export function productShaders(kernel: LinearKernel, placement: Placement, { few
 }
 
 function productOf(kernel: LinearKernel): Product | null {
-  const [reduce, ...stores] = kernel.steps;
-  if (reduce?.kind !== 'reduce' || reduce.combine !== 'add' || reduce.axes.length === 0 || stores.length === 0) return null;
-  if (!stores.every((step): step is Store => step.kind === 'store' && step.axes.length === 0 && !step.accumulate)) return null;
-  const { body } = reduce;
-  if (body.kind !== 'apply' || body.instruction !== 'mul' || !isFloat(body.dtype)) return null;
-  const [x, y] = body.arguments as [Value, Value];
-  if (![x, y].every(factor => isFloat(dtypeOf(factor)))) return null;
-  const space = kernel.space.map((_, axis) => axis);
-  const [usesX, usesY] = [axesOf(x), axesOf(y)];
-  const side = (factor: Value, axes: readonly number[]): Side => ({ factor, axes, extent: size(axes.map(axis => kernel.space[axis]!)) });
-  const a = side(x, space.filter(axis => usesX.has(axis) && !usesY.has(axis)));
-  const b = side(y, space.filter(axis => usesY.has(axis) && !usesX.has(axis)));
+  const found = sumOfProducts(kernel);
+  if (found === null) return null;
+  const { reduce, stores, factors } = found;
+  const [a, b] = factors.map(({ value, axes }): Side => ({ factor: value, axes, extent: size(axes.map(axis => kernel.space[axis]!)) })) as [Side, Side];
   if (a.extent < 2 || b.extent < 2) return null;
   const isDense = ({ axes }: Side): boolean => timesOf(stores[0]!.address.flat, axes.at(-1)!) === 1;
   const columns = isDense(a) || (!isDense(b) && a.extent > b.extent) ? a : b;
   const rows = columns === a ? b : a;
-  const outer = space.filter(axis => !rows.axes.includes(axis) && !columns.axes.includes(axis));
+  const outer = kernel.space.flatMap((_, axis) => (rows.axes.includes(axis) || columns.axes.includes(axis) ? [] : [axis]));
   return { kernel, reduce, stores, rows, columns, outer, count: size(outer.map(axis => kernel.space[axis]!)), length: size(reduce.axes) };
-}
-
-function axesOf(value: Value): ReadonlySet<number> {
-  const axes = new Set<number>();
-  const add = (index: Affine): void => index.terms.forEach(term => axes.add(term.axis));
-  for (const part of valuesIn([value])) {
-    if (part.kind === 'index') {
-      add(part.index);
-      part.floored.forEach(each => axes.add(each.axis));
-    }
-    if (part.kind === 'guard') part.at.forEach(check => add(check.index));
-    if (part.kind !== 'load') continue;
-    add(part.address.flat);
-    part.address.floored.forEach(each => axes.add(each.axis));
-    part.address.divided.forEach(each => add(each.index));
-  }
-  return axes;
 }
 
 const sideOf = ({ across, own }: Tile): number => across * own;

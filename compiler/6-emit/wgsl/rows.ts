@@ -4,7 +4,7 @@
  * them up and goes on. Positions are shared the same way in every run, so sums are always taken in the same order.
  */
 import { size } from '../../ir/type.ts';
-import { rootsOf, timesOf, valuesIn, type LinearKernel, type Reduce, type Store } from '../wasm/linear.ts';
+import { rootsOf, timesOf, valuesIn, type LinearKernel, type Reduce, type Store } from '../linear.ts';
 import { bindFlat, block, emit, evaluate, forgetLoads, fresh, here, keep, kindOfValue, type Frame } from './frame.ts';
 import { newShaderFrame, type Placement, type Shader, shaderOf } from './shader.ts';
 import { typeOf, type Kind, type Text } from './spelling.ts';

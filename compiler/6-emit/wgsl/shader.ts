@@ -2,7 +2,7 @@
  * A shader as text around the statements of its body: what it binds, the functions that it calls, and how its invocations are counted.
  */
 import { elementBytes, isFloat } from '../../ir/type.ts';
-import type { LinearKernel } from '../wasm/linear.ts';
+import type { LinearKernel } from '../linear.ts';
 import { newFrame, type Elements, type Frame } from './frame.ts';
 import { mathIn } from './math.ts';
 

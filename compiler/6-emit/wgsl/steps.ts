@@ -1,6 +1,6 @@
 /** The steps of a kernel's iteration as one invocation computes them, one after the other. */
 import type { Combine } from '../../ir/nest.ts';
-import type { LinearKernel, Reduce, Store } from '../wasm/linear.ts';
+import type { LinearKernel, Reduce, Store } from '../linear.ts';
 import { emit, evaluate, forgetLoads, fresh, here, isWide, kindOfValue, loop, store, stored, type Frame } from './frame.ts';
 import { numeral, typeOf, widened, largest, type Kind, type Text } from './spelling.ts';
 

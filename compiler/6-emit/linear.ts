@@ -2,10 +2,10 @@
  * Kernels with every access as one address: element offsets that are affine in the axes, besides gathered and divided parts. In
  * this form axes that always move together merge into one, so that a tensor seen as [64, 6, 28, 28] is again one long loop.
  */
-import { affine, type Affine, type Term } from '../../ir/affine.ts';
-import { isGathered, scalarType, type Combine, type Index, type Instruction, type Scalar } from '../../ir/nest.ts';
-import type { Kernel } from '../../ir/program.ts';
-import { strides, type DType, type Shape } from '../../ir/type.ts';
+import { affine, type Affine, type Term } from '../ir/affine.ts';
+import { isGathered, scalarType, type Combine, type Index, type Instruction, type Scalar } from '../ir/nest.ts';
+import type { Kernel } from '../ir/program.ts';
+import { strides, type DType, type Shape } from '../ir/type.ts';
 
 /** times · ⌊axis / by⌋ */
 export interface Floored {
