@@ -1,4 +1,4 @@
-/** What PyTorch computed for a model (`test/fixtures/make.py` says what a file holds), and the model compiled as it was there. */
+/** What PyTorch computed for a model (`test/fixtures/case.py` says what a file holds), and the model compiled as it was there. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { compile, type Levels } from '../../compiler/index.ts';
 import { openBytes, wholeFileLimit } from '../../runtime/files.ts';
