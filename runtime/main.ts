@@ -13,9 +13,10 @@ import { DataError, messageOf, printable, suggestion } from './data-error.ts';
 import { openDevice } from './device.ts';
 import { evaluateProgram } from './evaluate.ts';
 import { openBytes, wholeFileLimit, writeWhole } from './files.ts';
+import { writeImages } from './image-files.ts';
 import { npyBytes, readNpy } from './npy.ts';
 import { openData } from './open-data.ts';
-import { predictSet } from './predict.ts';
+import { predictSet, predictWithoutRows } from './predict.ts';
 import type { CompiledProgram } from './program.ts';
 import { checkColumns, rowSetOf, rowShapeOf } from './row-set.ts';
 import { tensorColumn } from './stored-tensor.ts';
@@ -55,6 +56,9 @@ export async function main(program: CompiledProgram, argv: readonly string[]): P
   }
 }
 
+/** `a`, `a and b`, `a, b and c`. */
+export const listed = (names: readonly string[]): string => [names.slice(0, -1).join(', '), ...names.slice(-1)].filter(part => part !== '').join(' and ');
+
 /** Whether the process was started with this file, by whatever path. A program is imported, too, where what was started may be no file. */
 export function isStarted(file: string): boolean {
   const [, started] = process.argv;
@@ -84,7 +88,7 @@ export async function runTrain(program: CompiledProgram, given: Arguments): Prom
     }
     const test = report.test === null ? '' : `  ${showResults('test ', report.test)}`;
     reporter.note(`${report.outcome} after step ${report.step}: loss ${showNumber(report.loss)}${test}`);
-    reporter.note(`saved ${report.files.join(' and ')}`);
+    reporter.note(`saved ${listed(report.files)}`);
     return 0;
   } finally {
     process.off('SIGINT', onInterrupt);
@@ -140,21 +144,30 @@ export async function runPredict(program: CompiledProgram, given: Arguments): Pr
     const type = { input: name, dtype: input.dtype, shape: rowShapeOf(input, program.batched), below: input.below };
     return tensorColumn(readNpy(openBytes(file, file, wholeFileLimit)), type, !program.batched);
   });
-  const missing = (program.predict?.inputs ?? []).filter(name => !columns.some(column => column.input === name));
-  if (missing.length > 0) {
+  const { predict, predictOnce } = program;
+  const missing = (predict?.inputs ?? []).filter(name => !columns.some(column => column.input === name));
+  // Without any rows only those outputs are meant that need none.
+  const withRows = predict !== null && (columns.length > 0 || predictOnce === null);
+  if (withRows && missing.length > 0) {
     throw new DataError(`no rows for ${missing.map(name => `\`${name}\``).join(', ')}: give \`--input ${missing[0]}=FILE.npy\``);
   }
+  if (predict === null && predictOnce === null) throw new DataError(`the model \`${program.name}\` has no output: add \`output name = …\` to it`);
   checkColumns(columns, program.inputs, program.batched);
   await restoreWeights(program, given);
-  const outputs = await predictSet(program, columns.length === 0 ? null : rowSetOf(columns));
+  const seed = wholeNumber(given, 'seed', 0) ?? program.settings.seed;
+  setScalars(program, seed, 0, 0);
+  const outputs = {
+    ...(withRows ? await predictSet(program, columns.length === 0 ? null : rowSetOf(columns)) : {}),
+    ...(predictOnce === null ? {} : await predictWithoutRows(program, seed)),
+  };
   const path = given.values.get('output')?.[0] ?? `${program.name}.npz`;
-  const files = program.predict!.results.map(({ name, dtype, shape }) => {
+  const files = [...(withRows ? predict.results : []), ...(predictOnce?.results ?? [])].map(({ name, dtype, shape }) => {
     const values = outputs[name]!;
-    const rowShape = rowShapeOf({ shape }, program.batched);
-    const whole = program.batched ? [values.length / elementCount(rowShape), ...rowShape] : shape;
+    const rows = values.length / elementCount(shape.slice(1));
+    const whole = shape.length === 0 ? shape : [rows, ...shape.slice(1)];
     process.stdout.write(`${name} ${dtype}${showShape(whole)}\n`);
     return { name: `${name}.npy`, contents: npyBytes(values, dtype, whole) };
   });
   writeWhole(path, zipPieces(files, contents => deflateRawSync(contents)));
-  process.stdout.write(`saved ${path}\n`);
+  process.stdout.write(`saved ${listed([path, ...writeImages(program, outputs, dirname(path))])}\n`);
 }

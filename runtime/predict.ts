@@ -14,9 +14,11 @@ export async function predictRows(program: CompiledProgram, inputs: Readonly<Rec
 /** The outputs for every row of `set`, by name, rows one after another. Without a device all is computed before it returns. */
 export async function predictSet(program: CompiledProgram, set: RowSet | null): Promise<Record<string, TensorArray>> {
   const { predict, predictRow, device } = program;
-  if (predict === null) throw new DataError(`the model \`${program.name}\` has no output to predict: add \`output name = …\` to it`);
+  if (predict === null) throw new DataError(`the model \`${program.name}\` has no output that depends on rows: add \`output name = …\` to it`);
   const load = set === null ? null : rowLoader(program, set, predict.inputs);
   const rows = set === null ? predict.rows : set.count;
+  const step = new Int32Array(program.memory, program.scalars.step, 1);
+  const stepBefore = step[0]!;
   const rowSizes = predict.results.map(result => outputRowSize(program, predict, result.shape));
   const collected = predict.results.map((result, i) => newTensorArray(result.dtype, rows * rowSizes[i]!));
   const batchViews = predict.results.map(result => viewOf(program.memory, result));
@@ -24,6 +26,8 @@ export async function predictSet(program: CompiledProgram, set: RowSet | null): 
   const runOn = (entry: Entry, from: number): void => {
     if (load !== null) for (let slot = 0; slot < entry.rows; slot++) load(from + slot, slot);
     entry.run();
+    // The next run draws other random numbers.
+    step[0]!++;
   };
   const collect = (views: typeof batchViews, from: number): void => {
     for (let i = 0; i < collected.length; i++) collected[i]!.set(views[i]!, from * rowSizes[i]!);
@@ -43,7 +47,22 @@ export async function predictSet(program: CompiledProgram, set: RowSet | null): 
     if (device !== null) await device.fetch(predictRow!.results);
     collect(rowViews, row);
   }
+  step[0] = stepBefore;
   return Object.fromEntries(predict.results.map((result, i) => [result.name, collected[i]!]));
+}
+
+/** The outputs that depend on no input, with the random numbers of a seed. */
+export async function predictWithoutRows(program: CompiledProgram, seed: number): Promise<Record<string, TensorArray>> {
+  const { predictOnce, device, memory, scalars } = program;
+  if (predictOnce === null) throw new DataError(`every output of the model \`${program.name}\` depends on rows: give some`);
+  const seedScalar = new Int32Array(memory, scalars.seed, 1);
+  const seedBefore = seedScalar[0]!;
+  if (device !== null) await device.open();
+  seedScalar[0] = seed;
+  predictOnce.run();
+  seedScalar[0] = seedBefore;
+  if (device !== null) await device.fetch(predictOnce.results);
+  return Object.fromEntries(predictOnce.results.map(result => [result.name, viewOf(memory, result).slice()]));
 }
 
 /** Values of one row of an output, whose first dimension is the batch. */

@@ -17,6 +17,21 @@ export interface TensorPlace {
   readonly offset: number;
 }
 
+/** What an entry computes. */
+export interface ResultPlace extends TensorPlace {
+  /** Of an output that is shown as pictures. */
+  readonly image?: ImageLayout;
+}
+
+/** How pictures lie in a tensor behind its first dimension, which counts them. */
+export interface ImageLayout {
+  readonly channels: 1 | 3;
+  readonly height: number;
+  readonly width: number;
+  /** A pixel's channels lie together, [height, width, channels]; else one channel lies after the other. */
+  readonly channelsLast: boolean;
+}
+
 export interface InputPlace extends TensorPlace {
   /** Whole numbers must be below this: the input is an index of a table or of classes. */
   readonly below: number | null;
@@ -31,9 +46,9 @@ export interface Entry {
   readonly inputs: readonly string[];
   /**
    * `train`: loss, metrics, lr, grad_norm, the first two from `accumulate` where there is one; `evaluate`: loss, metrics; `predict`:
-   * the outputs.
+   * the outputs that depend on inputs; `predictOnce`: the others.
    */
-  readonly results: readonly TensorPlace[];
+  readonly results: readonly ResultPlace[];
   /** Data rows that one run takes. */
   readonly rows: number;
 }
@@ -87,6 +102,8 @@ export interface CompiledProgram {
   readonly evaluateRow: Entry | null;
   readonly predict: Entry | null;
   readonly predictRow: Entry | null;
+  /** Outputs that depend on no input, such as samples of a generator, all in one run. */
+  readonly predictOnce: Entry | null;
   readonly settings: TrainSettings;
   readonly data: DataSettings | null;
   /** For every format that a source of the data has. */

@@ -7,6 +7,7 @@ import { DataError } from './data-error.ts';
 import { fetchPlaces, openDevice } from './device.ts';
 import type { Results } from './evaluate.ts';
 import { checkOutputs, writeWhole } from './files.ts';
+import { imagePath, imageResults, writeTrainedImages } from './image-files.ts';
 import { lossCurve } from './loss-curve.ts';
 import { openData } from './open-data.ts';
 import type { CompiledProgram } from './program.ts';
@@ -56,7 +57,9 @@ export async function trainProgram(program: CompiledProgram, options: RunOptions
   await openDevice(program);
   const progress = startProgress(program, plan, options);
   const save = options.save ?? `${program.name}.safetensors`;
-  checkOutputs([save, curvePath(program), checkpointPath(program), ...(options.saveGradients === undefined ? [] : [options.saveGradients])], options.log ?? null);
+  const images = imageResults(program).map(result => imagePath(program, '.', result));
+  const outputs = [save, curvePath(program), checkpointPath(program), ...images, ...(options.saveGradients === undefined ? [] : [options.saveGradients])];
+  checkOutputs(outputs, options.log ?? null);
   const { checkpointKeep } = program.settings;
   const log = options.log === undefined ? null : openStepLog(options.log, options.resume === true ? progress.step : 0);
   let outcome: TrainOutcome;
@@ -79,7 +82,7 @@ export async function trainProgram(program: CompiledProgram, options: RunOptions
     writeSafetensors(options.saveGradients, tensorsAt(program.memory, program.gradients), {});
   }
   if (outcome === 'interrupted') await saveCheckpoint(program, progress, checkpointKeep);
-  const files = outcome === 'interrupted' ? [] : await saveResults(program, plan, progress, save);
+  const files = outcome === 'interrupted' ? [] : [...await saveResults(program, plan, progress, save), ...await writeTrainedImages(program, data, progress.seed)];
   const test = progress.history.evaluations.at(-1)?.results ?? null;
   return { outcome, step: progress.step, loss: progress.smoothed ?? NaN, test, files };
 }

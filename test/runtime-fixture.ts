@@ -95,6 +95,7 @@ export function linearProgram(
     evaluateRow: entry(() => forward(1), ['x', 'y'], [loss, error], 1),
     predict: entry(() => predictInto(outputs), ['x'], [outputs], batch),
     predictRow: entry(() => predictInto(rowOutput), ['x'], [rowOutput], 1),
+    predictOnce: null,
     settings: { ...defaultSettings, ...settings }, data, readers, tokenizers: [], pictures: null, flopsPerStep: 100,
   };
 }
@@ -154,7 +155,7 @@ export function deviceProgram(program: CompiledProgram): CompiledProgram {
     initialise: () => remote({ run: program.initialise, number: 0, inputs: [], results: [], rows: 0 }).run(),
     accumulate: program.accumulate && { ...program.accumulate, batch: made(program.accumulate.batch) },
     train: made(program.train), gradientNorm: made(program.gradientNorm),
-    evaluate: made(program.evaluate), evaluateRow: made(program.evaluateRow), predict: made(program.predict), predictRow: made(program.predictRow),
+    evaluate: made(program.evaluate), evaluateRow: made(program.evaluateRow), predict: made(program.predict), predictRow: made(program.predictRow), predictOnce: made(program.predictOnce),
   };
 }
 

@@ -160,8 +160,8 @@ export type Statement =
   /** `mean <- 0.9 * mean + 0.1 * m` */
   | { readonly kind: 'update'; readonly name: Name; readonly value: Expression; readonly span: Span }
   | { readonly kind: 'input'; readonly name: Name; readonly type: TypeExpression; readonly span: Span }
-  /** `loss = …` (name null), `loss d_loss = …`, `metric accuracy = …`, `output probabilities = …`. */
-  | { readonly kind: 'result'; readonly role: 'loss' | 'metric' | 'output'; readonly name: Name | null; readonly value: Expression; readonly span: Span }
+  /** `loss = …` (name null), `loss d_loss = …`, `metric accuracy = …`, `output probabilities = …`, `output samples = … as image`. */
+  | { readonly kind: 'result'; readonly role: 'loss' | 'metric' | 'output'; readonly name: Name | null; readonly value: Expression; readonly image: boolean; readonly span: Span }
   | { readonly kind: 'for'; readonly variable: Name; readonly from: Expression; readonly to: Expression; readonly body: readonly Statement[]; readonly span: Span }
   /** `otherwise` is null, or a block; `else if` is a block of one `if`. */
   | { readonly kind: 'if'; readonly condition: Expression; readonly then: readonly Statement[]; readonly otherwise: readonly Statement[] | null; readonly span: Span }

@@ -377,7 +377,23 @@ export class Grammar extends EmbeddedActionsParser {
     this.CONSUME(t.Assign);
     const value = this.value();
     const role = first.image as 'loss' | 'metric' | 'output';
-    return { kind: 'result', role, name, value, span: this.from(first) };
+    let image = false;
+    this.OPTION(() => image = this.SUBRULE(this.shownAs, { ARGS: [role === 'output'] }));
+    return { kind: 'result', role, name, value, image, span: this.from(first) };
+  });
+
+  /** `as image` */
+  private readonly shownAs = this.RULE('shownAs', (isOutput: boolean): boolean => {
+    const as = this.CONSUME(t.As);
+    const form = this.CONSUME(t.Name);
+    this.ACTION(() => {
+      if (!isOutput) {
+        this.reading.report({ code: 'syntax.expected', message: 'only an `output` is shown `as image`', span: this.at(as) });
+      } else if (form.image !== 'image') {
+        this.reading.report({ code: 'syntax.expected', message: `expected \`image\` after \`as\`, found ${found(form, as)}`, span: this.at(form) });
+      }
+    });
+    return true;
   });
 
   /** `x = …`, `a, b = …`, `mean <- …`, and in a model `loss = …`. */
@@ -391,9 +407,10 @@ export class Grammar extends EmbeddedActionsParser {
     });
     const value = this.value();
     const span = this.from(first);
+    this.OPTION(() => this.SUBRULE(this.shownAs, { ARGS: [false] }));
     return this.ACTION((): Statement => {
       if (this.inModel && first.tokenType === t.Loss && targets.length === 1 && operator.tokenType === t.Assign) {
-        return { kind: 'result', role: 'loss', name: null, value, span };
+        return { kind: 'result', role: 'loss', name: null, value, image: false, span };
       }
       if (operator.tokenType === t.Assign) return { kind: 'bind', targets, value, span };
       if (targets.length > 1) this.reading.report({ code: 'syntax.expected', message: '`<-` updates one state at a time', span: this.at(operator) });
@@ -765,7 +782,7 @@ export class Grammar extends EmbeddedActionsParser {
 
   /** An expression up to the end of its statement; on a mistake, `missing`. */
   private value(): Expression {
-    return this.attempt(() => this.SUBRULE(this.wholeExpression), [t.Newline, t.Semicolon], span => this.missing(span));
+    return this.attempt(() => this.SUBRULE(this.wholeExpression), [t.Newline, t.Semicolon, t.As], span => this.missing(span));
   }
 
   private readonly wholeExpression: Rule<Expression> = this.RULE('wholeExpression', (): Expression => {
@@ -784,7 +801,7 @@ export class Grammar extends EmbeddedActionsParser {
 
   private atEnd(): boolean {
     const { tokenType } = this.LA(1);
-    return tokenType === t.Newline || tokenType === t.Semicolon || tokenType === t.CloseBrace || tokenType === EOF;
+    return tokenType === t.Newline || tokenType === t.Semicolon || tokenType === t.CloseBrace || tokenType === t.As || tokenType === EOF;
   }
 
   private endOfStatement(): void {

@@ -6,6 +6,7 @@ import { evaluate, labelled, need } from './expression.ts';
 import { describe, number, poison, tensorItem, type Item } from './item.ts';
 import { declareParameter, declareState, fitted, initialValue, updateState } from './layer.ts';
 import { indexedTensor } from './index-notation.ts';
+import { imageLayout } from './image.ts';
 import { declareInput } from './input.ts';
 import { yieldValue } from './scan.ts';
 import type { Scope } from './scope.ts';
@@ -182,5 +183,6 @@ function result(context: Context, statement: Extract<Statement, { kind: 'result'
     message: role === 'loss' ? 'a model of several losses names each of them' : `\`${name}\` is declared twice`,
     help: role === 'loss' ? 'add the terms up in one `loss = …`, or name them to minimize them apart: `loss d_loss = …`' : null,
   });
-  model.results.push({ role, name, value: role === 'output' ? value : cast(context, value, 'f32'), span: statement.span });
+  const image = statement.image ? within(context, place, () => imageLayout(context, value)) : null;
+  model.results.push({ role, name, value: role === 'output' ? value : cast(context, value, 'f32'), image, span: statement.span });
 }

@@ -25,14 +25,14 @@ export function elaborateForward(
   const scope = newScope(module, layerBody(context, root, definition.body, [...hyperparameters.keys()], model));
   for (const [name, item] of hyperparameters) scope.names.set(name, item);
   execute(context, definition.body, scope);
-  const named = (role: 'loss' | 'metric' | 'output'): Named[] => model.results.flatMap(result => (result.role === role ? [{ name: result.name, value: result.value }] : []));
+  const named = (role: 'loss' | 'metric'): Named[] => model.results.flatMap(result => (result.role === role ? [{ name: result.name, value: result.value }] : []));
   const losses = named('loss');
   const total = losses.length === 0 ? null : losses.map(loss => loss.value).reduce((sum, loss) => build(context, 'add', [sum, loss]));
   return {
     batchName: context.batchName,
     forward: {
       inputs: [...model.inputs.values()], loss: total, losses,
-      metrics: [...(losses.length > 1 ? losses : []), ...named('metric')], outputs: named('output'),
+      metrics: [...(losses.length > 1 ? losses : []), ...named('metric')], outputs: model.results.filter(result => result.role === 'output').map(({ name, value, image }) => ({ name, value, image })),
       updates: [...context.updates.values()],
     },
   };

@@ -4,6 +4,7 @@
  */
 import type { ConstantItem, File, FunctionItem, LayerItem, OptimizerItem } from '../1-parse/ast.ts';
 import type { Value } from '../ir/graph.ts';
+import type { ImageLayout } from '../ir/model.ts';
 import type { Dim } from '../ir/type.ts';
 import type { Span } from '../source/text.ts';
 import type { Instance, Item } from './item.ts';
@@ -46,7 +47,7 @@ export type Body =
 /** What only the body of a model declares. */
 export interface ModelBody {
   readonly inputs: Map<string, Value>;
-  readonly results: { readonly role: 'loss' | 'metric' | 'output'; readonly name: string; readonly value: Value; readonly span: Span }[];
+  readonly results: { readonly role: 'loss' | 'metric' | 'output'; readonly name: string; readonly value: Value; readonly image: ImageLayout | null; readonly span: Span }[];
 }
 
 /** A state of an optimizer for the parameter at hand. */

@@ -31,7 +31,7 @@ import { affine } from '../ir/affine.ts';
 
 /**
  * The graph with the entries `initialise`, `accumulate` (where several batches make a step), `train` and `gradient_norm` (given an
- * optimiser), `evaluate`, `evaluate_row`, `predict`, `predict_row`.
+ * optimiser), `evaluate`, `evaluate_row`, `predict`, `predict_row`, and `predict_once` with the outputs that depend on no input.
  */
 export function differentiate(model: Model): Graph {
   const given = model.minimizations.flatMap(({ groups }) => groups);
@@ -81,11 +81,16 @@ export function differentiate(model: Model): Graph {
     if (forward === null) continue;
     if (forward.loss)
       inference.push({ name: `evaluate${suffix}`, results: [{ name: 'loss', value: forward.loss }, ...forward.metrics], updates: [] });
-    if (forward.outputs.length > 0) inference.push({ name: `predict${suffix}`, results: forward.outputs, updates: [] });
+    const outputs = forward.outputs.filter(dependsOnInput);
+    if (outputs.length > 0) inference.push({ name: `predict${suffix}`, results: outputs, updates: [] });
   }
+  const once = model.evaluation.outputs.filter(output => !dependsOnInput(output));
+  if (once.length > 0) inference.push({ name: 'predict_once', results: once, updates: [] });
   const read = model.settings.ema === null ? parts : averagedParts;
   return { entries: [...training.map(entry => substitute(entry, parts)), ...inference.map(entry => substitute(entry, read))], placements };
 }
+
+const dependsOnInput = ({ value }: Named): boolean => topological([value]).some(({ leaf: found }) => found?.role === 'input');
 
 /** A group with its flat leaves. A rule that is not flat has one parameter, so every group here has one rule. */
 interface FlatGroup {

@@ -7,7 +7,7 @@
 import { createHash } from 'node:crypto';
 import { entryRoots, topological, type Graph, type Origin } from '../ir/graph.ts';
 import type { File } from '../1-parse/ast.ts';
-import type { DataSource, Model, Vocabulary } from '../ir/model.ts';
+import type { DataSource, ImageLayout, Model, Vocabulary } from '../ir/model.ts';
 import { partsOf, reachOfCall, timesOfCall, type Call, type Part, type Program, type ProgramEntry, type TensorPlace } from '../ir/program.ts';
 import { printGraph } from '../ir/text.ts';
 import { elementBytes, size, type DType } from '../ir/type.ts';
@@ -97,7 +97,7 @@ function machineOf(program: Program, { target, deterministic, debugNan }: EmitOp
 }
 
 /** What the emitted text declares itself. */
-const ownNames = ['machine', 'wasm', 'gpuPlan', 'memory', 'f32', 'i32', 'u8', 'program', 'predict', 'train', 'evaluate', 'load', 'save', 'main'];
+const ownNames = ['machine', 'wasm', 'gpuPlan', 'memory', 'f32', 'i32', 'u8', 'program', 'predict', 'predictOnce', 'train', 'evaluate', 'load', 'save', 'main'];
 
 /** Kernels whose name something else in the program has are called `…_kernel`. */
 const withFreeNames = (program: Program, taken: ReadonlySet<string>): Program => ({
@@ -201,6 +201,7 @@ const functionNames: Readonly<Record<string, string>> = {
   evaluate_row: 'evaluateRowEntry',
   predict: 'predictEntry',
   predict_row: 'predictRowEntry',
+  predict_once: 'predictOnceEntry',
 };
 
 function entriesText(program: Program, names: readonly string[], options: EmitOptions, machine: MachineText | null): string {
@@ -260,6 +261,10 @@ function tensorText({ name, dtype, shape, offset }: TensorPlace): string {
   return `{ name: ${literal(name)}, dtype: '${dtype}', shape: [${shape.join(', ')}], offset: ${offset} }`;
 }
 
+function resultText(place: TensorPlace, image: ImageLayout | null): string {
+  return image === null ? tensorText(place) : tensorText(place).replace(/ }$/, `, image: ${JSON.stringify(image)} }`);
+}
+
 const list = (items: readonly string[], indent: string): string =>
   items.length === 0 ? '[]' : `[\n${items.map(item => `${indent}  ${item},\n`).join('')}${indent}]`;
 
@@ -275,10 +280,12 @@ function programText(model: Model, program: Program, version: string, machine: M
     );
     return program.inputs.map(input => input.name).filter(name => read.has(name));
   };
+  const imageOf = (entry: string, { name }: TensorPlace): ImageLayout | null =>
+    (entry.startsWith('predict') ? model.evaluation.outputs.find(output => output.name === name)!.image : null);
   const entry = (name: string, rows: number): string => {
     const found = entryOf(name);
     if (!found) return 'null';
-    return `{\n    run: ${functionNames[name]!},\n    number: ${program.entries.indexOf(found)},\n    inputs: [${inputsOf(found).map(literal).join(', ')}],\n    results: ${list(found.results.map(tensorText), '    ')},\n    rows: ${rows},\n  }`;
+    return `{\n    run: ${functionNames[name]!},\n    number: ${program.entries.indexOf(found)},\n    inputs: [${inputsOf(found).map(literal).join(', ')}],\n    results: ${list(found.results.map(result => resultText(result, imageOf(name, result))), '    ')},\n    rows: ${rows},\n  }`;
   };
   const below = new Map((model.data?.sources ?? []).flatMap(source => source.fields.map(field => [field.input, field.below] as const)));
   const { accumulate } = model.settings;
@@ -309,6 +316,7 @@ function programText(model: Model, program: Program, version: string, machine: M
     `  evaluateRow: ${entry('evaluate_row', 1)},`,
     `  predict: ${entry('predict', model.batch)},`,
     `  predictRow: ${entry('predict_row', 1)},`,
+    `  predictOnce: ${entry('predict_once', 0)},`,
     `  settings: ${JSON.stringify(model.settings)},`,
     `  data: ${literalJson(dataOf(model))},`,
     `  readers: {${[...formats].map(format => ` ${format}: ${readerNames[format]}`).join(',')}${formats.size > 0 ? ' ' : ''}},`,
@@ -390,6 +398,18 @@ function interfaceText(model: Model, program: Program): string {
         `/** Any number of rows at once, one after the other in each array${inputs.map(input => `; \`${input.name}\`: ${input.shape.slice(1).join('×') || '1'} a row`).join('')}. */`,
         `export async function predict(rows: { ${inputs.map(property).join('; ')} }): Promise<{ ${predict.results.map(property).join('; ')} }> {`,
         `  return await predictRows(program, rows) as { ${predict.results.map(property).join('; ')} };`,
+        '}',
+      ].join('\n'),
+    );
+  }
+  const once = program.entries.find(entry => entry.name === 'predict_once');
+  if (once) {
+    const outputs = `{ ${once.results.map(property).join('; ')} }`;
+    parts.push(
+      [
+        '/** The outputs that depend on no input. Random numbers are those of the seed, which is the model\'s unless given. */',
+        `export async function predictOnce(options: { readonly seed?: number } = {}): Promise<${outputs}> {`,
+        `  return await predictWithoutRows(program, options.seed ?? program.settings.seed) as ${outputs};`,
         '}',
       ].join('\n'),
     );

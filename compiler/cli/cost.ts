@@ -44,7 +44,7 @@ export function runCost(path: string, flags: CompileFlags & { readonly json?: bo
 
 /** The costs of a scheduled model. */
 export function costSheet({ model, scheduled, program }: Levels): CostSheet {
-  const index = Math.max(0, scheduled!.entries.findIndex(entry => ['train', 'evaluate', 'predict'].includes(entry.name)));
+  const index = Math.max(0, scheduled!.entries.findIndex(entry => ['train', 'evaluate', 'predict', 'predict_once'].includes(entry.name)));
   const entry = scheduled!.entries[index]!;
   const accumulate = scheduled!.entries.find(other => other.name === 'accumulate');
   const batches = accumulate === undefined ? 1 : model!.settings.accumulate;

@@ -66,7 +66,8 @@ function declareCommands(finish: (code: number) => void): Command {
   emitting(declare('predict <file>', 'compute the outputs for rows of your own'))
     .option('--weights <file>', 'weights to use; default: what training saved')
     .option('--input <name=file>', 'rows for an input (npy); once for each input', repeated)
-    .option('-o, --output <file>', 'where the outputs go (npz)')
+    .option('-o, --output <file>', 'where the outputs go (npz); pictures go to its folder')
+    .option('--seed <n>', 'of random numbers that outputs are made of', wholeNumber(0))
     .addOption(threads())
     .action(async (file, flags) => finish(await (await import('./predict.ts')).runPredict(file, flags)));
   emitting(declare('bench <file>', 'measure training steps on made-up inputs, as one line of JSON'))

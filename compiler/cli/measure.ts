@@ -47,7 +47,7 @@ export function partsOfStep(model: Model, program: Program): readonly StepPart[]
   const entryOf = (name: string): readonly ProgramEntry[] => program.entries.filter(entry => entry.name === name);
   return [
     ...entryOf('accumulate').map(entry => ({ entry, times: model.settings.accumulate })),
-    ...['train', 'evaluate', 'predict'].flatMap(entryOf).slice(0, 1).map(entry => ({ entry, times: 1 })),
+    ...['train', 'evaluate', 'predict', 'predict_once'].flatMap(entryOf).slice(0, 1).map(entry => ({ entry, times: 1 })),
   ];
 }
 

@@ -5,10 +5,11 @@ export interface PredictFlags extends EmitFlags {
   readonly weights?: string;
   readonly input?: readonly string[];
   readonly output?: string;
+  readonly seed?: string;
   readonly threads?: string;
 }
 
 export function runPredict(path: string, flags: PredictFlags): Promise<number> {
-  const { weights, input, output, threads } = flags;
-  return runProgram('predict', path, { ...flags, program: { weights, input, output, threads } });
+  const { weights, input, output, seed, threads } = flags;
+  return runProgram('predict', path, { ...flags, program: { weights, input, output, seed, threads } });
 }

@@ -36,9 +36,23 @@ export interface Forward {
   /** Each loss by its name. Where there are several, they are among the metrics too. */
   readonly losses: readonly Named[];
   readonly metrics: readonly Named[];
-  readonly outputs: readonly Named[];
+  readonly outputs: readonly Output[];
   /** State updates; empty in evaluation. */
   readonly updates: readonly Update[];
+}
+
+/** `output samples = … as image`: the layout of the pictures; null for what is shown as numbers. */
+export interface Output extends Named {
+  readonly image: ImageLayout | null;
+}
+
+/** How pictures lie in a tensor behind its first dimension, which counts them. */
+export interface ImageLayout {
+  readonly channels: 1 | 3;
+  readonly height: number;
+  readonly width: number;
+  /** A pixel's channels lie together, [height, width, channels]; else one channel lies after the other. */
+  readonly channelsLast: boolean;
 }
 
 export interface Parameter {

@@ -603,6 +603,14 @@ another layer for others.
   wrong:  loss = square(x - y)
   right:  loss = mean(square(x - y))`,
   },
+  'model.image': {
+    title: 'An output as image that is no picture',
+    explanation: `Pictures are a tensor [N, H, W], [N, C, H, W] or [N, H, W, C] with 1 channel or 3. Pixels are u8, or floating-point numbers
+that are 0 for black and 1 for white.
+
+  wrong:  output samples = decoder(z) as image                          // f32[64, 784]
+  right:  output samples = reshape(decoder(z), [64, 28, 28]) as image`,
+  },
   'model.return': {
     title: 'A model that returns something',
     explanation: `What a model gives has a name.

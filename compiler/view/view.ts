@@ -63,7 +63,7 @@ function forwardPicture(model: Model, what: string): Picture {
 
 /** A step of training, or one of the batches that make a step, or what else the program does when it does not train. */
 const chosen = <E extends { readonly name: string }>(entries: readonly E[]): E =>
-  ['accumulate', 'train', 'predict'].flatMap(wanted => entries.filter(({ name }) => name === wanted))[0] ?? entries[0]!;
+  ['accumulate', 'train', 'predict', 'predict_once'].flatMap(wanted => entries.filter(({ name }) => name === wanted))[0] ?? entries[0]!;
 
 function entryPicture(model: Model, graph: Graph, what: string): Picture {
   const entry = chosen(graph.entries);

@@ -1,0 +1,41 @@
+/** Outputs as images in PNG files: what prediction gives, and what a trained program shows of itself. Uses node: modules. */
+import { join } from 'node:path';
+import { deflateSync } from 'node:zlib';
+import { writeWhole } from './files.ts';
+import { imageGrid } from './image-grid.ts';
+import { pngPieces } from './png.ts';
+import { predictSet, predictWithoutRows } from './predict.ts';
+import type { CompiledProgram, ResultPlace } from './program.ts';
+import type { ProgramData, RowSet } from './row-set.ts';
+import type { TensorArray } from './tensor.ts';
+
+/** A trained program shows what it makes of so many rows. */
+export const mostShownRows = 64;
+
+export const imageResults = (program: CompiledProgram): readonly ResultPlace[] =>
+  [program.predict, program.predictOnce].flatMap(entry => entry?.results ?? []).filter(result => result.image !== undefined);
+
+export const imagePath = (program: CompiledProgram, folder: string, { name }: ResultPlace): string => join(folder, `${program.name}.${name}.png`);
+
+/** Writes a grid of pictures for each output as image that is among `outputs`, and gives the paths. */
+export function writeImages(program: CompiledProgram, outputs: Readonly<Record<string, TensorArray>>, folder: string): string[] {
+  return imageResults(program).filter(({ name }) => Object.hasOwn(outputs, name)).map(result => {
+    const path = imagePath(program, folder, result);
+    writeWhole(path, pngPieces(imageGrid(outputs[result.name]!, result.image!), deflateSync));
+    return path;
+  });
+}
+
+/** The same at the end of a run: of the first test rows, and of what depends on no row. */
+export async function writeTrainedImages(program: CompiledProgram, data: ProgramData, seed: number): Promise<string[]> {
+  const { predict, predictOnce } = program;
+  const set = data.test ?? data.train;
+  const shows = (entry: CompiledProgram['predict']): boolean => entry !== null && entry.results.some(result => result.image !== undefined);
+  return [
+    ...(shows(predict) && set !== null ? writeImages(program, await predictSet(program, firstRows(set, mostShownRows)), '.') : []),
+    ...(shows(predictOnce) ? writeImages(program, await predictWithoutRows(program, seed), '.') : []),
+  ];
+}
+
+export const firstRows = ({ columns, count, selection }: RowSet, most: number): RowSet =>
+  ({ columns, count: Math.min(most, count), selection: selection?.subarray(0, most) ?? null });
