@@ -11,7 +11,7 @@ import { openDevice } from '../device.ts';
 import type { Results } from '../evaluate.ts';
 import type { History } from '../history.ts';
 import { historyLimit, newHistory, recordLoss } from '../history.ts';
-import { predictRows } from '../predict.ts';
+import { predictRows, predictWithoutRows } from '../predict.ts';
 import type { CompiledProgram } from '../program.ts';
 import type { ProgramData, RowSet } from '../row-set.ts';
 import { rowShapeOf } from '../row-set.ts';
@@ -126,6 +126,7 @@ export function startTrainer(program: CompiledProgram): void {
         return send({ kind: 'loaded', name: request.file.name });
       case 'example': return send({ kind: 'example', rows: exampleOf(program, data.test ?? data.train) });
       case 'predict': return send({ kind: 'prediction', outputs: await predictRows(program, request.rows) });
+      case 'draw': return send({ kind: 'drawn', outputs: await predictWithoutRows(program, request.seed) });
       default: return request satisfies never;
     }
   };
@@ -163,11 +164,12 @@ export async function startThreads(program: CompiledProgram, threads: number): P
 }
 
 export function factsOf(program: CompiledProgram): ProgramFacts {
-  const { name, batched, settings, data, inputs, predict, train, device, threads, memory } = program;
+  const { name, batched, settings, data, inputs, predict, predictOnce, train, device, threads, memory } = program;
   return {
     name, batched, settings, data, inputs,
     predictInputs: predict?.inputs ?? [],
     outputs: predict?.results ?? [],
+    drawnOutputs: predictOnce?.results ?? [],
     trains: train !== null,
     engine: device !== null ? 'WebGPU' : threads !== null ? 'WebAssembly' : 'JavaScript',
     mostThreads: threads?.most ?? 1,
