@@ -17,7 +17,7 @@ import { decodePicture, type Picture } from '../runtime/picture.ts';
 import { pngPieces } from '../runtime/png.ts';
 import { joined } from '../runtime/unpack.ts';
 import { folderOfTest } from './support/folder.ts';
-import { emitOptions } from './support/run-program.ts';
+import { emitOptions, importEmitted } from './support/run-program.ts';
 
 const folder = folderOfTest({ enter: false });
 
@@ -107,3 +107,13 @@ test.each(['wasm', 'typescript'] as const)('%s: programs write pictures', target
   const rows = Array.from({ length: 10 }, (_, i) => [0, 1, width, width + 1].map(at => pixels[Math.floor(i / 4) * 3 * width + (i % 4) * 3 + at]!).join());
   expect(new Set(rows).size).toBe(10);
 }, 60_000);
+
+test('applications ask for what depends on no input, by a seed', async () => {
+  const { levels } = compile({ path: 'pictures.model', text: model, library: false }, 'schedule', { verify: true });
+  const { predictOnce } = await importEmitted(emit(levels, { ...emitOptions('wasm'), form: 'module' }));
+  const [first, again, other] = [await predictOnce!({}), await predictOnce!({ seed: 0 }), await predictOnce!({ seed: 1 })];
+  expect(Object.keys(first)).toEqual(['noise']);
+  expect(first['noise']).toHaveLength(5 * 3 * 2 * 2);
+  expect(again).toEqual(first);
+  expect(other).not.toEqual(first);
+});

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { emit, type EmitOptions, type Target } from '../../compiler/6-emit/emit.ts';
 import type { Levels } from '../../compiler/index.ts';
+import type { AnyRows, TrainOptions, TrainReport } from '../../runtime/application.ts';
 import type { CompiledProgram, Entry, TensorPlace } from '../../runtime/program.ts';
 import { viewOf } from '../../runtime/tensor.ts';
 import type { Machine, Role } from './machine.ts';
@@ -14,6 +15,8 @@ import type { Machine, Role } from './machine.ts';
 export interface EmittedModule {
   readonly program: CompiledProgram;
   readonly predict?: (rows: Readonly<Record<string, Float32Array | Int32Array | Uint8Array>>) => Promise<Readonly<Record<string, Float32Array | Int32Array | Uint8Array>>>;
+  readonly predictOnce?: (options: { readonly seed?: number }) => Promise<Readonly<Record<string, Float32Array | Int32Array | Uint8Array>>>;
+  readonly train?: (options: TrainOptions<AnyRows>) => Promise<TrainReport>;
 }
 
 /** What tests emit: nothing is checked, types and all. */
