@@ -176,7 +176,7 @@ function numberOf(context: Context, setting: Setting, scope: Scope): number {
   });
 }
 
-function whole(context: Context, setting: Setting, scope: Scope, least: number): number {
+export function whole(context: Context, setting: Setting, scope: Scope, least: number): number {
   const value = numberOf(context, setting, scope);
   if (Number.isInteger(value) && value >= least && value < 2 ** 31) return value;
   return fail(context, {
@@ -185,7 +185,7 @@ function whole(context: Context, setting: Setting, scope: Scope, least: number):
   });
 }
 
-function positive(context: Context, setting: Setting, scope: Scope): number {
+export function positive(context: Context, setting: Setting, scope: Scope): number {
   const value = numberOf(context, setting, scope);
   return value > 0 ? value : fail(context, {
     code: 'train.value', message: `\`${setting.name.text}\` is a number above 0, not ${value}`, span: setting.values[0]!.span,

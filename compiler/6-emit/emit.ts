@@ -201,6 +201,10 @@ const functionNames: Readonly<Record<string, string>> = {
   evaluate_row: 'evaluateRowEntry',
   predict: 'predictEntry',
   predict_row: 'predictRowEntry',
+  generate_start: 'generateStartEntry',
+  generate_step: 'generateStepEntry',
+  generate_scores: 'generateScoresEntry',
+  generated: 'generatedEntry',
 };
 
 function entriesText(program: Program, names: readonly string[], options: EmitOptions, machine: MachineText | null): string {
@@ -223,6 +227,12 @@ function entriesText(program: Program, names: readonly string[], options: EmitOp
 /** A call; or a loop around several, each of whose accesses moves with the positions. */
 function partText(program: Program, { loop, calls }: Part, names: readonly string[]): string[] {
   if (loop === null) return calls.map(call => callText(program, call, names, []));
+  if (loop.given !== null) {
+    const at = `i32[${names[program.buffers.findIndex(buffer => buffer.name === 'position' && buffer.role === 'scalar')]!}]`;
+    const { first } = loop.given;
+    const isInside = `${first > 0 ? `position >= ${first} && ` : ''}position < ${loop.axes[0]!}`;
+    return [`{`, `  const position = ${at};`, `  if (${isInside}) {`, ...calls.map(call => `    ${callText(program, call, names, ['position'])}`), '  }', '}'];
+  }
   const axes = loop.axes.map((_, axis) => `block${axis}`);
   const counters = loop.counters.flatMap((buffer, axis) => (buffer === null ? [] : [`i32[${names[buffer]!}] = ${axes[axis]!};`]));
   return loop.axes.reduceRight(

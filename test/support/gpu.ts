@@ -89,8 +89,8 @@ export function programOfNests(runs: readonly NestRun[]): Program {
   const place = (index: number): TensorPlace => ({ ...buffers[index]!, name: String(index) });
   return {
     buffers, kernels: [...kernels.values()].map(each => each.kernel), arenaBytes: Math.max(64, end),
-    entries: [{ name: 'run', calls, results: calls.map(call => place(call.writes[0]!)) }],
-    inputs: calls.flatMap(call => call.reads.map(place)), parameters: [], gradients: [], states: [], scalars: [],
+    entries: [{ name: 'run', first: 0, calls, results: calls.map(call => place(call.writes[0]!)) }],
+    inputs: calls.flatMap(call => call.reads.map(place)), parameters: [], gradients: [], states: [], scalars: [], generation: null,
   };
 }
 
