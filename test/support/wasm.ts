@@ -29,7 +29,7 @@ export function instantiate(program: Program, wide: boolean): { readonly memory:
 /** A scheduled program. Host scalars are interpreted. */
 export function wasmMachine(program: Program, wide = false): Machine {
   const { memory, run } = instantiate(program, wide);
-  const places = { input: program.inputs, parameter: program.parameters, gradient: program.gradients, state: program.states, scalar: program.scalars } as const satisfies Record<Role, unknown>;
+  const places = { input: [...program.inputs, ...(program.generation ? [program.generation.sequence] : [])], parameter: program.parameters, gradient: program.gradients, state: program.states, scalar: program.scalars } as const satisfies Record<Role, unknown>;
   const placeOf = (role: Role, name: string): TensorPlace => {
     const found = places[role].find(place => place.name === name);
     if (found === undefined) throw new Error(`there is no ${role} ${name}`);
