@@ -105,7 +105,8 @@ function elaborateModel(
   }
   const minimizations = settings === null ? [] : elaborateMinimizations(context, settings.minimized, training.forward, parameters, definition, outer);
   const dataSettings = data === null ? null : elaborateData(context, data, training.forward, training.batchName !== null, outer);
-  const generation = generate === null || context.diagnostics.length > 0 ? null : attempt(() => elaborateGeneration(context, generate, single, dataSettings, outer));
+  const isSound = context.diagnostics.length === 0;
+  const generation = generate === null ? null : attempt(() => elaborateGeneration(context, generate, isSound ? { single, data: dataSettings } : null, outer));
   if (context.diagnostics.length > 0) return null;
   return {
     name: definition.name.text, doc: definition.doc,

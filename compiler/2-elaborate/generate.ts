@@ -11,7 +11,7 @@ import type { Span } from '../source/text.ts';
 import { suggest } from '../source/suggest.ts';
 import { attempt, didYouMean, fail, keyword, report, within, type Context } from './context.ts';
 import type { Scope } from './scope.ts';
-import { positive, whole } from './train.ts';
+import { numberOf, positive, whole } from './train.ts';
 
 /** One row's elaboration, with the names of the body. */
 export interface Generated {
@@ -49,7 +49,10 @@ const readers = {
     draft.prompt = { input: names[0] ?? null, text: texts[0] ?? null };
   },
   length: (context, setting, scope, draft) => (draft.length = whole(context, setting, scope, 1)),
-  temperature: (context, setting, scope, draft) => (draft.temperature = positive(context, setting, scope)),
+  temperature: (context, setting, scope, draft) => {
+    draft.temperature = numberOf(context, setting, scope);
+    if (draft.temperature < 0) fail(context, { code: 'generate.value', message: `\`temperature\` is a number from 0 on, not ${draft.temperature}`, span: setting.values[0]!.span });
+  },
   top_k: (context, setting, scope, draft) => (draft.topK = whole(context, setting, scope, 1)),
   top_p: (context, setting, scope, draft) => {
     draft.topP = positive(context, setting, scope);
@@ -64,9 +67,9 @@ const readers = {
 
 const isName = (value: SettingValue | undefined): value is SettingValue & { kind: 'name' } => value?.kind === 'name';
 
-/** Null where something is wrong, which is told. `single` is null for a model without a batch dimension. */
+/** Null where something is wrong, which is told. Of a model that has errors itself (`null`) only the settings are looked at. */
 export function elaborateGeneration(
-  context: Context, block: GenerateBlock, single: Generated | null, data: DataSettings | null, scope: Scope,
+  context: Context, block: GenerateBlock, model: { readonly single: Generated | null; readonly data: DataSettings | null } | null, scope: Scope,
 ): Generation | null {
   const before = context.problems;
   const draft: Draft = { sample: null, prompt: { input: null, text: null }, length: null, temperature: 1, topK: null, topP: null, stop: [] };
@@ -93,7 +96,8 @@ export function elaborateGeneration(
     });
     return null;
   }
-  if (context.problems > before) return null;
+  if (context.problems > before || model === null) return null;
+  const { single, data } = model;
   if (single === null) return fail(context, {
     code: 'generate.sample', message: 'the model has no batch dimension, of which one row could be drawn', span, help: 'give its inputs one, as in `input text: i32[B, T]`',
   });

@@ -162,7 +162,7 @@ function minimizeSetting(context: Context, setting: Setting): MinimizeSetting {
 
 const isExpression = (value: SettingValue): value is Expression => value.kind !== 'word' && value.kind !== 'quantity' && value.kind !== 'pattern';
 
-function numberOf(context: Context, setting: Setting, scope: Scope): number {
+export function numberOf(context: Context, setting: Setting, scope: Scope): number {
   const [value, ...more] = setting.values;
   const name = setting.name.text;
   if (value === undefined) return fail(context, { code: 'train.value', message: `\`${name}\` needs a number`, span: setting.span });
