@@ -12,14 +12,16 @@ import type { TensorArray } from './tensor.ts';
 /** A trained program shows what it makes of so many rows. */
 export const mostShownRows = 64;
 
+export const isImage = ({ image }: ResultPlace): boolean => image !== undefined;
+
 export const imageResults = (program: CompiledProgram): readonly ResultPlace[] =>
-  [program.predict, program.predictOnce].flatMap(entry => entry?.results ?? []).filter(result => result.image !== undefined);
+  [program.predict, program.predictOnce].flatMap(entry => entry?.results ?? []).filter(isImage);
 
 export const imagePath = (program: CompiledProgram, folder: string, { name }: ResultPlace): string => join(folder, `${program.name}.${name}.png`);
 
-/** Writes a grid of pictures for each output as image that is among `outputs`, and gives the paths. */
-export function writeImages(program: CompiledProgram, outputs: Readonly<Record<string, TensorArray>>, folder: string): string[] {
-  return imageResults(program).filter(({ name }) => Object.hasOwn(outputs, name)).map(result => {
+/** Writes a grid of pictures for each result that is an image, and gives the paths. */
+export function writeImages(program: CompiledProgram, results: readonly ResultPlace[], outputs: Readonly<Record<string, TensorArray>>, folder: string): string[] {
+  return results.filter(isImage).map(result => {
     const path = imagePath(program, folder, result);
     writeWhole(path, pngPieces(imageGrid(outputs[result.name]!, result.image!), deflateSync));
     return path;
@@ -30,11 +32,14 @@ export function writeImages(program: CompiledProgram, outputs: Readonly<Record<s
 export async function writeTrainedImages(program: CompiledProgram, data: ProgramData, seed: number): Promise<string[]> {
   const { predict, predictOnce } = program;
   const set = data.test ?? data.train;
-  const shows = (entry: CompiledProgram['predict']): boolean => entry !== null && entry.results.some(result => result.image !== undefined);
-  return [
-    ...(shows(predict) && set !== null ? writeImages(program, await predictSet(program, firstRows(set, mostShownRows)), '.') : []),
-    ...(shows(predictOnce) ? writeImages(program, await predictWithoutRows(program, seed), '.') : []),
-  ];
+  const written: string[] = [];
+  if (predict?.results.some(isImage) === true && set !== null) {
+    written.push(...writeImages(program, predict.results, await predictSet(program, firstRows(set, mostShownRows)), '.'));
+  }
+  if (predictOnce?.results.some(isImage) === true) {
+    written.push(...writeImages(program, predictOnce.results, await predictWithoutRows(program, seed), '.'));
+  }
+  return written;
 }
 
 export const firstRows = ({ columns, count, selection }: RowSet, most: number): RowSet =>

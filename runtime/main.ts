@@ -7,20 +7,23 @@ import { availableParallelism } from 'node:os';
 import { basename, dirname } from 'node:path';
 import { deflateRawSync } from 'node:zlib';
 import type { Arguments } from './arguments.ts';
-import { helpText, parseArguments, wholeNumber } from './arguments.ts';
+import { helpText, numberBetween, parseArguments, wholeNumber } from './arguments.ts';
 import { benchProgram } from './bench.ts';
 import { DataError, messageOf, printable, suggestion } from './data-error.ts';
 import { openDevice } from './device.ts';
 import { evaluateProgram } from './evaluate.ts';
 import { openBytes, wholeFileLimit, writeWhole } from './files.ts';
+import type { GenerateOptions } from './generate.ts';
 import { writeImages } from './image-files.ts';
 import { npyBytes, readNpy } from './npy.ts';
 import { openData } from './open-data.ts';
 import { predictSet, predictWithoutRows } from './predict.ts';
-import type { CompiledProgram } from './program.ts';
+import type { CompiledProgram, ResultPlace } from './program.ts';
 import { checkColumns, rowSetOf, rowShapeOf } from './row-set.ts';
+import type { Column } from './stored-tensor.ts';
 import { tensorColumn } from './stored-tensor.ts';
-import { elementCount, showShape } from './tensor.ts';
+import type { TensorArray } from './tensor.ts';
+import { elementCount, newTensorArray, showShape } from './tensor.ts';
 import { showNumber } from './progress-line.ts';
 import { showResults, terminalReporter } from './terminal-reporter.ts';
 import type { RunOptions } from './train.ts';
@@ -47,6 +50,7 @@ export async function main(program: CompiledProgram, argv: readonly string[]): P
     if (given.command === 'train') process.exitCode = await runTrain(program, given);
     else if (given.command === 'evaluate') await runEvaluate(program, given);
     else if (given.command === 'predict') await runPredict(program, given);
+    else if (given.command === 'generate') await runGenerate(program, given);
     else process.stdout.write(`${JSON.stringify(await benchProgram(program, { steps: wholeNumber(given, 'steps', 1) ?? 100 }))}\n`);
   } catch (error) {
     process.stderr.write(`${process.stderr.isTTY ? '\r\x1b[2K' : ''}error: ${printable(messageOf(error))}\n`);
@@ -130,21 +134,31 @@ export async function runEvaluate(program: CompiledProgram, given: Arguments): P
   process.stdout.write(`${showResults('', await evaluateProgram(program, needsRows ? data.test : null))}\n`);
 }
 
+/** Writes what is drawn as it comes. */
+export async function runGenerate(program: CompiledProgram, given: Arguments): Promise<void> {
+  const { generator } = program;
+  if (generator === null) throw new DataError(`the model \`${program.name}\` draws no tokens: add a \`generate\` block to it`);
+  const text = (name: string): string | undefined => given.values.get(name)?.[0];
+  const rows = Object.fromEntries(givenColumns(program, given).map(column => {
+    const { dtype, shape } = program.inputs.find(input => input.name === column.input)!;
+    const row = newTensorArray(dtype, elementCount(rowShapeOf({ shape }, program.batched)));
+    column.read(0, row, 0);
+    return [column.input, row] as const;
+  }));
+  await restoreWeights(program, given);
+  const options = {
+    prompt: text('prompt'), length: wholeNumber(given, 'length', 1), temperature: numberBetween(given, 'temperature', 0, 1000),
+    topK: wholeNumber(given, 'top-k', 1), topP: numberBetween(given, 'top-p', 0, 1), stop: given.values.get('stop'), seed: wholeNumber(given, 'seed', 0),
+  };
+  const wanted: GenerateOptions = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+  const { outputs } = await generator.draw(program, generator, { ...wanted, rows, write: piece => void process.stdout.write(piece) });
+  process.stdout.write('\n');
+  if (generator.drawn !== null) writeOutputs(program, generator.drawn.results, outputs, text('output') ?? `${program.name}.npz`);
+}
+
 export async function runPredict(program: CompiledProgram, given: Arguments): Promise<void> {
-  const names = program.inputs.map(input => input.name);
-  const columns = (given.values.get('input') ?? []).map(text => {
-    const [name, file] = [text.slice(0, text.indexOf('=')), text.slice(text.indexOf('=') + 1)];
-    const input = program.inputs.find(other => other.name === name);
-    if (input === undefined) {
-      throw new DataError(`\`--input ${text}\` names no input of the model${suggestion(name, names, 'give `--input NAME=FILE` for')}`);
-    }
-    if (given.values.get('input')!.some(other => other !== text && other.startsWith(`${name}=`))) {
-      throw new DataError(`\`--input\` is given twice for \`${name}\`: give it once`);
-    }
-    const type = { input: name, dtype: input.dtype, shape: rowShapeOf(input, program.batched), below: input.below };
-    return tensorColumn(readNpy(openBytes(file, file, wholeFileLimit)), type, !program.batched);
-  });
   const { predict, predictOnce } = program;
+  const columns = givenColumns(program, given);
   const missing = (predict?.inputs ?? []).filter(name => !columns.some(column => column.input === name));
   // Without any rows only those outputs are meant that need none.
   const withRows = predict !== null && (columns.length > 0 || predictOnce === null);
@@ -160,8 +174,30 @@ export async function runPredict(program: CompiledProgram, given: Arguments): Pr
     ...(withRows ? await predictSet(program, columns.length === 0 ? null : rowSetOf(columns)) : {}),
     ...(predictOnce === null ? {} : await predictWithoutRows(program, seed)),
   };
-  const path = given.values.get('output')?.[0] ?? `${program.name}.npz`;
-  const files = [...(withRows ? predict.results : []), ...(predictOnce?.results ?? [])].map(({ name, dtype, shape }) => {
+  const results = [...(withRows ? predict.results : []), ...(predictOnce?.results ?? [])];
+  writeOutputs(program, results, outputs, given.values.get('output')?.[0] ?? `${program.name}.npz`);
+}
+
+/** The rows that `--input` names. */
+export function givenColumns(program: CompiledProgram, given: Arguments): Column[] {
+  const names = program.inputs.map(input => input.name);
+  return (given.values.get('input') ?? []).map(text => {
+    const [name, file] = [text.slice(0, text.indexOf('=')), text.slice(text.indexOf('=') + 1)];
+    const input = program.inputs.find(other => other.name === name);
+    if (input === undefined) {
+      throw new DataError(`\`--input ${text}\` names no input of the model${suggestion(name, names, 'give `--input NAME=FILE` for')}`);
+    }
+    if (given.values.get('input')!.some(other => other !== text && other.startsWith(`${name}=`))) {
+      throw new DataError(`\`--input\` is given twice for \`${name}\`: give it once`);
+    }
+    const type = { input: name, dtype: input.dtype, shape: rowShapeOf(input, program.batched), below: input.below };
+    return tensorColumn(readNpy(openBytes(file, file, wholeFileLimit)), type, !program.batched);
+  });
+}
+
+/** Writes the results of entries, for any number of rows, and those that are images as pictures beside. */
+export function writeOutputs(program: CompiledProgram, results: readonly ResultPlace[], outputs: Readonly<Record<string, TensorArray>>, path: string): void {
+  const files = results.map(({ name, dtype, shape }) => {
     const values = outputs[name]!;
     const rows = values.length / elementCount(shape.slice(1));
     const whole = shape.length === 0 ? shape : [rows, ...shape.slice(1)];
@@ -169,5 +205,5 @@ export async function runPredict(program: CompiledProgram, given: Arguments): Pr
     return { name: `${name}.npy`, contents: npyBytes(values, dtype, whole) };
   });
   writeWhole(path, zipPieces(files, contents => deflateRawSync(contents)));
-  process.stdout.write(`saved ${listed([path, ...writeImages(program, outputs, dirname(path))])}\n`);
+  process.stdout.write(`saved ${listed([path, ...writeImages(program, results, outputs, dirname(path))])}\n`);
 }
