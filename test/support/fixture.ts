@@ -13,10 +13,10 @@ export const fixtureNames: readonly string[] = readdirSync(new URL('../fixtures/
 export const large = ['mnist', 'lenet', 'alexnet', 'resnet', 'vit', 'mixer', 'autoencoder', 'vae', 'gan', 'diffusion'];
 
 /**
- * What single precision may differ by. Behind a normalisation gradients are sums that all but cancel; samples of the diffusion model come out of
- * 25 networks, one after the other.
+ * What single precision may differ by. Beside a normalisation gradients are sums that all but cancel; samples of the diffusion model come out
+ * of 25 networks, one after the other.
  */
-export const singleTolerance = (name: string): number => (name === 'diffusion' ? 2e-4 : 2e-5);
+export const singleTolerance = (name: string): number => (name === 'diffusion' ? 2e-4 : ['gan', 'mixer', 'resnet', 'vit'].includes(name) ? 5e-5 : 2e-5);
 
 export interface Fixture {
   readonly levels: Levels;
