@@ -11,13 +11,13 @@ import { partsOf, type Call, type Part, type Program } from '../ir/program.ts';
 import { elementBytes, size } from '../ir/type.ts';
 import { movedBytes } from '../view/kernel-picture.ts';
 import { heatView, render } from '../view/view.ts';
-import { compileFile, type CompileFlags } from './compile-file.ts';
+import { chosenStage, compileFile, type CompileFlags, type ModelFlag } from './compile-file.ts';
 import { Failure } from './failure.ts';
 import { measure, partsOfStep, type MeasuredPart, type Measurement } from './measure.ts';
 import { printTable } from './table.ts';
 import { writeOutput } from './write-output.ts';
 
-export interface ProfileFlags extends CompileFlags {
+export interface ProfileFlags extends CompileFlags, ModelFlag {
   readonly steps: string;
   readonly threads?: string;
   readonly format: 'text' | 'json' | 'dot' | 'svg';
@@ -64,9 +64,10 @@ export async function runProfile(path: string, flags: ProfileFlags): Promise<num
   const levels = compileFile(path, 'schedule', flags);
   const steps = Number(flags.steps);
   const threads = flags.threads === undefined ? availableParallelism() : Number(flags.threads);
-  const parts = partsOfStep(levels.model, levels.program!);
-  if (parts.length === 0) throw new Failure(`the model \`${levels.model.name}\` computes nothing: give it a loss or an output`);
-  const measured = await measure(levels.model, levels.program!, parts, { steps, threads });
+  const stage = chosenStage(levels.model, flags.model);
+  const parts = partsOfStep(levels.model, stage, levels.program!);
+  if (parts.length === 0) throw new Failure(`the model \`${stage.model}\` computes nothing: give it a loss or an output`);
+  const measured = await measure(levels.model, stage, levels.program!, parts, { steps, threads });
   const profile = profileOf(levels, measured, steps, threads);
   const { format } = flags;
   const output = flags.output ?? (format === 'svg' ? `${basename(path).replace(/\.model$/, '')}-profile.svg` : '-');
