@@ -39,7 +39,7 @@ export interface Comparison {
 
 export function runGradcheck(path: string, flags: CompileFlags & ModelFlag & { readonly batch: string; readonly seed: string }): number {
   const model = smallModel(readSource(path), path, flags);
-  const compared = compareGradients(model, chosenStage(model, flags.model), Number(flags.seed));
+  const compared = compareGradients(model, Number(flags.seed), chosenStage(model, flags.model));
   const rows = compared.map(comparison => {
     const { parameter, error, used } = comparison;
     return [parameter.leaf!.name, printType(parameter.type), used ? error.toExponential(1) : '', verdict(comparison)];
@@ -81,7 +81,7 @@ function withBatch(source: SourceFile, stage: Stage, batch: string): SourceFile 
 }
 
 /** Every trainable parameter's gradient at random values, compared in a few of its elements. */
-export function compareGradients(model: Model, stage: Stage, seed: number): readonly Comparison[] {
+export function compareGradients(model: Model, seed: number, stage: Stage = model.stages.at(-1)!): readonly Comparison[] {
   const { loss } = stage.training;
   if (loss === null) throw new Failure(`the model \`${stage.model}\` has no loss: there is no gradient to check`);
   const parameters = stage.parameters.filter(parameter => parameter.trainable).map(parameter => parameter.leaf);

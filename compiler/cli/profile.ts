@@ -7,6 +7,7 @@ import { basename } from 'node:path';
 import { modelLines } from '../6-emit/model-lines.ts';
 import type { Levels } from '../index.ts';
 import type { Origin } from '../ir/graph.ts';
+import type { Stage } from '../ir/model.ts';
 import { partsOf, type Call, type Part, type Program } from '../ir/program.ts';
 import { elementBytes, size } from '../ir/type.ts';
 import { movedBytes } from '../view/kernel-picture.ts';
@@ -68,7 +69,7 @@ export async function runProfile(path: string, flags: ProfileFlags): Promise<num
   const parts = partsOfStep(levels.model, stage, levels.program!);
   if (parts.length === 0) throw new Failure(`the model \`${stage.model}\` computes nothing: give it a loss or an output`);
   const measured = await measure(levels.model, stage, levels.program!, parts, { steps, threads });
-  const profile = profileOf(levels, measured, steps, threads);
+  const profile = profileOf(levels, stage, measured, steps, threads);
   const { format } = flags;
   const output = flags.output ?? (format === 'svg' ? `${basename(path).replace(/\.model$/, '')}-profile.svg` : '-');
   writeOutput(output, await contents(levels, measured, profile, format));
@@ -93,7 +94,7 @@ async function contents(levels: Levels, measured: Measurement, profile: Profile,
 const rounded = (_: string, value: unknown): unknown => (typeof value === 'number' && !Number.isInteger(value) ? Number(value.toPrecision(5)) : value);
 
 /** Calls of one kernel become one row. */
-export function profileOf({ model, program }: Levels, { parts, stepMs, limits }: Measurement, steps: number, threads: number): Profile {
+export function profileOf({ model, program }: Levels, stage: Stage, { parts, stepMs, limits }: Measurement, steps: number, threads: number): Profile {
   interface Row {
     readonly entry: string;
     readonly part: Part;
@@ -125,7 +126,7 @@ export function profileOf({ model, program }: Levels, { parts, stepMs, limits }:
   });
   const host = parts.flatMap(({ entry, ms }) => partsOf(entry.calls).flatMap(({ calls: [call] }, i) => (ms[i] === null ? [program!.kernels[call!.kernel]!.name] : [])));
   return {
-    model: model!.name, entries: parts.map(part => part.entry.name), batch: model!.batch, threads, steps,
+    model: model!.stages.length === 1 ? model!.name : stage.name, entries: parts.map(part => part.entry.name), batch: stage.batch, threads, steps,
     stepMs: total, outsideMs: total - inKernels, outsideShare: (total - inKernels) / total,
     limits: { gflops: limits.flops / 1e9, gbs: limits.bandwidth / 1e9, gbsOverBytes: limits.bandwidthOver },
     kernels: kernels.sort((a, b) => b.ms - a.ms), host: [...new Set(host)],
