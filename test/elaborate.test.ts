@@ -33,7 +33,7 @@ describe('the complete example', () => {
       Array(2).fill([['image', 'u8', [784], null], ['digit', 'i32', [], 10]]));
   });
   it('has a single row, over the same parameters', () => {
-    expect(model).toMatchObject({ batch: 64, batchName: 'B' });
+    expect(model.stages[0]).toMatchObject({ batch: 64, batchName: 'B' });
     expect(printType(model.stages[0]!.single!.outputs[0]!.value.type)).toBe('f32[B, 10]');
     expect(model.stages[0]!.single!.inputs[0]!.type.dims[0]!.extent).toBe(1);
     const leaves = (root: Value): Value[] => topological([root]).filter(value => value.leaf?.role === 'parameter');
