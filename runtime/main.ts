@@ -11,24 +11,23 @@ import { helpText, numberBetween, parseArguments, wholeNumber } from './argument
 import { benchProgram } from './bench.ts';
 import { DataError, messageOf, printable, suggestion } from './data-error.ts';
 import { openDevice } from './device.ts';
-import { evaluateProgram } from './evaluate.ts';
+import { evaluateStage } from './evaluate.ts';
 import { openBytes, wholeFileLimit, writeWhole } from './files.ts';
 import type { GenerateOptions } from './generate.ts';
 import { writeImages } from './image-files.ts';
 import { npyBytes, readNpy } from './npy.ts';
 import { openData } from './open-data.ts';
 import { predictSet, predictWithoutRows } from './predict.ts';
-import type { CompiledProgram, ResultPlace } from './program.ts';
+import type { CompiledProgram, ResultPlace, Stage } from './program.ts';
 import { checkColumns, rowSetOf, rowShapeOf } from './row-set.ts';
+import { generatingStage, initialiseProgram, setScalars, stageNamed } from './stages.ts';
 import type { Column } from './stored-tensor.ts';
 import { tensorColumn } from './stored-tensor.ts';
 import type { TensorArray } from './tensor.ts';
 import { elementCount, newTensorArray, showShape } from './tensor.ts';
-import { showNumber } from './progress-line.ts';
 import { showResults, terminalReporter } from './terminal-reporter.ts';
 import type { RunOptions } from './train.ts';
 import { trainProgram } from './train.ts';
-import { setScalars } from './training.ts';
 import { loadWeights } from './weights-file.ts';
 import { zipPieces } from './zip.ts';
 
@@ -51,7 +50,7 @@ export async function main(program: CompiledProgram, argv: readonly string[]): P
     else if (given.command === 'evaluate') await runEvaluate(program, given);
     else if (given.command === 'predict') await runPredict(program, given);
     else if (given.command === 'generate') await runGenerate(program, given);
-    else process.stdout.write(`${JSON.stringify(await benchProgram(program, { steps: wholeNumber(given, 'steps', 1) ?? 100 }))}\n`);
+    else process.stdout.write(`${JSON.stringify(await benchProgram(program, chosenStage(program, given), { steps: wholeNumber(given, 'steps', 1) ?? 100 }))}\n`);
   } catch (error) {
     process.stderr.write(`${process.stderr.isTTY ? '\r\x1b[2K' : ''}error: ${printable(messageOf(error))}\n`);
     process.exitCode = 1;
@@ -90,8 +89,6 @@ export async function runTrain(program: CompiledProgram, given: Arguments): Prom
       reporter.note(`stopped after step ${report.step}, checkpoint saved; the same command with \`--resume\` goes on from there`);
       return 130;
     }
-    const test = report.test === null ? '' : `  ${showResults('test ', report.test)}`;
-    reporter.note(`${report.outcome} after step ${report.step}: loss ${showNumber(report.loss)}${test}`);
     reporter.note(`saved ${listed(report.files)}`);
     return 0;
   } finally {
@@ -108,6 +105,7 @@ export function trainOptions(given: Arguments): RunOptions {
     save: text('save'),
     log: text('log'),
     saveGradients: text('save-gradients'),
+    only: text('only'),
   };
   if (given.values.has('resume') && options.init !== undefined) {
     throw new DataError('`--resume` goes on from a checkpoint and `--init` starts from weights: give one of them');
@@ -119,27 +117,29 @@ export function trainOptions(given: Arguments): RunOptions {
 /** Parameters and states as training left them. */
 export async function restoreWeights(program: CompiledProgram, given: Arguments): Promise<void> {
   await openDevice(program);
-  setScalars(program, program.settings.seed, 0, 0);
-  program.initialise();
+  initialiseProgram(program, undefined);
   loadWeights(program, given.values.get('weights')?.[0] ?? `${program.name}.safetensors`);
 }
 
+/** Which model is evaluated, predicts or is measured. */
+export const chosenStage = (program: CompiledProgram, given: Arguments): Stage => stageNamed(program, given.values.get('model')?.[0]);
+
 export async function runEvaluate(program: CompiledProgram, given: Arguments): Promise<void> {
+  const stage = chosenStage(program, given);
   const data = openData(program, dataFolder(given));
-  const needsRows = program.evaluate !== null && program.evaluate.inputs.length > 0;
+  const needsRows = stage.evaluate !== null && stage.evaluate.inputs.length > 0;
   if (needsRows && data.test === null) {
     throw new DataError('there is no test data: add a `test` source, `split` or `hold_out` to the `data` block');
   }
   await restoreWeights(program, given);
-  process.stdout.write(`${showResults('', await evaluateProgram(program, needsRows ? data.test : null))}\n`);
+  process.stdout.write(`${showResults('', await evaluateStage(program, stage, needsRows ? data.test : null))}\n`);
 }
 
 /** Writes what is drawn as it comes. */
 export async function runGenerate(program: CompiledProgram, given: Arguments): Promise<void> {
-  const { generator } = program;
-  if (generator === null) throw new DataError(`the model \`${program.name}\` draws no tokens: add a \`generate\` block to it`);
+  const { stage, generator } = generatingStage(program);
   const text = (name: string): string | undefined => given.values.get(name)?.[0];
-  const rows = Object.fromEntries(givenColumns(program, given).map(column => {
+  const rows = Object.fromEntries(givenColumns(program, stage, given).map(column => {
     const { dtype, shape } = program.inputs.find(input => input.name === column.input)!;
     const row = newTensorArray(dtype, elementCount(rowShapeOf({ shape }, program.batched)));
     column.read(0, row, 0);
@@ -151,39 +151,39 @@ export async function runGenerate(program: CompiledProgram, given: Arguments): P
     topK: wholeNumber(given, 'top-k', 1), topP: numberBetween(given, 'top-p', 0, 1), stop: given.values.get('stop'), seed: wholeNumber(given, 'seed', 0),
   };
   const wanted: GenerateOptions = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
-  const { outputs } = await generator.draw(program, generator, { ...wanted, rows, write: piece => void process.stdout.write(piece) });
+  const { outputs } = await generator.draw(program, stage, generator, { ...wanted, rows, write: piece => void process.stdout.write(piece) });
   process.stdout.write('\n');
-  if (generator.drawn !== null) writeOutputs(program, generator.drawn.results, outputs, text('output') ?? `${program.name}.npz`);
+  if (generator.drawn !== null) writeOutputs(program, stage, generator.drawn.results, outputs, text('output') ?? `${program.name}.npz`);
 }
 
 export async function runPredict(program: CompiledProgram, given: Arguments): Promise<void> {
-  const { predict, predictOnce } = program;
-  const columns = givenColumns(program, given);
+  const stage = chosenStage(program, given);
+  const { predict, predictOnce } = stage;
+  const columns = givenColumns(program, stage, given);
   const missing = (predict?.inputs ?? []).filter(name => !columns.some(column => column.input === name));
   // Without any rows only those outputs are meant that need none.
   const withRows = predict !== null && (columns.length > 0 || predictOnce === null);
   if (withRows && missing.length > 0) {
     throw new DataError(`no rows for ${missing.map(name => `\`${name}\``).join(', ')}: give \`--input ${missing[0]}=FILE.npy\``);
   }
-  if (predict === null && predictOnce === null) throw new DataError(`the model \`${program.name}\` has no output: add \`output name = …\` to it`);
+  if (predict === null && predictOnce === null) throw new DataError(`the model \`${stage.model}\` has no output: add \`output name = …\` to it`);
   checkColumns(columns, program.inputs, program.batched);
   await restoreWeights(program, given);
-  const seed = wholeNumber(given, 'seed', 0) ?? program.settings.seed;
+  const seed = wholeNumber(given, 'seed', 0) ?? stage.settings.seed;
   setScalars(program, seed, 0, 0);
   const outputs = {
-    ...(withRows ? await predictSet(program, columns.length === 0 ? null : rowSetOf(columns)) : {}),
-    ...(predictOnce === null ? {} : await predictWithoutRows(program, seed)),
+    ...(withRows ? await predictSet(program, stage, columns.length === 0 ? null : rowSetOf(columns)) : {}),
+    ...(predictOnce === null ? {} : await predictWithoutRows(program, stage, seed)),
   };
   const results = [...(withRows ? predict.results : []), ...(predictOnce?.results ?? [])];
-  writeOutputs(program, results, outputs, given.values.get('output')?.[0] ?? `${program.name}.npz`);
+  writeOutputs(program, stage, results, outputs, given.values.get('output')?.[0] ?? `${program.name}.npz`);
 }
 
 /** The rows that `--input` names. */
-export function givenColumns(program: CompiledProgram, given: Arguments): Column[] {
-  const names = program.inputs.map(input => input.name);
+export function givenColumns(program: CompiledProgram, { inputs: names }: Stage, given: Arguments): Column[] {
   return (given.values.get('input') ?? []).map(text => {
     const [name, file] = [text.slice(0, text.indexOf('=')), text.slice(text.indexOf('=') + 1)];
-    const input = program.inputs.find(other => other.name === name);
+    const input = program.inputs.find(other => other.name === name && names.includes(name));
     if (input === undefined) {
       throw new DataError(`\`--input ${text}\` names no input of the model${suggestion(name, names, 'give `--input NAME=FILE` for')}`);
     }
@@ -196,14 +196,15 @@ export function givenColumns(program: CompiledProgram, given: Arguments): Column
 }
 
 /** Writes the results of entries, for any number of rows, and those that are images as pictures beside. */
-export function writeOutputs(program: CompiledProgram, results: readonly ResultPlace[], outputs: Readonly<Record<string, TensorArray>>, path: string): void {
+export function writeOutputs(
+  program: CompiledProgram, stage: Stage, results: readonly ResultPlace[], outputs: Readonly<Record<string, TensorArray>>, path: string,
+): void {
   const files = results.map(({ name, dtype, shape }) => {
     const values = outputs[name]!;
-    const rows = values.length / elementCount(shape.slice(1));
-    const whole = shape.length === 0 ? shape : [rows, ...shape.slice(1)];
+    const whole = shape.length === 0 ? shape : [values.length / elementCount(shape.slice(1)), ...shape.slice(1)];
     process.stdout.write(`${name} ${dtype}${showShape(whole)}\n`);
     return { name: `${name}.npy`, contents: npyBytes(values, dtype, whole) };
   });
   writeWhole(path, zipPieces(files, contents => deflateRawSync(contents)));
-  process.stdout.write(`saved ${listed([path, ...writeImages(program, results, outputs, dirname(path))])}\n`);
+  process.stdout.write(`saved ${listed([path, ...writeImages(program, stage, results, outputs, dirname(path))])}\n`);
 }

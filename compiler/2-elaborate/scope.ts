@@ -7,6 +7,7 @@ import type { Value } from '../ir/graph.ts';
 import type { ImageLayout } from '../ir/model.ts';
 import type { Dim } from '../ir/type.ts';
 import type { Span } from '../source/text.ts';
+import type { Given } from './call.ts';
 import type { Instance, Item } from './item.ts';
 
 export type Definition = LayerItem | FunctionItem | OptimizerItem | ConstantItem;
@@ -47,6 +48,8 @@ export type Body =
 /** What only the body of a model declares. */
 export interface ModelBody {
   readonly inputs: Map<string, Value>;
+  /** What a model that is held is applied to, by input; null for the model itself, whose inputs are leaves. */
+  readonly given: ReadonlyMap<string, Given> | null;
   readonly results: { readonly role: 'loss' | 'metric' | 'output'; readonly name: string; readonly value: Value; readonly image: ImageLayout | null; readonly span: Span }[];
 }
 

@@ -7,9 +7,10 @@ export interface PredictFlags extends EmitFlags {
   readonly output?: string;
   readonly seed?: string;
   readonly threads?: string;
+  readonly model?: string;
 }
 
 export function runPredict(path: string, flags: PredictFlags): Promise<number> {
-  const { weights, input, output, seed, threads } = flags;
-  return runProgram('predict', path, { ...flags, program: { weights, input, output, seed, threads } });
+  const { weights, input, output, seed, threads, model } = flags;
+  return runProgram('predict', path, { ...flags, program: { weights, input, output, seed, threads, model } });
 }

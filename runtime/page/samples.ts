@@ -21,7 +21,7 @@ export function openSamples({ drawnOutputs, settings }: ProgramFacts, send: (req
   const parts = new Map(drawnOutputs.map(({ name, shape, image }) =>
     [name, outputPart({ name, count: elementCount(shape), image: image ?? null, picture: null, labels: () => null })] as const));
   byId('drawn').replaceChildren(...[...parts.values()].map(({ element }) => element));
-  let { seed } = settings;
+  let seed = settings?.seed ?? 0;
   const draw = (): void => {
     if (button.disabled) return;
     button.disabled = true;
