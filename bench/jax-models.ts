@@ -58,6 +58,7 @@ function peer(name: string): Peer {
   switch (name) {
     case 'mlp': return { inputs: ['image', 'digit'], loss: mlpLoss, optimizer: adam(1e-3, 0) };
     case 'lenet': return { inputs: ['image', 'digit'], loss: lenetLoss, optimizer: momentum(0.05, 0.9) };
+    case 'lstm': return { inputs: ['text', 'next'], loss: lstmLoss, optimizer: adam(1e-3, 0) };
     case 'gpt': return { inputs: ['text', 'next'], loss: gptLoss, optimizer: adam(1e-3, 0.1) };
     default: throw new Error(`there is no model \`${name}\` in jax-js`);
   }
@@ -85,6 +86,30 @@ function lenetLoss(weights: Weights, image: np.Array, digit: np.Array): np.Array
   return crossEntropy(linear(weights, 'linear.2', hidden), digit, 10);
 }
 
+/**
+ * models/lstm.model. jax-js has no `lax.scan`: the steps are unrolled, and only the products of inputs with their weights are one for all
+ * of them. Tokens are looked up by a product, since 0.1.25 cannot compile the gradient of `take` in front of a product inside `jit`
+ * (`routine primitive scatter input is not imm`).
+ */
+function lstmLoss(weights: Weights, text: np.Array, next: np.Array): np.Array {
+  const batch = text.shape[0]!;
+  const [width, vocabulary] = [128, 65];
+  const x = np.matmul(nn.oneHot(text, vocabulary), weights['embed.weight']!);
+  const bias = weights['lstm.bias_ih_l0']!.add(weights['lstm.bias_hh_l0']!);
+  const gates = np.unstack(np.matmul(x, weights['lstm.weight_ih_l0']!).add(bias), 1);
+  let h = np.zeros([batch, width]);
+  let c = np.zeros([batch, width]);
+  const outputs = gates.map(inputGates => {
+    const all = inputGates.add(np.matmul(h, weights['lstm.weight_hh_l0']!.ref));
+    const [input, forget, cell, output] = np.split(all, 4, 1) as [np.Array, np.Array, np.Array, np.Array];
+    c = nn.sigmoid(forget).mul(c).add(nn.sigmoid(input).mul(np.tanh(cell)));
+    h = nn.sigmoid(output).mul(np.tanh(c.ref));
+    return h.ref;
+  });
+  [h, c, weights['lstm.weight_hh_l0']!].forEach(value => value.dispose());
+  return crossEntropy(linear(weights, 'head', np.stack(outputs, 1)), next, vocabulary);
+}
+
 /** models/gpt.model. */
 function gptLoss(weights: Weights, text: np.Array, next: np.Array): np.Array {
   const [batch, length] = text.shape as [number, number];
@@ -107,10 +132,10 @@ function gptLoss(weights: Weights, text: np.Array, next: np.Array): np.Array {
   return crossEntropy(logits, next, vocabulary);
 }
 
-/** Weights of linear layers are laid out [in, out], as is usual in JAX. */
+/** Weights of linear and recurrent layers are laid out [in, out], as is usual in JAX. */
 function weightArray({ name, shape, values }: Weight): np.Array {
   const weight = np.array(values, { shape: [...shape] });
-  return shape.length === 2 && /linear|attention/.test(name) ? np.array(weight.transpose().dataSync(), { shape: [shape[1]!, shape[0]!] }) : weight;
+  return shape.length === 2 && /linear|attention|head|lstm/.test(name) ? np.array(weight.transpose().dataSync(), { shape: [shape[1]!, shape[0]!] }) : weight;
 }
 
 function linear(weights: Weights, name: string, x: np.Array): np.Array {
