@@ -134,8 +134,10 @@ function gptLoss(weights: Weights, text: np.Array, next: np.Array): np.Array {
 
 /** Weights of linear and recurrent layers are laid out [in, out], as is usual in JAX. */
 function weightArray({ name, shape, values }: Weight): np.Array {
-  const weight = np.array(values, { shape: [...shape] });
-  return shape.length === 2 && /linear|attention|head|lstm/.test(name) ? np.array(weight.transpose().dataSync(), { shape: [shape[1]!, shape[0]!] }) : weight;
+  if (shape.length !== 2 || !/linear|attention|head|lstm/.test(name)) return np.array(values, { shape: [...shape] });
+  const [rows, columns] = shape as readonly [number, number];
+  const transposed = values.map((_, i) => values[(i % rows) * columns + Math.floor(i / rows)]!);
+  return np.array(transposed, { shape: [columns, rows] });
 }
 
 function linear(weights: Weights, name: string, x: np.Array): np.Array {

@@ -14,8 +14,7 @@ import { countGpu, type GpuCounts } from './count-gpu.ts';
 import { jaxStep } from './jax-models.ts';
 import { tfjsStep } from './tfjs-models.ts';
 
-export const systems = ['nabla', 'jax', 'tfjs'] as const;
-export type PageSystem = (typeof systems)[number];
+export type PageSystem = 'nabla' | 'jax' | 'tfjs';
 
 export interface PageStep extends GpuCounts {
   readonly ms: number;

@@ -4,95 +4,111 @@
  */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { cpus, tmpdir } from 'node:os';
+import { cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import type { Page } from 'playwright-core';
 import { build as bundle } from 'vite';
 import { servePages, startBrowser } from '../test/support/browser.ts';
 import { writeBatch, writeFirstWeights } from './batch.ts';
 import { build } from './nabla.ts';
 import { missing } from './peers.ts';
-import { spread } from './statistics.ts';
+import { spread, type Spread } from './statistics.ts';
 import type { BenchPage, PageStep, PageSystem } from './webgpu-page.ts';
 
 interface Pair {
-  readonly model: string;
+  readonly model: (typeof models)[number];
   readonly system: PageSystem;
-  readonly steps: PageStep[];
+  /** The steps of every round, those of the warm-up included. */
+  readonly runs: (readonly PageStep[])[];
   /** Why it is not measured; null while it is. */
-  skipped: string | null;
+  failure: string | null;
 }
 
 const here = import.meta.dirname;
 const root = join(here, '..');
 const names = { nabla: 'nabla', jax: 'jax-js', tfjs: 'TensorFlow.js' } as const satisfies Record<PageSystem, string>;
+const models = ['mlp', 'lenet', 'gpt'] as const;
+const systems = ['nabla', 'jax', 'tfjs'] as const satisfies readonly PageSystem[];
 /** Steps before any is timed: their losses must agree. */
 const warmUp = 3;
+const timed = 3;
 
-const { values: { models, rounds, limit } } = parseArgs({ options: {
-  models: { type: 'string', default: 'mlp,lenet,gpt' }, rounds: { type: 'string', default: '5' }, limit: { type: 'string', default: '30' },
+const { values: flags } = parseArgs({ options: {
+  models: { type: 'string', default: models.join() },
+  systems: { type: 'string', default: systems.join() },
+  rounds: { type: 'string', default: '3' },
+  limit: { type: 'string', default: '120' },
 } });
+const loadBefore = loadavg()[0]!;
 const absent = missing('jax');
 if (absent !== null) throw new Error(`the peers are not there: ${absent}`);
 const folder = mkdtempSync(join(tmpdir(), 'nabla-webgpu-'));
 try {
-  process.stdout.write(await measure(models.split(','), Number(rounds), 1000 * Number(limit)));
+  const pairs = some('models', models, flags.models).flatMap(model => some('systems', systems, flags.systems).map((system): Pair => ({ model, system, runs: [], failure: null })));
+  process.stdout.write(await measure(pairs, Number(flags.rounds), 1000 * Number(flags.limit)));
 } finally {
   rmSync(folder, { recursive: true });
 }
 
-async function measure(models: readonly string[], rounds: number, limit: number): Promise<string> {
-  const server = await servePages(await filesOf(models), false);
-  const pairs = models.flatMap(model => (['nabla', 'jax', 'tfjs'] as const).map((system): Pair => ({
-    model, system, steps: [], skipped: model === 'gpt' && system === 'tfjs' ? 'its WebGPU backend is given no such model here' : null,
-  })));
-  let adapter = '';
-  // What takes too long blocks its page, so all others start again in a new one.
-  for (let again = true; again;) {
-    again = false;
-    const browser = await startBrowser({ gpu: true });
-    try {
-      const page = await browser.newPage();
-      await page.goto(server.url);
-      await page.waitForFunction('globalThis.bench !== undefined');
-      adapter = await page.evaluate(() => (globalThis as unknown as { readonly bench: BenchPage }).bench.adapter());
-      const left = pairs.filter(({ skipped }) => skipped === null);
-      for (const pair of left) pair.steps.length = 0;
-      again = !await runAll(page, left, rounds, limit);
-    } finally {
-      await browser.close();
-    }
-  }
-  await server.close();
-  requireAlike(pairs);
-  return tableOf(pairs, adapter, rounds);
+function some<Name extends string>(flag: string, names: readonly Name[], text: string): readonly Name[] {
+  return text.split(',').map(item => {
+    const name = names.find(name => name === item);
+    if (name === undefined) throw new Error(`\`--${flag} ${text}\`: there is no \`${item}\`; give some of ${names.join(', ')}`);
+    return name;
+  });
 }
 
-/** False when one took too long. A system that fails leaves the page as it was. */
-async function runAll(page: Page, pairs: readonly Pair[], rounds: number, limit: number): Promise<boolean> {
-  for (let round = 0; round < rounds + 1; round++) {
-    for (const pair of pairs.filter(({ skipped }) => skipped === null)) {
-      const started = performance.now();
-      process.stderr.write(`round ${round}: ${pair.model}, ${names[pair.system]}\n`);
-      for (let i = 0; i < (round === 0 ? warmUp : 2); i++) {
-        const step = page.evaluate(([model, system]) => (globalThis as unknown as { readonly bench: BenchPage }).bench.step(model, system), [pair.model, pair.system] as const)
-          .catch((error: Error) => error);
-        const late = new Promise<null>(resolve => setTimeout(resolve, Math.max(0, limit - (performance.now() - started)), null).unref());
-        const result = await Promise.race([step, late]);
-        if (result === null) {
-          pair.skipped = `${round === 0 ? 'the start and the first steps take' : 'steps take'} more than ${limit / 1000} s`;
-          return false;
+async function measure(pairs: readonly Pair[], rounds: number, limit: number): Promise<string> {
+  const server = await servePages(await filesOf([...new Set(pairs.map(({ model }) => model))]), false);
+  const adapters = new Set<string>();
+  try {
+    for (let round = 1; round <= rounds; round++) {
+      for (const pair of pairs.filter(({ failure }) => failure === null)) {
+        process.stderr.write(`round ${round} of ${rounds}: ${pair.model}, ${names[pair.system]}\n`);
+        try {
+          const { adapter, steps } = await trainInPage(server.url, pair, limit);
+          adapters.add(adapter);
+          pair.runs.push(steps);
+        } catch (error) {
+          pair.failure = (error as Error).message;
+          process.stderr.write(`${pair.failure}\n`);
         }
-        if (result instanceof Error) {
-          pair.skipped = result.message.split('\n')[0]!;
-          break;
-        }
-        pair.steps.push(result);
       }
     }
+  } finally {
+    await server.close();
   }
-  return true;
+  requireAlike(pairs);
+  return tableOf(pairs, [...adapters].join(', '), rounds);
+}
+
+/** A browser for each: what ends its GPU process, or blocks it, disturbs nothing else. */
+async function trainInPage(url: string, { model, system }: Pair, limit: number): Promise<{ readonly adapter: string; readonly steps: readonly PageStep[] }> {
+  const browser = await startBrowser({ gpu: true });
+  const steps: PageStep[] = [];
+  const train = async (): Promise<string> => {
+    const page = await browser.newPage();
+    await page.goto(url);
+    await page.waitForFunction('globalThis.bench !== undefined');
+    const adapter = await page.evaluate(() => (globalThis as unknown as { readonly bench: BenchPage }).bench.adapter());
+    while (steps.length < warmUp + timed) {
+      steps.push(await page.evaluate(([model, system]) => (globalThis as unknown as { readonly bench: BenchPage }).bench.step(model, system), [model, system] as const));
+    }
+    return adapter;
+  };
+  const late = new AbortController();
+  try {
+    const adapter = await Promise.race([train(), setTimeout(limit, null, { signal: late.signal })]);
+    if (adapter === null) throw new Error(`${steps.length} steps done after ${limit / 1000} s`);
+    return { adapter, steps };
+  } catch (error) {
+    const said = (error as Error).message.split('\n')[0]!.replace('page.evaluate: ', '');
+    throw new Error(`in step ${steps.length + 1}: ${said}`, { cause: error });
+  } finally {
+    late.abort();
+    await browser.close();
+  }
 }
 
 /** The page with its script, and the batch and first weights of every model. */
@@ -124,12 +140,14 @@ async function filesOf(models: readonly string[]): Promise<Record<string, string
 
 /** All systems do the same work: the first losses agree, as far as functions of GPUs do. */
 function requireAlike(pairs: readonly Pair[]): void {
-  for (const { model, system, steps, skipped } of pairs) {
-    if (skipped !== null) continue;
-    const ours = pairs.find(pair => pair.model === model && pair.system === 'nabla')!.steps;
-    const alike = ours.slice(0, warmUp).every(({ loss }, i) => Math.abs(loss - steps[i]!.loss) <= 1e-3 * Math.abs(loss));
-    const losses = (of: readonly PageStep[]): string => of.slice(0, warmUp).map(({ loss }) => loss).join(', ');
-    if (!alike) throw new Error(`\`${model}\` is not trained alike: nabla has the losses ${losses(ours)}; ${names[system]} has ${losses(steps)}`);
+  for (const model of new Set(pairs.map(pair => pair.model))) {
+    const trained = pairs.filter(pair => pair.model === model && pair.runs.length > 0);
+    const lossesOf = ({ runs }: Pair): readonly number[] => runs[0]!.slice(0, warmUp).map(({ loss }) => loss);
+    for (const pair of trained.slice(1)) {
+      const [ours, theirs] = [lossesOf(trained[0]!), lossesOf(pair)];
+      if (ours.every((loss, i) => Math.abs(loss - theirs[i]!) <= 1e-3 * Math.abs(loss))) continue;
+      throw new Error(`\`${model}\` is not trained alike: ${names[trained[0]!.system]} has the losses ${ours.join(', ')}; ${names[pair.system]} has ${theirs.join(', ')}`);
+    }
   }
 }
 
@@ -138,16 +156,21 @@ function tableOf(pairs: readonly Pair[], adapter: string, rounds: number): strin
   const { version: nabla } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { readonly version: string };
   const { dependencies } = JSON.parse(readFileSync(join(here, 'package.json'), 'utf8')) as { readonly dependencies: Readonly<Record<string, string>> };
   const head = ['model', 'system', 'ms a step', 'time, nabla / it', 'dispatches', 'dispatches, nabla / it', 'submits', 'bytes written', 'buffers made'];
-  const rows = pairs.map(({ model, system, steps, skipped }) => {
-    if (skipped !== null) return [model, names[system], `not measured: ${skipped}`, '', '', '', '', '', ''];
-    const of = (measured: readonly PageStep[], key: keyof PageStep): ReturnType<typeof spread> => spread(measured.slice(warmUp).map(step => step[key]));
-    const ours = pairs.find(pair => pair.model === model && pair.system === 'nabla')!;
-    const ratio = (key: keyof PageStep): string => (system === 'nabla' || ours.skipped !== null ? '' : (of(ours.steps, key).median / of(steps, key).median).toPrecision(2));
-    const whole = (key: keyof PageStep): string => Math.round(of(steps, key).median).toLocaleString('en');
-    const { min, median } = of(steps, 'ms');
+  const of = ({ runs }: Pair, key: keyof PageStep): Spread => spread(runs.flatMap(steps => steps.slice(warmUp).map(step => step[key])));
+  const rows = pairs.filter(({ runs }) => runs.length > 0).map(pair => {
+    const { model, system } = pair;
+    const ours = pairs.find(other => other.model === model && other.system === 'nabla' && other.runs.length > 0);
+    const ratio = (key: keyof PageStep): string =>
+      (system === 'nabla' || ours === undefined ? '' : (of(ours, key).median / of(pair, key).median).toPrecision(2));
+    const whole = (key: keyof PageStep): string => Math.round(of(pair, key).median).toLocaleString('en');
+    const { min, median } = of(pair, 'ms');
     return [model, names[system], `${min.toPrecision(3)} – ${median.toPrecision(3)}`, ratio('ms'), whole('dispatches'), ratio('dispatches'), whole('submits'), whole('bytesWritten'), whole('buffersMade')];
   });
   const versions = `nabla ${nabla}, jax-js ${dependencies['@jax-js/jax']}, TensorFlow.js ${dependencies['@tensorflow/tfjs']}`;
-  return `${date}; ${cpus()[0]!.model.trim()}, ${cpus().length} cores; adapter ${adapter}; ${versions}; ${rounds} rounds of 2 steps. Times are minimum – median.\n\n`
-    + `${[head, head.map(() => '---'), ...rows].map(cells => `| ${cells.join(' | ')} |`).join('\n')}\n`;
+  const failures = pairs.filter(({ failure }) => failure !== null).map(({ model, system, failure }) => `${model} in ${names[system]} failed ${failure}\n`);
+  return [
+    `${date}; ${cpus()[0]!.model.trim()}, ${cpus().length} cores; load before the run ${loadBefore.toFixed(1)}; adapter ${adapter}; ${versions}; ${rounds} rounds of ${timed} steps. Times are minimum – median.\n`,
+    `${[head, head.map(() => '---'), ...rows].map(cells => `| ${cells.join(' | ')} |`).join('\n')}\n`,
+    ...failures,
+  ].join('\n');
 }
