@@ -30,6 +30,8 @@ export interface GpuShaderPlan {
   readonly workgroups: number;
   /** Whether the last array that it binds is memory for what is between two dispatches of a call. */
   readonly scratch: boolean;
+  /** Which adapters run it: barriers are cheap in hardware alone. */
+  readonly adapters: 'all' | 'hardware' | 'software';
 }
 
 export interface GpuEntryPlan {
@@ -234,7 +236,8 @@ export async function prepareGpu(plan: GpuPlan, window: number): Promise<OpenGpu
   const { gpu: implementation, adapter } = await requestGpuAdapter();
   const sizes = plan.segments.map((start, i) => (plan.segments[i + 1] ?? plan.bytes) - start);
   const needed = Math.max(plan.scratchBytes, ...sizes);
-  const runs = plan.entries.map(dispatchesOf);
+  const other = adapter.info?.isFallbackAdapter === true ? 'hardware' : 'software';
+  const runs = plan.entries.map(entry => dispatchesOf(entry).filter(({ shader }) => plan.shaders[shader]!.adapters !== other));
   const arraysOf = new Map(runs.flat().map(({ shader, segments }) => [shader, segments.length + (plan.shaders[shader]!.scratch ? 1 : 0)] as const));
   // What every GPU offers, and what this program needs.
   const limits = [
@@ -290,10 +293,12 @@ export async function prepareGpu(plan: GpuPlan, window: number): Promise<OpenGpu
   };
   // All are waited for, also when one fails: the device must not be let go before.
   const compiled = await Promise.allSettled(plan.shaders.map(async ({ name, line, code }, i) => {
+    const arrays = arraysOf.get(i);
+    if (arrays === undefined) return null;
     const label = `${name} (${line})`;
     try {
       const module = device.createShaderModule({ label, code });
-      return await device.createComputePipelineAsync({ label, layout: layoutOf(arraysOf.get(i)!).pipeline, compute: { module, entryPoint: 'main' } });
+      return await device.createComputePipelineAsync({ label, layout: layoutOf(arrays).pipeline, compute: { module, entryPoint: 'main' } });
     } catch (error) {
       throw new DataError(`the GPU does not take the kernel \`${name}\`, which computes ${line} (${firstLine(refusal ?? messageOf(error))}): build the program with \`--target wasm\``);
     }

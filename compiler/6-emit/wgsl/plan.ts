@@ -3,14 +3,14 @@ import type { Program, TensorPlace } from '../../ir/program.ts';
 import type { Shape } from '../../ir/type.ts';
 import { place } from '../../source/text.ts';
 import { modelLines, originsOfKernels } from '../model-lines.ts';
-import { gpuModule, type GpuOptions } from './module.ts';
+import { gpuModule, type GpuOptions, type ModuleShader } from './module.ts';
 
 /** See `runtime/gpu-machine.ts`. */
 export interface GpuPlan {
   readonly bytes: number;
   readonly segments: readonly number[];
   readonly scratchBytes: number;
-  readonly shaders: readonly { readonly name: string; readonly line: string; readonly code: string; readonly workgroups: number; readonly scratch: boolean }[];
+  readonly shaders: readonly (Pick<ModuleShader, 'name' | 'code' | 'workgroups' | 'adapters'> & { readonly line: string; readonly scratch: boolean })[];
   readonly entries: readonly {
     readonly parts: readonly {
       readonly axes: Shape;
@@ -30,9 +30,9 @@ export function gpuPlan(program: Program, options: GpuOptions): GpuPlan {
     bytes: program.arenaBytes,
     segments: module.segments.map(segment => segment.start),
     scratchBytes: module.scratchBytes,
-    shaders: module.shaders.map(({ name, kernel, code, workgroups, scratchBytes }) => {
+    shaders: module.shaders.map(({ name, kernel, code, workgroups, scratchBytes, adapters }) => {
       const [line = 'nothing that the model names'] = modelLines(kernel === null ? [] : origins.get(kernel) ?? []);
-      return { name, line, code, workgroups, scratch: scratchBytes > 0 };
+      return { name, line, code, workgroups, scratch: scratchBytes > 0, adapters };
     }),
     entries: program.entries.map((entry, i) => ({
       parts: module.entries[i]!.parts.map(({ axes, dispatches }) => ({
