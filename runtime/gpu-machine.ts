@@ -274,8 +274,8 @@ export async function prepareGpu(plan: GpuPlan, window: number): Promise<OpenGpu
     : null));
   const shortage = await device.popErrorScope();
   if (shortage !== null) {
-    throw new DataError(`the GPU has no room for the ${plan.bytes} bytes of the program (${firstLine(shortage.message)}): take a smaller batch, write `
-      + '`memory` in the `train` block, or build the program with `--target wasm`');
+    throw new DataError(`the GPU has no room for the ${plan.bytes} bytes of the program (${firstLine(shortage.message)}; the largest tensor is ${plan.largest}): `
+      + 'take a smaller batch, write `memory` in the `train` block, or build the program with `--target wasm`');
   }
   const layouts = new Map<number, { readonly group: object; readonly pipeline: object }>();
   const layoutOf = (arrays: number): { readonly group: object; readonly pipeline: object } => {
@@ -334,7 +334,7 @@ export async function prepareGpu(plan: GpuPlan, window: number): Promise<OpenGpu
   if (placesBytes > 0) device.queue.writeBuffer(places, 0, words.buffer, 0, placesBytes);
   const gpu: OpenGpu = { implementation, device, buffers, entries, staging, failure: null };
   device.onuncapturederror = ({ error }) => {
-    gpu.failure ??= `the GPU refused to compute: ${firstLine(error.message)}; nothing was saved since the last checkpoint: build the program with \`--target wasm\``;
+    gpu.failure ??= `the GPU refused to compute (${firstLine(error.message)}); the last checkpoint is as it was: build the program with \`--target wasm\`, and start it with \`--resume\``;
   };
   void device.lost.then(({ reason, message }) => {
     gpu.failure ??= `the GPU is gone (${reason}: ${firstLine(message)}); the last checkpoint is as it was: start the program again, with \`--resume\``;

@@ -1,6 +1,6 @@
 /** A GPU module as the data from which `runtime/gpu-machine.ts` makes its machine. */
 import type { Program, TensorPlace } from '../../ir/program.ts';
-import type { Shape } from '../../ir/type.ts';
+import { size, type Shape } from '../../ir/type.ts';
 import { place } from '../../source/text.ts';
 import { modelLines, originsOfKernels } from '../model-lines.ts';
 import { gpuModule, type GpuOptions, type ModuleShader } from './module.ts';
@@ -25,7 +25,6 @@ export interface GpuPlan {
 export function gpuPlan(program: Program, options: GpuOptions): GpuPlan {
   const module = gpuModule(program, options);
   const origins = originsOfKernels(program);
-  const biggest = program.buffers.reduce((largest, buffer) => (buffer.bytes > largest.bytes ? buffer : largest), program.buffers[0]!);
   return {
     bytes: program.arenaBytes,
     segments: module.segments.map(segment => segment.start),
@@ -42,8 +41,18 @@ export function gpuPlan(program: Program, options: GpuOptions): GpuPlan {
       uploads: uploadsOf(program, entry),
       results: entry.results,
     })),
-    largest: `${biggest.name}${biggest.origin?.span ? `, ${place(biggest.origin.span)}` : ''}`,
+    largest: largestTensor(program),
   };
+}
+
+/** With its line; of tensors that lie together as one, such as all parameters, the name of the largest among them. */
+function largestTensor({ buffers, parameters, gradients, states }: Program): string {
+  const biggest = buffers.reduce((largest, buffer) => (buffer.bytes > largest.bytes ? buffer : largest));
+  if (biggest.origin?.span) return `${biggest.name}, ${place(biggest.origin.span)}`;
+  const [most] = [...parameters, ...gradients, ...states]
+    .filter(({ offset, name }) => offset >= biggest.offset && offset < biggest.offset + biggest.bytes && name !== biggest.name)
+    .sort((a, b) => size(b.shape) - size(a.shape));
+  return most === undefined ? biggest.name : `${biggest.name}, most of it ${most.name}`;
 }
 
 /** What the host has to write before a run: the inputs and scalars that the entry reads, and what the host computes. */
