@@ -26,7 +26,7 @@ export function planEntry(entry: Entry, placements: readonly Placement[], sizes:
   const built = build(lowering);
   const state = successors(built);
   fuse(state, built);
-  splitLongSums(state);
+  splitLongSums(state, built);
   formBlocks(state, built, sizes);
   const order = state.inOrder();
   const memory = residences(built, order);
