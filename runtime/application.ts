@@ -17,14 +17,14 @@ import type { TensorArray } from './tensor.ts';
 import type { Reporter, TrainOutcome } from './training.ts';
 import { letOthersRun, newProgress, planOf, runTraining, silentReporter, trainEntryOf } from './training.ts';
 import { joined, unpackedFile } from './unpack.ts';
-import { readWeights, weightsPieces } from './weights.ts';
+import { readInitialWeights, readWeights, weightsPieces } from './weights.ts';
 
 export interface TrainOptions<Rows> {
   /** Rows, or the files that the `data` block names; without inputs, nothing. */
   readonly data?: TrainingRows<Rows> | DataFiles;
   readonly steps?: number;
   readonly seed?: number;
-  /** The bytes of a safetensors file with weights to start from. */
+  /** The bytes of a safetensors file with weights to start from; parameters that it lacks are new. */
   readonly init?: Uint8Array;
   /** Threads to compute on; as many as before unless given, which is one at first. */
   readonly threads?: number;
@@ -61,9 +61,10 @@ export async function trainModel(program: CompiledProgram, options: TrainOptions
   const plan = planOf(program, train, data);
   await openDevice(program);
   const progress = newProgress(program, plan, options);
-  if (options.init !== undefined) readWeights(program, memoryBytes('init', options.init));
+  const reporter = { ...silentReporter, ...options.reporter };
+  if (options.init !== undefined) readInitialWeights(program, memoryBytes('init', options.init)).forEach(reporter.note);
   const outcome = await runTraining(program, plan, data, progress, {
-    reporter: { ...silentReporter, ...options.reporter },
+    reporter,
     log: null,
     checkpoint: async () => undefined,
     interrupted: options.interrupted ?? (() => false),

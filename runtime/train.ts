@@ -15,7 +15,7 @@ import type { StepLog } from './step-log.ts';
 import { openStepLog } from './step-log.ts';
 import type { Progress, Reporter, TrainOutcome, TrainPlan } from './training.ts';
 import { letOthersRun, newProgress, planOf, runTraining, setScalars, silentReporter, trainEntryOf } from './training.ts';
-import { loadWeights, saveWeights, writeSafetensors } from './weights-file.ts';
+import { loadInitialWeights, saveWeights, writeSafetensors } from './weights-file.ts';
 import { tensorsAt } from './weights.ts';
 
 export interface RunOptions {
@@ -23,7 +23,7 @@ export interface RunOptions {
   readonly seed?: number;
   /** The data folder, or rows that are in memory already. */
   readonly data?: string | ProgramData;
-  /** A weights file to start from. */
+  /** A weights file to start from; parameters that it lacks are new. */
   readonly init?: string;
   /** Where the weights go, `<name>.safetensors` unless given. */
   readonly save?: string;
@@ -104,7 +104,7 @@ export function startProgress(program: CompiledProgram, plan: TrainPlan, options
     return progress;
   }
   const progress = newProgress(program, plan, options);
-  if (options.init !== undefined) loadWeights(program, options.init);
+  if (options.init !== undefined) loadInitialWeights(program, options.init).forEach((options.reporter ?? silentReporter).note);
   return progress;
 }
 
