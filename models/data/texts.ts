@@ -75,7 +75,7 @@ export function dates(): { readonly train: string; readonly test: string } {
 }
 
 /** Whole numbers below a limit, from a seed: SplitMix32. */
-function generator(seed: number): (below: number) => number {
+export function generator(seed: number): (below: number) => number {
   let state = seed;
   return below => {
     state = (state + 0x9e3779b9) | 0;
