@@ -7,6 +7,7 @@ import { DataError } from './data-error.ts';
 import { openDevice } from './device.ts';
 import type { Results } from './evaluate.ts';
 import { evaluateProgram } from './evaluate.ts';
+import type { Generated, GenerateOptions } from './generate.ts';
 import { inflatedLimit } from './inflate.ts';
 import type { CompiledProgram } from './program.ts';
 import type { ProgramData } from './row-set.ts';
@@ -103,6 +104,12 @@ export async function rowsOfFiles(program: CompiledProgram, files: DataFiles, cl
 /** Loss and metrics over all rows; of a model without inputs, over one run. */
 export async function evaluateRows(program: CompiledProgram, rows: AnyRows): Promise<Results> {
   return evaluateProgram(program, program.inputs.length === 0 ? null : arrayRows(program, rows));
+}
+
+/** Draws tokens, as the model's `generate` block says unless the options say otherwise. Others get their turn in between. */
+export async function generateRow(program: CompiledProgram, options: GenerateOptions): Promise<Generated> {
+  if (program.generator === null) throw new DataError(`the model \`${program.name}\` draws no tokens: add a \`generate\` block to it`);
+  return program.generator.draw(program, program.generator, { letOthersRun, ...options });
 }
 
 /** Takes the weights out of the bytes of a safetensors file. */

@@ -7,19 +7,22 @@ import { availableParallelism } from 'node:os';
 import { basename, dirname } from 'node:path';
 import { deflateRawSync } from 'node:zlib';
 import type { Arguments } from './arguments.ts';
-import { helpText, parseArguments, wholeNumber } from './arguments.ts';
+import { helpText, numberBetween, parseArguments, wholeNumber } from './arguments.ts';
 import { benchProgram } from './bench.ts';
 import { DataError, messageOf, printable, suggestion } from './data-error.ts';
 import { openDevice } from './device.ts';
 import { evaluateProgram } from './evaluate.ts';
 import { openBytes, wholeFileLimit, writeWhole } from './files.ts';
+import type { GenerateOptions } from './generate.ts';
 import { npyBytes, readNpy } from './npy.ts';
 import { openData } from './open-data.ts';
 import { predictSet } from './predict.ts';
-import type { CompiledProgram } from './program.ts';
+import type { CompiledProgram, Entry } from './program.ts';
 import { checkColumns, rowSetOf, rowShapeOf } from './row-set.ts';
+import type { Column } from './stored-tensor.ts';
 import { tensorColumn } from './stored-tensor.ts';
-import { elementCount, showShape } from './tensor.ts';
+import type { TensorArray } from './tensor.ts';
+import { elementCount, newTensorArray, showShape } from './tensor.ts';
 import { showNumber } from './progress-line.ts';
 import { showResults, terminalReporter } from './terminal-reporter.ts';
 import type { RunOptions } from './train.ts';
@@ -46,6 +49,7 @@ export async function main(program: CompiledProgram, argv: readonly string[]): P
     if (given.command === 'train') process.exitCode = await runTrain(program, given);
     else if (given.command === 'evaluate') await runEvaluate(program, given);
     else if (given.command === 'predict') await runPredict(program, given);
+    else if (given.command === 'generate') await runGenerate(program, given);
     else process.stdout.write(`${JSON.stringify(await benchProgram(program, { steps: wholeNumber(given, 'steps', 1) ?? 100 }))}\n`);
   } catch (error) {
     process.stderr.write(`${process.stderr.isTTY ? '\r\x1b[2K' : ''}error: ${printable(messageOf(error))}\n`);
@@ -126,9 +130,44 @@ export async function runEvaluate(program: CompiledProgram, given: Arguments): P
   process.stdout.write(`${showResults('', await evaluateProgram(program, needsRows ? data.test : null))}\n`);
 }
 
+/** Writes what is drawn as it comes. */
+export async function runGenerate(program: CompiledProgram, given: Arguments): Promise<void> {
+  const { generator } = program;
+  if (generator === null) throw new DataError(`the model \`${program.name}\` draws no tokens: add a \`generate\` block to it`);
+  const text = (name: string): string | undefined => given.values.get(name)?.[0];
+  const rows = Object.fromEntries(givenColumns(program, given).map(column => {
+    const { dtype, shape } = program.inputs.find(input => input.name === column.input)!;
+    const row = newTensorArray(dtype, elementCount(rowShapeOf({ shape }, program.batched)));
+    column.read(0, row, 0);
+    return [column.input, row] as const;
+  }));
+  await restoreWeights(program, given);
+  const options = {
+    prompt: text('prompt'), length: wholeNumber(given, 'length', 1), temperature: numberBetween(given, 'temperature', 0, 1000),
+    topK: wholeNumber(given, 'top-k', 1), topP: numberBetween(given, 'top-p', 0, 1), stop: given.values.get('stop'), seed: wholeNumber(given, 'seed', 0),
+  };
+  const wanted: GenerateOptions = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+  const { outputs } = await generator.draw(program, generator, { ...wanted, rows, write: piece => void process.stdout.write(piece) });
+  process.stdout.write('\n');
+  if (generator.drawn !== null) writeOutputs(program, generator.drawn, outputs, text('output') ?? `${program.name}.npz`);
+}
+
 export async function runPredict(program: CompiledProgram, given: Arguments): Promise<void> {
+  const columns = givenColumns(program, given);
+  const missing = (program.predict?.inputs ?? []).filter(name => !columns.some(column => column.input === name));
+  if (missing.length > 0) {
+    throw new DataError(`no rows for ${missing.map(name => `\`${name}\``).join(', ')}: give \`--input ${missing[0]}=FILE.npy\``);
+  }
+  checkColumns(columns, program.inputs, program.batched);
+  await restoreWeights(program, given);
+  const outputs = await predictSet(program, columns.length === 0 ? null : rowSetOf(columns));
+  writeOutputs(program, program.predict!, outputs, given.values.get('output')?.[0] ?? `${program.name}.npz`);
+}
+
+/** The rows that `--input` names. */
+export function givenColumns(program: CompiledProgram, given: Arguments): Column[] {
   const names = program.inputs.map(input => input.name);
-  const columns = (given.values.get('input') ?? []).map(text => {
+  return (given.values.get('input') ?? []).map(text => {
     const [name, file] = [text.slice(0, text.indexOf('=')), text.slice(text.indexOf('=') + 1)];
     const input = program.inputs.find(other => other.name === name);
     if (input === undefined) {
@@ -140,15 +179,11 @@ export async function runPredict(program: CompiledProgram, given: Arguments): Pr
     const type = { input: name, dtype: input.dtype, shape: rowShapeOf(input, program.batched), below: input.below };
     return tensorColumn(readNpy(openBytes(file, file, wholeFileLimit)), type, !program.batched);
   });
-  const missing = (program.predict?.inputs ?? []).filter(name => !columns.some(column => column.input === name));
-  if (missing.length > 0) {
-    throw new DataError(`no rows for ${missing.map(name => `\`${name}\``).join(', ')}: give \`--input ${missing[0]}=FILE.npy\``);
-  }
-  checkColumns(columns, program.inputs, program.batched);
-  await restoreWeights(program, given);
-  const outputs = await predictSet(program, columns.length === 0 ? null : rowSetOf(columns));
-  const path = given.values.get('output')?.[0] ?? `${program.name}.npz`;
-  const files = program.predict!.results.map(({ name, dtype, shape }) => {
+}
+
+/** Writes the results of an entry, for any number of rows. */
+export function writeOutputs(program: CompiledProgram, { results }: Entry, outputs: Readonly<Record<string, TensorArray>>, path: string): void {
+  const files = results.map(({ name, dtype, shape }) => {
     const values = outputs[name]!;
     const rowShape = rowShapeOf({ shape }, program.batched);
     const whole = program.batched ? [values.length / elementCount(rowShape), ...rowShape] : shape;

@@ -94,7 +94,7 @@ export function linearProgram(
     evaluate: entry(() => forward(batch), ['x', 'y'], [loss, error], batch),
     evaluateRow: entry(() => forward(1), ['x', 'y'], [loss, error], 1),
     predict: entry(() => predictInto(outputs), ['x'], [outputs], batch),
-    predictRow: entry(() => predictInto(rowOutput), ['x'], [rowOutput], 1),
+    generator: null, predictRow: entry(() => predictInto(rowOutput), ['x'], [rowOutput], 1),
     settings: { ...defaultSettings, ...settings }, data, readers, tokenizers: [], pictures: null, flopsPerStep: 100,
   };
 }

@@ -3,14 +3,15 @@
  * elaborated for training, for evaluation and for a single row, over the same parameters. Every error found is returned; a model
  * is returned only when there is none.
  */
-import type { DataBlock, File, ModelItem, TrainBlock } from '../1-parse/ast.ts';
+import type { DataBlock, File, GenerateBlock, ModelItem, TrainBlock } from '../1-parse/ast.ts';
 import type { Model } from '../ir/model.ts';
 import { opTable } from '../ops/index.ts';
 import type { Diagnostic } from '../source/diagnostic.ts';
 import { checkDefinitions } from './check-definitions.ts';
-import { Exhausted, keyword, newContext, newRegistry, report, type Context } from './context.ts';
+import { attempt, Exhausted, keyword, newContext, newRegistry, report, type Context } from './context.ts';
 import { elaborateData } from './data.ts';
 import { bindHyperparameters, applySettings } from './hyperparameters.ts';
+import { elaborateGeneration } from './generate.ts';
 import { elaborateForward, parametersOf, statesOf, type Elaboration } from './model.ts';
 import { libraryModule, mainModule, type ReadImport } from './modules.ts';
 import { elaborateMinimizations } from './minimize.ts';
@@ -37,10 +38,12 @@ export function elaborate(file: File, host: Host): { readonly model: Model | nul
   const models = file.items.filter(item => item.kind === 'model');
   const trains = file.items.filter(item => item.kind === 'train');
   const datas = file.items.filter(item => item.kind === 'data');
+  const generates = file.items.filter(item => item.kind === 'generate');
   const [definition] = models;
   onlyOne(context, 'model.several', models.map(item => item.name.span), 'a file holds one model in this version of nabla');
   onlyOne(context, 'train.several', trains.map(item => keyword(item.span, 'train')), 'a file has one `train` block in this version of nabla');
   onlyOne(context, 'data.several', datas.map(item => keyword(item.span, 'data')), 'a file has one `data` block');
+  onlyOne(context, 'generate.several', generates.map(item => keyword(item.span, 'generate')), 'a file has one `generate` block');
   if (definition === undefined && trains.length + datas.length > 0) {
     const span = trains.length > 0 ? keyword(trains[0]!.span, 'train') : keyword(datas[0]!.span, 'data');
     report(context, { code: 'model.missing', message: 'there is no model to train', span, help: 'write one above: `model Name { … }`' });
@@ -48,7 +51,7 @@ export function elaborate(file: File, host: Host): { readonly model: Model | nul
   let model: Model | null = null;
   try {
     applySettings(context, module, definition ?? null, host.settings);
-    if (definition !== undefined) model = elaborateModel(context, definition, trains[0] ?? null, datas[0] ?? null, module, host);
+    if (definition !== undefined) model = elaborateModel(context, definition, trains[0] ?? null, datas[0] ?? null, generates[0] ?? null, module, host);
     checkDefinitions(context, module);
   } catch (error) {
     if (!(error instanceof Exhausted)) throw error;
@@ -57,7 +60,7 @@ export function elaborate(file: File, host: Host): { readonly model: Model | nul
 }
 
 function elaborateModel(
-  context: Context, definition: ModelItem, train: TrainBlock | null, data: DataBlock | null,
+  context: Context, definition: ModelItem, train: TrainBlock | null, data: DataBlock | null, generate: GenerateBlock | null,
   module: ReturnType<typeof mainModule>, host: Host,
 ): Model | null {
   const start = context.diagnostics.length;
@@ -102,13 +105,15 @@ function elaborateModel(
   }
   const minimizations = settings === null ? [] : elaborateMinimizations(context, settings.minimized, training.forward, parameters, definition, outer);
   const dataSettings = data === null ? null : elaborateData(context, data, training.forward, training.batchName !== null, outer);
+  const isSound = context.diagnostics.length === 0;
+  const generation = generate === null ? null : attempt(() => elaborateGeneration(context, generate, isSound ? { single, data: dataSettings } : null, outer));
   if (context.diagnostics.length > 0) return null;
   return {
     name: definition.name.text, doc: definition.doc,
     batch: training.batchName === null ? 1 : batch, batchName: training.batchName,
     inputs: training.forward.inputs, parameters, states: statesOf(context),
     training: training.forward, evaluation: evaluation.forward, single: single?.forward ?? null,
-    minimizations, settings: settings?.settings ?? elaborateSettings(context, null, outer).settings, data: dataSettings,
+    minimizations, settings: settings?.settings ?? elaborateSettings(context, null, outer).settings, data: dataSettings, generation,
   };
 }
 

@@ -7,12 +7,14 @@ import { newContext, type Context } from './context.ts';
 import type { Item } from './item.ts';
 import { layerBody, rootInstance } from './layer.ts';
 import { matchesPattern, unmatchedPattern, type Pattern } from './pattern.ts';
-import { newScope, type Module, type ModelBody } from './scope.ts';
+import { newScope, type Module, type ModelBody, type Scope } from './scope.ts';
 import { build } from './tensors.ts';
 
 export interface Elaboration {
   readonly forward: Forward;
   readonly batchName: string | null;
+  /** Of the model's body, with what its names stand for in the end. */
+  readonly scope: Scope;
 }
 
 export function elaborateForward(
@@ -29,7 +31,7 @@ export function elaborateForward(
   const losses = named('loss');
   const total = losses.length === 0 ? null : losses.map(loss => loss.value).reduce((sum, loss) => build(context, 'add', [sum, loss]));
   return {
-    batchName: context.batchName,
+    batchName: context.batchName, scope,
     forward: {
       inputs: [...model.inputs.values()], loss: total, losses,
       metrics: [...(losses.length > 1 ? losses : []), ...named('metric')], outputs: named('output'),

@@ -31,7 +31,7 @@ import { affine } from '../ir/affine.ts';
 
 /**
  * The graph with the entries `initialise`, `accumulate` (where several batches make a step), `train` and `gradient_norm` (given an
- * optimiser), `evaluate`, `evaluate_row`, `predict`, `predict_row`.
+ * optimiser), `evaluate`, `evaluate_row`, `predict`, `predict_row`, `generate`, `generated`.
  */
 export function differentiate(model: Model): Graph {
   const given = model.minimizations.flatMap(({ groups }) => groups);
@@ -82,6 +82,11 @@ export function differentiate(model: Model): Graph {
     if (forward.loss)
       inference.push({ name: `evaluate${suffix}`, results: [{ name: 'loss', value: forward.loss }, ...forward.metrics], updates: [] });
     if (forward.outputs.length > 0) inference.push({ name: `predict${suffix}`, results: forward.outputs, updates: [] });
+  }
+  if (model.generation !== null) {
+    const { sequence, scores, outputs } = model.generation;
+    inference.push({ name: 'generate', results: [{ name: 'scores', value: scores }], updates: [], sequence });
+    if (outputs.length > 0) inference.push({ name: 'generated', results: outputs, updates: [] });
   }
   const read = model.settings.ema === null ? parts : averagedParts;
   return { entries: [...training.map(entry => substitute(entry, parts)), ...inference.map(entry => substitute(entry, read))], placements };
@@ -306,7 +311,7 @@ function part(flat: Value, offset: number, type: TensorType, from: Origin | null
 function substitute(entry: Entry, parts: ReadonlyMap<Value, Value>): Entry {
   const values = replace([...entry.results.map(result => result.value), ...entry.updates.map(update => update.value)], parts);
   return {
-    name: entry.name,
+    ...entry,
     results: entry.results.map((result, i) => ({ name: result.name, value: values[i]! })),
     updates: entry.updates.map((update, i) => ({ leaf: update.leaf, value: values[entry.results.length + i]! })),
   };

@@ -27,7 +27,7 @@ export function roundProducts(graph: Graph, precision: DType): Graph {
     replaced.set(value, result.every((operand, i) => operand === value.operands[i]) ? value : { ...value, operands: result });
   }
   const entries = graph.entries.map(entry => ({
-    name: entry.name,
+    ...entry,
     results: entry.results.map(({ name, value }) => ({ name, value: replaced.get(value)! })),
     updates: entry.updates.map(({ leaf, value }) => ({ leaf, value: replaced.get(value)! })),
   }));

@@ -34,16 +34,16 @@ export async function importEmitted(text: string): Promise<EmittedModule> {
 /** The emitted program of scheduled levels as a machine that computes in single precision. */
 export async function emittedMachine(levels: Levels): Promise<Machine> {
   const { program } = await importEmitted(emit(levels, emitOptions('typescript')));
-  const places = { input: program.inputs, parameter: program.parameters, gradient: program.gradients, state: program.states } as const;
+  const places = { input: [...program.inputs, ...(program.generator ? [program.generator.sequence] : [])], parameter: program.parameters, gradient: program.gradients, state: program.states } as const;
   const placeOf = (role: Role, name: string): TensorPlace => {
-    if (role === 'scalar') return { name, dtype: 'i32', shape: [], offset: program.scalars[name as 'seed'] };
+    if (role === 'scalar') return { name, dtype: 'i32', shape: [], offset: name === 'position' ? program.generator!.position : program.scalars[name as 'seed'] };
     const found = (places[role] as readonly TensorPlace[]).find(place => place.name === name);
     if (found === undefined) throw new Error(`there is no ${role} ${name}`);
     return found;
   };
   const entries: Readonly<Record<string, Entry | null>> = {
     initialise: { run: program.initialise, number: 0, inputs: [], results: [], rows: 0 },
-    accumulate: program.accumulate?.batch ?? null, train: program.train, evaluate: program.evaluate, predict: program.predict, evaluate_row: program.evaluateRow, predict_row: program.predictRow,
+    accumulate: program.accumulate?.batch ?? null, train: program.train, evaluate: program.evaluate, predict: program.predict, generate_start: program.generator?.start ?? null, generate_step: program.generator?.step ?? null, generate_scores: program.generator?.scores ?? null, evaluate_row: program.evaluateRow, predict_row: program.predictRow,
   };
   return {
     write: (role, name, data) => viewOf(program.memory, placeOf(role, name)).set(data),
