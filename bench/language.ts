@@ -7,15 +7,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { stripTypeScriptTypes } from 'node:module';
-import { evaluateProgram } from '../runtime/evaluate.ts';
+import { evaluateStage } from '../runtime/evaluate.ts';
 import { writeWhole } from '../runtime/files.ts';
 import { npyBytes } from '../runtime/npy.ts';
 import { openData } from '../runtime/open-data.ts';
 import type { CompiledProgram } from '../runtime/program.ts';
 import { arrayRows, rowLoader, trainingOrder, type RowSet } from '../runtime/row-set.ts';
+import { initialiseProgram } from '../runtime/stages.ts';
 import { viewOf } from '../runtime/tensor.ts';
 import { trainProgram } from '../runtime/train.ts';
-import { setScalars } from '../runtime/training.ts';
 import { saveWeights } from '../runtime/weights-file.ts';
 import { weightsFile } from './batch.ts';
 import { build } from './nabla.ts';
@@ -32,18 +32,18 @@ try {
   writeFileSync(join(folder, 'program.mjs'), `${stripTypeScriptTypes(build('models/gpt.model').text)}\nexport { program };\n`);
   const { program } = await import(pathToFileURL(join(folder, 'program.mjs')).href) as { readonly program: CompiledProgram };
   const data = openData(program, join(here, '../models'));
-  const { seed } = program.settings;
-  setScalars(program, seed, 0, steps);
-  program.initialise();
+  const stage = program.stages[0]!;
+  const { seed } = stage.settings;
+  initialiseProgram(program, seed);
   await saveWeights(program, join(folder, weightsFile));
   const order = trainingOrder(data.train!.count, seed, true);
-  writeRows(program, data.train!, 'train', Array.from({ length: steps * program.train!.rows }, (_, i) => order(i)));
+  writeRows(program, data.train!, 'train', Array.from({ length: steps * stage.train!.rows }, (_, i) => order(i)));
   const test = writeRows(program, data.test!, 'test', Array.from({ length: Math.floor(data.test!.count / apart) }, (_, i) => i * apart));
-  const torch = lastLine<{ readonly test: number }>(start(python, [join(here, 'language.py'), folder, String(steps), String(program.train!.rows)], cores, {
+  const torch = lastLine<{ readonly test: number }>(start(python, [join(here, 'language.py'), folder, String(steps), String(stage.train!.rows)], cores, {
     ...process.env, OMP_NUM_THREADS: String(cores),
   }).stdout);
   await trainProgram(program, { steps, data: { train: data.train, test: null }, save: join(folder, 'trained.safetensors'), threads: cores });
-  const { loss } = await evaluateProgram(program, arrayRows(program, test));
+  const { loss } = await evaluateStage(program, stage, arrayRows(program, test));
   process.stdout.write(`after ${steps} steps on the same batches, test loss: nabla ${loss!.toFixed(4)}, PyTorch ${torch.test.toFixed(4)}, `
     + `${(100 * (loss! / torch.test - 1)).toFixed(2)} % apart\n`);
   program.threads?.stop();
@@ -53,7 +53,7 @@ try {
 
 /** Rows in an order, each input in a file of its own; gives them too. */
 function writeRows(program: CompiledProgram, rows: RowSet, name: string, order: readonly number[]): Readonly<Record<string, Int32Array>> {
-  const load = rowLoader(program, rows, program.train!.inputs);
+  const load = rowLoader(program, rows, program.inputs.map(input => input.name));
   return Object.fromEntries(program.inputs.map(input => {
     const [, T] = input.shape as readonly [number, number];
     const view = viewOf(program.memory, input);

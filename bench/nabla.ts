@@ -78,7 +78,8 @@ export function predictionTime(path: string, inputs: Readonly<Record<string, str
   return spread(times.slice(2));
 }
 
-function watched(args: readonly string[], threads: number): { readonly calls: WatchedCalls; readonly started: number } {
+/** Runs a program and tells when it called its module. */
+export function watched(args: readonly string[], threads: number): { readonly calls: WatchedCalls; readonly started: number } {
   const { stderr, started } = start(process.execPath, ['--import', join(here, 'watch-calls.ts'), ...args], threads);
   return { calls: lastLine(stderr), started };
 }

@@ -30,6 +30,8 @@ export const flags: readonly Flag[] = [
   { name: 'log', value: 'FILE', commands: ['train'], help: 'write one line of JSON for each step' },
   { name: 'save-gradients', value: 'FILE', commands: ['train'], help: 'write the gradients of the last step (safetensors)' },
   { name: 'resume', value: null, commands: ['train'], help: 'go on from the last checkpoint' },
+  { name: 'only', value: 'NAME', commands: ['train'], help: 'run one train block of several, by its name' },
+  { name: 'model', value: 'NAME', commands: ['evaluate', 'predict', 'bench'], help: 'which model, or train block, of several; default: the last' },
   { name: 'weights', value: 'FILE', commands: ['evaluate', 'predict', 'generate'], help: 'weights to use; default: what training saved' },
   { name: 'input', value: 'NAME=FILE', commands: ['predict', 'generate'], help: 'rows for an input (npy); once for each input', repeated: true },
   { name: 'output', value: 'FILE', commands: ['predict', 'generate'], help: 'where the outputs go (npz); -o for short' },

@@ -4,7 +4,7 @@
  */
 import { DataError } from './data-error.ts';
 import { fetchPlaces, openDevice } from './device.ts';
-import type { CompiledProgram, DataField, Entry, GenerateSettings, Generator } from './program.ts';
+import type { CompiledProgram, DataField, Entry, GenerateSettings, Generator, Stage } from './program.ts';
 import { generateStream, random } from './random.ts';
 import { tokenReader } from './table.ts';
 import type { TensorArray } from './tensor.ts';
@@ -36,13 +36,13 @@ export interface Generated {
 }
 
 /** Draws from the program's present weights. */
-export async function generateTokens(program: CompiledProgram, generator: Generator, options: GenerateOptions): Promise<Generated> {
+export async function generateTokens(program: CompiledProgram, { settings: { seed: usual } }: Stage, generator: Generator, options: GenerateOptions): Promise<Generated> {
   const settings: GenerateSettings = { ...generator.settings, ...options };
   const room = elementCount(generator.sequence.shape);
   const tokenizer = generator.vocabulary === null ? null : program.tokenizers[generator.vocabulary]!;
   const began = givePrompt(program, generator, settings.prompt, options.rows ?? {}, tokenizer);
   const walk = newWalk(program, generator);
-  const seed = options.seed ?? program.settings.seed;
+  const seed = options.seed ?? usual;
   await openDevice(program);
   await requireLookingBack(walk, generator);
 

@@ -11,23 +11,22 @@ import { helpText, numberBetween, parseArguments, wholeNumber } from './argument
 import { benchProgram } from './bench.ts';
 import { DataError, messageOf, printable, suggestion } from './data-error.ts';
 import { openDevice } from './device.ts';
-import { evaluateProgram } from './evaluate.ts';
+import { evaluateStage } from './evaluate.ts';
 import { openBytes, wholeFileLimit, writeWhole } from './files.ts';
 import type { GenerateOptions } from './generate.ts';
 import { npyBytes, readNpy } from './npy.ts';
 import { openData } from './open-data.ts';
 import { predictSet } from './predict.ts';
-import type { CompiledProgram, Entry } from './program.ts';
+import type { CompiledProgram, Entry, Stage } from './program.ts';
 import { checkColumns, rowSetOf, rowShapeOf } from './row-set.ts';
+import { generatingStage, initialiseProgram, stageNamed } from './stages.ts';
 import type { Column } from './stored-tensor.ts';
 import { tensorColumn } from './stored-tensor.ts';
 import type { TensorArray } from './tensor.ts';
 import { elementCount, newTensorArray, showShape } from './tensor.ts';
-import { showNumber } from './progress-line.ts';
 import { showResults, terminalReporter } from './terminal-reporter.ts';
 import type { RunOptions } from './train.ts';
 import { trainProgram } from './train.ts';
-import { setScalars } from './training.ts';
 import { loadWeights } from './weights-file.ts';
 import { zipPieces } from './zip.ts';
 
@@ -50,7 +49,7 @@ export async function main(program: CompiledProgram, argv: readonly string[]): P
     else if (given.command === 'evaluate') await runEvaluate(program, given);
     else if (given.command === 'predict') await runPredict(program, given);
     else if (given.command === 'generate') await runGenerate(program, given);
-    else process.stdout.write(`${JSON.stringify(await benchProgram(program, { steps: wholeNumber(given, 'steps', 1) ?? 100 }))}\n`);
+    else process.stdout.write(`${JSON.stringify(await benchProgram(program, chosenStage(program, given), { steps: wholeNumber(given, 'steps', 1) ?? 100 }))}\n`);
   } catch (error) {
     process.stderr.write(`${process.stderr.isTTY ? '\r\x1b[2K' : ''}error: ${printable(messageOf(error))}\n`);
     process.exitCode = 1;
@@ -86,9 +85,8 @@ export async function runTrain(program: CompiledProgram, given: Arguments): Prom
       reporter.note(`stopped after step ${report.step}, checkpoint saved; the same command with \`--resume\` goes on from there`);
       return 130;
     }
-    const test = report.test === null ? '' : `  ${showResults('test ', report.test)}`;
-    reporter.note(`${report.outcome} after step ${report.step}: loss ${showNumber(report.loss)}${test}`);
-    reporter.note(`saved ${report.files.join(' and ')}`);
+    const [last, ...others] = [...report.files].reverse();
+    reporter.note(`saved ${[...(others.length === 0 ? [] : [others.reverse().join(', ')]), last!].join(' and ')}`);
     return 0;
   } finally {
     process.off('SIGINT', onInterrupt);
@@ -104,6 +102,7 @@ export function trainOptions(given: Arguments): RunOptions {
     save: text('save'),
     log: text('log'),
     saveGradients: text('save-gradients'),
+    only: text('only'),
   };
   if (given.values.has('resume') && options.init !== undefined) {
     throw new DataError('`--resume` goes on from a checkpoint and `--init` starts from weights: give one of them');
@@ -115,27 +114,29 @@ export function trainOptions(given: Arguments): RunOptions {
 /** Parameters and states as training left them. */
 export async function restoreWeights(program: CompiledProgram, given: Arguments): Promise<void> {
   await openDevice(program);
-  setScalars(program, program.settings.seed, 0, 0);
-  program.initialise();
+  initialiseProgram(program, undefined);
   loadWeights(program, given.values.get('weights')?.[0] ?? `${program.name}.safetensors`);
 }
 
+/** Which model is evaluated, predicts or is measured. */
+export const chosenStage = (program: CompiledProgram, given: Arguments): Stage => stageNamed(program, given.values.get('model')?.[0]);
+
 export async function runEvaluate(program: CompiledProgram, given: Arguments): Promise<void> {
+  const stage = chosenStage(program, given);
   const data = openData(program, dataFolder(given));
-  const needsRows = program.evaluate !== null && program.evaluate.inputs.length > 0;
+  const needsRows = stage.evaluate !== null && stage.evaluate.inputs.length > 0;
   if (needsRows && data.test === null) {
     throw new DataError('there is no test data: add a `test` source, `split` or `hold_out` to the `data` block');
   }
   await restoreWeights(program, given);
-  process.stdout.write(`${showResults('', await evaluateProgram(program, needsRows ? data.test : null))}\n`);
+  process.stdout.write(`${showResults('', await evaluateStage(program, stage, needsRows ? data.test : null))}\n`);
 }
 
 /** Writes what is drawn as it comes. */
 export async function runGenerate(program: CompiledProgram, given: Arguments): Promise<void> {
-  const { generator } = program;
-  if (generator === null) throw new DataError(`the model \`${program.name}\` draws no tokens: add a \`generate\` block to it`);
+  const { stage, generator } = generatingStage(program);
   const text = (name: string): string | undefined => given.values.get(name)?.[0];
-  const rows = Object.fromEntries(givenColumns(program, given).map(column => {
+  const rows = Object.fromEntries(givenColumns(program, stage, given).map(column => {
     const { dtype, shape } = program.inputs.find(input => input.name === column.input)!;
     const row = newTensorArray(dtype, elementCount(rowShapeOf({ shape }, program.batched)));
     column.read(0, row, 0);
@@ -147,29 +148,29 @@ export async function runGenerate(program: CompiledProgram, given: Arguments): P
     topK: wholeNumber(given, 'top-k', 1), topP: numberBetween(given, 'top-p', 0, 1), stop: given.values.get('stop'), seed: wholeNumber(given, 'seed', 0),
   };
   const wanted: GenerateOptions = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
-  const { outputs } = await generator.draw(program, generator, { ...wanted, rows, write: piece => void process.stdout.write(piece) });
+  const { outputs } = await generator.draw(program, stage, generator, { ...wanted, rows, write: piece => void process.stdout.write(piece) });
   process.stdout.write('\n');
-  if (generator.drawn !== null) writeOutputs(program, generator.drawn, outputs, text('output') ?? `${program.name}.npz`);
+  if (generator.drawn !== null) writeOutputs(stage, generator.drawn, outputs, text('output') ?? `${program.name}.npz`);
 }
 
 export async function runPredict(program: CompiledProgram, given: Arguments): Promise<void> {
-  const columns = givenColumns(program, given);
-  const missing = (program.predict?.inputs ?? []).filter(name => !columns.some(column => column.input === name));
+  const stage = chosenStage(program, given);
+  const columns = givenColumns(program, stage, given);
+  const missing = (stage.predict?.inputs ?? []).filter(name => !columns.some(column => column.input === name));
   if (missing.length > 0) {
     throw new DataError(`no rows for ${missing.map(name => `\`${name}\``).join(', ')}: give \`--input ${missing[0]}=FILE.npy\``);
   }
   checkColumns(columns, program.inputs, program.batched);
   await restoreWeights(program, given);
-  const outputs = await predictSet(program, columns.length === 0 ? null : rowSetOf(columns));
-  writeOutputs(program, program.predict!, outputs, given.values.get('output')?.[0] ?? `${program.name}.npz`);
+  const outputs = await predictSet(program, stage, columns.length === 0 ? null : rowSetOf(columns));
+  writeOutputs(stage, stage.predict!, outputs, given.values.get('output')?.[0] ?? `${program.name}.npz`);
 }
 
 /** The rows that `--input` names. */
-export function givenColumns(program: CompiledProgram, given: Arguments): Column[] {
-  const names = program.inputs.map(input => input.name);
+export function givenColumns(program: CompiledProgram, { inputs: names }: Stage, given: Arguments): Column[] {
   return (given.values.get('input') ?? []).map(text => {
     const [name, file] = [text.slice(0, text.indexOf('=')), text.slice(text.indexOf('=') + 1)];
-    const input = program.inputs.find(other => other.name === name);
+    const input = program.inputs.find(other => other.name === name && names.includes(name));
     if (input === undefined) {
       throw new DataError(`\`--input ${text}\` names no input of the model${suggestion(name, names, 'give `--input NAME=FILE` for')}`);
     }
@@ -182,11 +183,11 @@ export function givenColumns(program: CompiledProgram, given: Arguments): Column
 }
 
 /** Writes the results of an entry, for any number of rows. */
-export function writeOutputs(program: CompiledProgram, { results }: Entry, outputs: Readonly<Record<string, TensorArray>>, path: string): void {
+export function writeOutputs(stage: Stage, { results }: Entry, outputs: Readonly<Record<string, TensorArray>>, path: string): void {
   const files = results.map(({ name, dtype, shape }) => {
     const values = outputs[name]!;
-    const rowShape = rowShapeOf({ shape }, program.batched);
-    const whole = program.batched ? [values.length / elementCount(rowShape), ...rowShape] : shape;
+    const rowShape = rowShapeOf({ shape }, stage.batched);
+    const whole = stage.batched ? [values.length / elementCount(rowShape), ...rowShape] : shape;
     process.stdout.write(`${name} ${dtype}${showShape(whole)}\n`);
     return { name: `${name}.npy`, contents: npyBytes(values, dtype, whole) };
   });

@@ -1,6 +1,6 @@
 /**
- * What a compiled program is to the runtime: one memory with named places in it, functions that run over that memory, and the
- * settings of the model's file. Everything else here works on any such program.
+ * What a compiled program is to the runtime: one memory with named places in it, functions that run over that memory in one or several
+ * stages, and the settings of the model's file. Everything else here works on any such program.
  */
 import type { generateTokens } from './generate.ts';
 import type { Threads } from './machine.ts';
@@ -65,17 +65,37 @@ export interface CompiledProgram {
   readonly device: Device | null;
   /** Null where a program computes on one thread only. */
   readonly threads: Threads | null;
-  /** The first dimension of the inputs is the batch; otherwise every input is fed whole. */
+  /** The first dimension of the inputs is the batch, of the stage that takes the most rows; otherwise every input is fed whole. */
   readonly batched: boolean;
   readonly inputs: readonly InputPlace[];
   readonly parameters: readonly TensorPlace[];
   /** Of layers, such as running means, moving averages of parameters, and the optimiser's, whose names start with `optimizer.`. */
   readonly states: readonly TensorPlace[];
-  /** Valid after `train.run()`. */
-  readonly gradients: readonly TensorPlace[];
   /** Byte offsets of the whole numbers that the training loop writes. `step` counts from 1. */
   readonly scalars: { readonly seed: number; readonly step: number; readonly steps: number };
-  /** Fills parameters and states from the seed. */
+  /** In the order in which they run, each on what those before have left. */
+  readonly stages: readonly Stage[];
+  readonly data: DataSettings | null;
+  /** For every format that a source of the data has. */
+  readonly readers: Readonly<Partial<Record<DataSource['format'], SourceReader>>>;
+  /** Of the texts that are fed to inputs: what `DataField.tokens` counts. */
+  readonly tokenizers: readonly Tokenizer[];
+  /** Null where no field holds pictures. */
+  readonly pictures: SourceContext['pictures'];
+}
+
+/** A model as a train block trains it, or as it is where no block does. */
+export interface Stage {
+  /** The train block's, or the model's. */
+  readonly name: string;
+  readonly model: string;
+  /** The first dimension of what it gives is the batch. */
+  readonly batched: boolean;
+  /** Names of the program's inputs that are the model's. */
+  readonly inputs: readonly string[];
+  /** Valid after `train.run()`. */
+  readonly gradients: readonly TensorPlace[];
+  /** Fills the model's parameters and states from the seed, and the states of this stage's optimiser. */
   readonly initialise: () => void;
   /** Several batches make one step: `batch` runs for each, with `step` the number of the batch, then `train`; null where one does. */
   readonly accumulate: { readonly count: number; readonly batch: Entry } | null;
@@ -91,13 +111,6 @@ export interface CompiledProgram {
   /** Null without a `generate` block. */
   readonly generator: Generator | null;
   readonly settings: TrainSettings;
-  readonly data: DataSettings | null;
-  /** For every format that a source of the data has. */
-  readonly readers: Readonly<Partial<Record<DataSource['format'], SourceReader>>>;
-  /** Of the texts that are fed to inputs: what `DataField.tokens` counts. */
-  readonly tokenizers: readonly Tokenizer[];
-  /** Null where no field holds pictures. */
-  readonly pictures: SourceContext['pictures'];
   readonly flopsPerStep: number;
 }
 
@@ -174,6 +187,8 @@ export interface DataSettings {
   readonly split: number | null;
   /** The number of last rows held out as test rows instead; null for none. */
   readonly holdOut: number | null;
+  /** Chooses the rows of a split: the one in the model's file. */
+  readonly seed: number;
 }
 
 export interface DataSource {

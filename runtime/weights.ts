@@ -75,7 +75,7 @@ export function weightsOf(program: CompiledProgram, bytes: ByteSource): Safetens
     const average = `ema.${name}`;
     const stored = tensors.get(name);
     if (!names.has(average)) tensors.delete(average);
-    else if (program.settings.ema !== null && stored !== undefined && !tensors.has(average)) tensors.set(average, stored);
+    else if (program.stages.some(stage => stage.settings.ema !== null) && stored !== undefined && !tensors.has(average)) tensors.set(average, stored);
   }
   return { ...file, tensors };
 }

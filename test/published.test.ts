@@ -11,6 +11,7 @@ import { importReader } from '../compiler/cli/read-source.ts';
 import { compile, type Levels } from '../compiler/index.ts';
 import { shapeOf, size } from '../compiler/ir/type.ts';
 import type { NamedTensor } from '../runtime/safetensors.ts';
+import { initialiseProgram } from '../runtime/stages.ts';
 import { viewOf } from '../runtime/tensor.ts';
 import { loadInitialWeights, loadWeights, writeSafetensors } from '../runtime/weights-file.ts';
 import { readFixture } from './support/fixture.ts';
@@ -41,7 +42,7 @@ function publishedShapes(vocabulary: number, positions: number, width: number, l
 
 test('the parameters of GPT-2 have the names and shapes of the published ones', () => {
   const { model } = levelsOf('models/gpt2.model', 'elaborate');
-  const own = Object.fromEntries(model!.parameters.map(({ leaf }) => [leaf.leaf!.name, shapeOf(leaf.type)]));
+  const own = Object.fromEntries(model!.stages[0]!.parameters.map(({ leaf }) => [leaf.leaf!.name, shapeOf(leaf.type)]));
   expect(own).toEqual(publishedShapes(50257, 1024, 768, 12));
   expect(Object.values(own).reduce((sum, shape) => sum + size(shape), 0)).toBe(124_439_808);
 });
@@ -66,7 +67,7 @@ test('frozen weights cost no gradient: neither the products nor the memory', () 
   const frozen = levelsOf('models/lora.model', 'schedule');
   const trained = levelsOf('models/lora.model', 'schedule', text => text.replace(/^ {2}freeze .*$/m, ''));
   const gradients = (levels: Levels): number => levels.program!.gradients.reduce((sum, { shape }) => sum + size(shape), 0);
-  const adapters = frozen.model!.parameters.filter(({ leaf }) => leaf.leaf!.name.includes('.lora_'));
+  const adapters = frozen.model!.stages[0]!.parameters.filter(({ leaf }) => leaf.leaf!.name.includes('.lora_'));
   expect(gradients(frozen)).toBe(adapters.reduce((sum, { leaf }) => sum + size(shapeOf(leaf.type)), 0));
   expect(gradients(trained)).toBeGreaterThan(40 * gradients(frozen));
   // Of a product y = x w, the backward pass takes the gradient by x alone: half of what it takes otherwise, and attention as before.
@@ -83,7 +84,7 @@ test('what is fine-tuned starts from the file of its base, with parameters of it
   const path = join(folder, 'gpt.safetensors');
   writeSafetensors(path, base, {});
   const { program } = await importEmitted(emit(levels, emitOptions('wasm')));
-  program.initialise();
+  initialiseProgram(program, undefined);
   const [told, ...more] = loadInitialWeights(program, path);
   expect(more).toEqual([]);
   expect(told).toContain('`h.0.attn.c_attn.lora_A`');

@@ -118,7 +118,7 @@ export interface DataBlock {
 
 export interface TrainBlock {
   readonly kind: 'train';
-  /** `train warmup { … }`; null for the usual single block. */
+  /** `train Dvae { … }`: a model's, or the block's own where a setting `model` says which it trains; null for the usual single block. */
   readonly name: Name | null;
   readonly settings: readonly Setting[];
   readonly span: Span;
@@ -168,6 +168,8 @@ export type Statement =
   | { readonly kind: 'input'; readonly name: Name; readonly type: TypeExpression; readonly span: Span }
   /** `loss = …` (name null), `loss d_loss = …`, `metric accuracy = …`, `output probabilities = …`. */
   | { readonly kind: 'result'; readonly role: 'loss' | 'metric' | 'output'; readonly name: Name | null; readonly value: Expression; readonly span: Span }
+  /** `freeze vae = Dvae()`: an earlier model of the file, applied as it is and not trained. */
+  | { readonly kind: 'freeze'; readonly name: Name; readonly value: Expression; readonly span: Span }
   | { readonly kind: 'for'; readonly variable: Name; readonly from: Expression; readonly to: Expression; readonly body: readonly Statement[]; readonly span: Span }
   /** `otherwise` is null, or a block; `else if` is a block of one `if`. */
   | { readonly kind: 'if'; readonly condition: Expression; readonly then: readonly Statement[]; readonly otherwise: readonly Statement[] | null; readonly span: Span }

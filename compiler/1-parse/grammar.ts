@@ -327,6 +327,7 @@ export class Grammar extends EmbeddedActionsParser {
         { ALT: () => this.SUBRULE(this.stateStatement) },
         { ALT: () => this.SUBRULE(this.inputStatement) },
         { ALT: () => this.SUBRULE(this.namedResult) },
+        { ALT: () => this.SUBRULE(this.freezeStatement) },
         { ALT: () => this.SUBRULE(this.indexedStatement) },
         { ALT: () => this.SUBRULE(this.binding) },
         { ALT: () => this.SUBRULE(this.forStatement) },
@@ -385,6 +386,15 @@ export class Grammar extends EmbeddedActionsParser {
     const value = this.value();
     const role = first.image as 'loss' | 'metric' | 'output';
     return { kind: 'result', role, name, value, span: this.from(first) };
+  });
+
+  /** `freeze vae = Dvae()` */
+  private readonly freezeStatement: Rule<Statement> = this.RULE('freezeStatement', (): Statement => {
+    const first = this.CONSUME(t.Freeze);
+    const name = this.name(this.CONSUME(t.Name));
+    this.CONSUME(t.Assign);
+    const value = this.value();
+    return { kind: 'freeze', name, value, span: this.from(first) };
   });
 
   /** `x = …`, `a, b = …`, `mean <- …`, and in a model `loss = …`. */
@@ -517,6 +527,7 @@ export class Grammar extends EmbeddedActionsParser {
       DEF: [
         { ALT: () => this.CONSUME(t.Name) },
         { ALT: () => this.CONSUME(t.Optimizer) },
+        { ALT: () => this.CONSUME(t.Model) },
       ],
       ERR_MSG: 'a setting such as `batch 64`',
     });

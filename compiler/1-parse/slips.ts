@@ -60,13 +60,12 @@ const foreignWords: Readonly<Record<string, { readonly means: string | null; rea
   network: { means: 'model', help: 'write `model`' },
   from: { means: 'import', help: 'write `import "path.model"`; all its definitions come with it' },
   minimize: { means: null, help: 'what is minimized stands in the `train` block' },
-  freeze: { means: null, help: 'what is frozen stands in the `train` block' },
   while: { means: 'if', help: 'loops have a fixed range: `for i in 0..n { … }`' },
 };
 
 const keywords: Readonly<Record<Exclude<Context, 'settings'>, readonly string[]>> = {
   file: ['model', 'layer', 'fn', 'optimizer', 'data', 'train', 'generate', 'import'],
-  body: ['param', 'state', 'input', 'loss', 'metric', 'output', 'for', 'if', 'return', 'where', 'scan', 'yield'],
+  body: ['param', 'state', 'input', 'loss', 'metric', 'output', 'freeze', 'for', 'if', 'return', 'where', 'scan', 'yield'],
 };
 
 function mendStart(file: SourceFile, tokens: readonly IToken[], index: number, context: 'file' | 'body', report: Report): Mended | null {

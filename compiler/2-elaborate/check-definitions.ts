@@ -81,6 +81,7 @@ function checkFile(context: Context, file: File, module: Module): void {
             type(statement.type, true);
             names.add(statement.name.text);
             break;
+          case 'freeze': names.add(statement.name.text); break;
           case 'result':
             expression(statement.value);
             names.add(statement.name?.text ?? statement.role);

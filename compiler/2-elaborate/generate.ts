@@ -20,6 +20,7 @@ export interface Generated {
 }
 
 interface Draft {
+  model: Named | null;
   sample: { readonly sequence: Named; readonly scores: Named } | null;
   prompt: { readonly input: Named | null; readonly text: string | null };
   length: number | null;
@@ -35,6 +36,11 @@ interface Named {
 type Read = (context: Context, setting: Setting, scope: Scope, draft: Draft) => void;
 
 const readers = {
+  model: (context, { values, span }, _, draft) => {
+    const [name, ...more] = values;
+    if (!isName(name) || more.length > 0) return fail(context, { code: 'generate.value', message: '`model` takes the name of a model or of a train block', span });
+    draft.model = name;
+  },
   sample: (context, { values, span }, _, draft) => {
     const [sequence, from, scores, ...more] = values;
     if (!isName(sequence) || !isName(from) || from.text !== 'from' || !isName(scores) || more.length > 0)
@@ -67,12 +73,22 @@ const readers = {
 
 const isName = (value: SettingValue | undefined): value is SettingValue & { kind: 'name' } => value?.kind === 'name';
 
-/** Null where something is wrong, which is told. Of a model that has errors itself (`null`) only the settings are looked at. */
+/** A stage by its names, with the elaboration of one row; null where it has no batch dimension. */
+export interface GeneratingStage {
+  readonly name: string;
+  readonly model: string;
+  readonly row: Generated | null;
+}
+
+/**
+ * What is drawn, and from which of the stages. Null where something is wrong, which is told. In a file that has other errors (`sound` is
+ * null) only the settings are looked at.
+ */
 export function elaborateGeneration(
-  context: Context, block: GenerateBlock, model: { readonly single: Generated | null; readonly data: DataSettings | null } | null, scope: Scope,
-): Generation | null {
+  context: Context, block: GenerateBlock, stages: readonly GeneratingStage[], sound: { readonly data: DataSettings | null } | null, scope: Scope,
+): { readonly generation: Generation; readonly stage: number } | null {
   const before = context.problems;
-  const draft: Draft = { sample: null, prompt: { input: null, text: null }, length: null, temperature: 1, topK: null, topP: null, stop: [] };
+  const draft: Draft = { model: null, sample: null, prompt: { input: null, text: null }, length: null, temperature: 1, topK: null, topP: null, stop: [] };
   const seen = new Map<string, Span>();
   for (const setting of block.settings) {
     const name = setting.name.text;
@@ -96,8 +112,10 @@ export function elaborateGeneration(
     });
     return null;
   }
-  if (context.problems > before || model === null) return null;
-  const { single, data } = model;
+  if (context.problems > before || sound === null) return null;
+  const { data } = sound;
+  const stage = stageOf(context, draft.model, stages);
+  const single = stages[stage]!.row;
   if (single === null) return fail(context, {
     code: 'generate.sample', message: 'the model has no batch dimension, of which one row could be drawn', span, help: 'give its inputs one, as in `input text: i32[B, T]`',
   });
@@ -122,9 +140,20 @@ export function elaborateGeneration(
   }
   const outputs = sequenceIsInput ? [] : drawn(single.forward, sequence, [...given, sequence.leaf!.name], draft.sample.sequence.text, single);
   return context.problems > before ? null : {
-    sequence, scores, isInput: sequenceIsInput, given, outputs, prompt,
-    settings: { prompt: text, length, temperature, topK, topP, stop },
+    stage, generation: { sequence, scores, isInput: sequenceIsInput, given, outputs, prompt, settings: { prompt: text, length, temperature, topK, topP, stop } },
   };
+}
+
+/** The stage that a line `model Name` names; without one, the last. */
+function stageOf(context: Context, model: Named | null, stages: readonly GeneratingStage[]): number {
+  if (model === null) return stages.length - 1;
+  const named = stages.findIndex(stage => stage.name === model.text);
+  const found = named >= 0 ? named : stages.findLastIndex(stage => stage.model === model.text);
+  const names = [...new Set(stages.flatMap(stage => [stage.name, stage.model]))];
+  return found >= 0 ? found : fail(context, {
+    code: 'generate.sample', message: `there is no model \`${model.text}\``, span: model.span,
+    help: didYouMean(suggest(model.text, names), `there is ${names.map(name => `\`${name}\``).join(', ')}`),
+  });
 }
 
 /** The input leaf that the tokens go to, and the scores as computed from it. */

@@ -46,6 +46,8 @@ const memoryUnits = {
 } as const;
 
 const readers = {
+  // Which model a block trains is settled before its settings are read.
+  model: () => undefined,
   batch: (context, setting, scope, draft) => (draft.batch = whole(context, setting, scope, 1)),
   epochs: (context, setting, scope, draft) => (draft.epochs = positive(context, setting, scope)),
   steps: (context, setting, scope, draft) => (draft.steps = whole(context, setting, scope, 1)),

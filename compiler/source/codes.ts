@@ -603,12 +603,22 @@ another layer for others.
   wrong:  return softmax(logits)
   right:  output probabilities = softmax(logits)`,
   },
-  'model.several': {
-    title: 'Several models in a file',
-    explanation: `A file holds one model in this version of nabla.
+  'model.freeze': {
+    title: 'A model that another one cannot hold',
+    explanation: `A model holds an earlier one of its file as it is, with its hyperparameters and its parameters, which are not
+trained there. It is applied as a layer is, and gives its outputs by name; of its body the layers, parameters and
+hyperparameters can be used, but nothing that is computed from its inputs.
 
-  wrong:  model A { … }   model B { … }
-  right:  one file for each`,
+  wrong:  vae = Dvae()            freeze vae = Dvae(width: 8)     vae.logits
+  right:  freeze vae = Dvae()     vae(image).codes                vae.decoder(codes)`,
+  },
+  'model.inputs': {
+    title: 'Inputs of several models that one data block cannot feed',
+    explanation: `One data block feeds all models of a file. Inputs of the same name take the same rows: their types are equal but for
+the rows of a batch. Either all models take batches of rows, or all are fed whole.
+
+  wrong:  input image: u8[B, 784]   in one model, and   input image: f32[B, 784]   in another
+  right:  input image: u8[B, 784]   in both`,
   },
   'model.missing': {
     title: 'A train or data block without a model',
@@ -619,7 +629,7 @@ another layer for others.
   },
   'train.unknown': {
     title: 'A setting of the train block that does not exist',
-    explanation: `Settings are batch, epochs, steps, seed, optimizer, freeze, clip_norm, evaluate, checkpoint, early_stop and
+    explanation: `Settings are model, batch, epochs, steps, seed, optimizer, freeze, clip_norm, evaluate, checkpoint, early_stop and
 precision.
 
   wrong:  epoch 5
@@ -645,7 +655,7 @@ precision.
   },
   'generate.unknown': {
     title: 'A setting of the generate block that does not exist',
-    explanation: `Settings are sample, prompt, length, temperature, top_k, top_p and stop.
+    explanation: `Settings are model, sample, prompt, length, temperature, top_k, top_p and stop.
 
   wrong:  topk 40
   right:  top_k 40`,
@@ -746,11 +756,26 @@ parameters. Then every loss is minimized, and every parameter that is not frozen
   right:  except "*.bias" (weight_decay: 0)`,
   },
   'train.several': {
-    title: 'Several train blocks in a file',
-    explanation: `A file has one train block in this version of nabla.
+    title: 'Train blocks of one name',
+    explanation: `Each train block has a name of its own: that of the model it trains, or another with a line that says which.
 
-  wrong:  train { … }   train { … }
-  right:  train { … }`,
+  wrong:  train Gpt { … }        train Gpt { … }
+  right:  train pretrain { model Gpt … }   train finetune { model Gpt … }`,
+  },
+  'train.model': {
+    title: 'A train block that does not say what it trains',
+    explanation: `A train block is named as the model that it trains, or says it in a line model; where a file has one model, neither
+is needed.
+
+  wrong:  train pretrain { … }              in a file of several models
+  right:  train pretrain { model Gpt … }    train Gpt { … }`,
+  },
+  'train.order': {
+    title: 'A model that is trained before one that it holds',
+    explanation: `Train blocks run in the order in which they stand. What a model holds is trained before it.
+
+  wrong:  train Prior { … }   train Dvae { … }    where Prior holds Dvae
+  right:  train Dvae { … }    train Prior { … }`,
   },
   'data.unknown': {
     title: 'A part of the data block that does not exist',

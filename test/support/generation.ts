@@ -92,8 +92,8 @@ const tokens = (count: number, below: number, seed: number): number[] => {
 function filled(machine: Machine | RemoteMachine, { model, program }: Levels): void {
   const next = generator(3);
   machine.write('scalar', 'seed', [7]);
-  for (const { leaf: { leaf, type } } of model!.parameters) machine.write('parameter', leaf!.name, Array.from({ length: elements(type) }, () => Math.fround(2 * next() - 1)));
-  for (const name of model!.generation!.given) {
+  for (const { leaf: { leaf, type } } of model!.stages[0]!.parameters) machine.write('parameter', leaf!.name, Array.from({ length: elements(type) }, () => Math.fround(2 * next() - 1)));
+  for (const name of model!.stages[0]!.generation!.given) {
     const place = program!.inputs.find(input => input.name === name)!;
     machine.write('input', name, tokens(size(place.shape.slice(1)), 4, 5));
   }
@@ -102,7 +102,7 @@ function filled(machine: Machine | RemoteMachine, { model, program }: Levels): v
 /** Rows of scores as the graph gives them for the whole sequence, one after the other. */
 export function whole(levels: Levels): readonly (readonly number[])[] {
   const machine = graphMachine(levels.gradient!);
-  const { sequence, scores } = levels.model!.generation!;
+  const { sequence, scores } = levels.model!.stages[0]!.generation!;
   filled(machine, levels);
   machine.write('input', sequence.leaf!.name, tokens(elements(sequence.type), 7, 1));
   const { data } = machine.run('generate').get('scores')!;
