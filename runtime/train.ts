@@ -17,7 +17,7 @@ import type { IsKept, StepLog } from './step-log.ts';
 import { openStepLog } from './step-log.ts';
 import type { Reporter, StageRun, TrainOutcome, TrainReport } from './training.ts';
 import { letOthersRun, runTraining, silentReporter, stageRuns } from './training.ts';
-import { loadWeights, saveWeights, writeSafetensors } from './weights-file.ts';
+import { loadInitialWeights, saveWeights, writeSafetensors } from './weights-file.ts';
 import { tensorsAt } from './weights.ts';
 
 export interface RunOptions {
@@ -25,7 +25,7 @@ export interface RunOptions {
   readonly seed?: number;
   /** The data folder, or rows that are in memory already. */
   readonly data?: string | ProgramData;
-  /** A weights file to start from. */
+  /** A weights file to start from; parameters that it lacks are new. */
   readonly init?: string;
   /** Where the weights go, `<name>.safetensors` unless given. */
   readonly save?: string;
@@ -56,7 +56,7 @@ export async function trainProgram(program: CompiledProgram, options: RunOptions
   const runs = options.resume === true ? resumedRuns(program, all, options) : all;
   if (options.resume !== true) {
     initialiseProgram(program, options.seed);
-    if (options.init !== undefined) loadWeights(program, options.init);
+    if (options.init !== undefined) loadInitialWeights(program, options.init).forEach((options.reporter ?? silentReporter).note);
   }
   const save = options.save ?? `${program.name}.safetensors`;
   const shown = runs.flatMap(({ stage }) => [curvePath(program, stage), ...imageResults(stage).map(result => imagePath(program, stage, '.', result))]);
