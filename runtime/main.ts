@@ -117,7 +117,7 @@ export async function restoreWeights(program: CompiledProgram, given: Arguments)
 }
 
 export async function runEvaluate(program: CompiledProgram, given: Arguments): Promise<void> {
-  const data = openData(program, dataFolder(given));
+  const data = await openData(program, dataFolder(given));
   const needsRows = program.evaluate !== null && program.evaluate.inputs.length > 0;
   if (needsRows && data.test === null) {
     throw new DataError('there is no test data: add a `test` source, `split` or `hold_out` to the `data` block');

@@ -51,7 +51,7 @@ export interface RunReport {
 export async function trainProgram(program: CompiledProgram, options: RunOptions = {}): Promise<RunReport> {
   const train = trainEntryOf(program);
   if (options.threads !== undefined) await program.threads?.start(options.threads);
-  const data = typeof options.data === 'object' ? options.data : openData(program, options.data ?? '.');
+  const data = typeof options.data === 'object' ? options.data : await openData(program, options.data ?? '.');
   const plan = planOf(program, train, data);
   await openDevice(program);
   const progress = startProgress(program, plan, options);

@@ -95,7 +95,7 @@ export function linearProgram(
     evaluateRow: entry(() => forward(1), ['x', 'y'], [loss, error], 1),
     predict: entry(() => predictInto(outputs), ['x'], [outputs], batch),
     predictRow: entry(() => predictInto(rowOutput), ['x'], [rowOutput], 1),
-    settings: { ...defaultSettings, ...settings }, data, readers, tokenizers: [], pictures: null, flopsPerStep: 100,
+    settings: { ...defaultSettings, ...settings }, data, readers, tokenizers: [], pictures: null, synthetic: null, flopsPerStep: 100,
   };
 }
 

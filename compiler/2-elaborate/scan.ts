@@ -12,12 +12,14 @@ import { fail, Reported, within, type Context } from './context.ts';
 import { need } from './expression.ts';
 import { describe, list, poison, tensorItem, type Item } from './item.ts';
 import type { Scope } from './scope.ts';
-import { adopt, build, quoteDim, toTensor } from './tensors.ts';
+import { adopt, build, full, quoteDim, toTensor } from './tensors.ts';
 
 /** A loop whose body is being elaborated. */
 export interface OpenScan {
   readonly length: Dim;
   readonly counter: Value;
+  /** A number of its own for each step, of this loop and of those around it: what random numbers are told apart by. */
+  readonly place: Value;
   /** The scope of its body; a definition that is called there has another one. */
   readonly scope: Scope;
   readonly yields: Value[];
@@ -54,7 +56,7 @@ function elaborateLoop(context: Context, loop: Scan, scope: Scope): Item {
   for (const each of [counter, ...leaves]) adopt(context, each);
   const before = new Map(scope.names);
   const carried = leaves.map(tensorItem);
-  const open: OpenScan = { length, counter, scope, yields: [], axis: null };
+  const open: OpenScan = { length, counter, place: placeIn(context, length, counter), scope, yields: [], axis: null };
   scope.names.set(loop.variable.text, tensorItem(counter));
   loop.carries.forEach(({ name }, k) => scope.names.set(name.text, carried[k]!));
   let nexts: Value[];
@@ -76,6 +78,10 @@ function elaborateLoop(context: Context, loop: Scan, scope: Scope): Item {
   const yielded = open.yields.map((_, j) => tensorItem(stacked(context, adopt(context, sequenceOf(value, j)), open.axis ?? 0)));
   return yielded.length === 0 ? { kind: 'none' } : yielded.length === 1 ? yielded[0]! : list(yielded);
 }
+
+/** A step of what is around, training's if nothing is, has as many steps as the loop. */
+const placeIn = (context: Context, { extent }: Dim, counter: Value): Value =>
+  build(context, 'add', [build(context, 'mul', [context.scan?.place ?? context.registry.scalars.step, full(context, extent, 'i32')]), counter]);
 
 /** `yield value` */
 export function yieldValue(context: Context, item: Item, scope: Scope): void {

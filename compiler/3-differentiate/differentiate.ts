@@ -31,7 +31,7 @@ import { affine } from '../ir/affine.ts';
 
 /**
  * The graph with the entries `initialise`, `accumulate` (where several batches make a step), `train` and `gradient_norm` (given an
- * optimiser), `evaluate`, `evaluate_row`, `predict`, `predict_row`.
+ * optimiser), `evaluate`, `evaluate_row`, `predict`, `predict_row`, and for synthetic sources `train_rows` and `test_rows`.
  */
 export function differentiate(model: Model): Graph {
   const given = model.minimizations.flatMap(({ groups }) => groups);
@@ -82,6 +82,9 @@ export function differentiate(model: Model): Graph {
     if (forward.loss)
       inference.push({ name: `evaluate${suffix}`, results: [{ name: 'loss', value: forward.loss }, ...forward.metrics], updates: [] });
     if (forward.outputs.length > 0) inference.push({ name: `predict${suffix}`, results: forward.outputs, updates: [] });
+  }
+  for (const { name, synthetic } of model.data?.sources ?? []) {
+    if (synthetic !== null) inference.push({ name: `${name}_rows`, results: synthetic.results, updates: [] });
   }
   const read = model.settings.ema === null ? parts : averagedParts;
   return { entries: [...training.map(entry => substitute(entry, parts)), ...inference.map(entry => substitute(entry, read))], placements };

@@ -201,6 +201,8 @@ const functionNames: Readonly<Record<string, string>> = {
   evaluate_row: 'evaluateRowEntry',
   predict: 'predictEntry',
   predict_row: 'predictRowEntry',
+  train_rows: 'trainRowsEntry',
+  test_rows: 'testRowsEntry',
 };
 
 function entriesText(program: Program, names: readonly string[], options: EmitOptions, machine: MachineText | null): string {
@@ -282,7 +284,9 @@ function programText(model: Model, program: Program, version: string, machine: M
   };
   const below = new Map((model.data?.sources ?? []).flatMap(source => source.fields.map(field => [field.input, field.below] as const)));
   const { accumulate } = model.settings;
-  const formats = new Set((model.data?.sources ?? []).map(source => source.format));
+  const formats = new Set((model.data?.sources ?? []).flatMap(source => (source.format === 'synthetic' ? [] : [source.format])));
+  const synthetic = (model.data?.sources ?? []).flatMap(({ name, synthetic: rows }) =>
+    (rows === null ? [] : [`{ name: ${literal(name)}, rows: ${rows.rows}, entry: ${entry(`${name}_rows`, rows.atOnce)} }`]));
   const offset = (name: string): number => program.scalars.find(scalar => scalar.name === name)!.offset;
   return [
     section('The program'),
@@ -312,6 +316,7 @@ function programText(model: Model, program: Program, version: string, machine: M
     `  settings: ${JSON.stringify(model.settings)},`,
     `  data: ${literalJson(dataOf(model))},`,
     `  readers: {${[...formats].map(format => ` ${format}: ${readerNames[format]}`).join(',')}${formats.size > 0 ? ' ' : ''}},`,
+    `  synthetic: ${synthetic.length === 0 ? 'null' : `{ sources: ${list(synthetic, '  ')}, columns: syntheticColumns }`},`,
     `  tokenizers: ${list((model.data?.vocabularies ?? []).map(tokenizerText), '  ')},`,
     `  pictures: ${model.data?.sources.some(source => source.fields.some(field => field.picture)) ? 'readPictures' : 'null'},`,
     `  flopsPerStep: ${flopsOfStep(model, program)},`,
@@ -329,13 +334,13 @@ const readerNames = {
   text: 'textColumns',
   jsonl: 'jsonlColumns',
   images: 'imagesColumns',
-} as const satisfies Record<DataSource['format'], string>;
+} as const satisfies Record<Exclude<DataSource['format'], 'synthetic'>, string>;
 
-/** Vocabularies stand in the program as the tokenizers made of them. */
+/** Vocabularies stand in the program as the tokenizers made of them, what computes rows as an entry. */
 function dataOf({ data }: Model): unknown {
   if (data === null) return null;
-  const { vocabularies: _, ...others } = data;
-  return others;
+  const { vocabularies: _, sources, ...others } = data;
+  return { sources: sources.map(({ synthetic: __, ...source }) => source), ...others };
 }
 
 function tokenizerText(vocabulary: Vocabulary): string {
@@ -359,6 +364,7 @@ const versionOf = (text: string, gradient: Graph | undefined, { data }: Model): 
     .update(text)
     .update(gradient ? printGraph(gradient).replaceAll(/ @ .*$/gm, '') : '')
     .update(data?.vocabularies.map(vocabulary => JSON.stringify(vocabulary)).join('') ?? '')
+    .update(data?.sources.flatMap(({ synthetic }) => (synthetic === null ? [] : [` ${synthetic.rows}`])).join('') ?? '')
     .digest('hex')
     .slice(0, 32);
 

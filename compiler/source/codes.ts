@@ -737,10 +737,18 @@ parameters. Then every loss is minimized, and every parameter that is not frozen
   },
   'data.format': {
     title: 'A data format that does not exist',
-    explanation: `Formats are idx, csv, jsonl, npy, npz, safetensors, text and images.
+    explanation: `Formats are idx, csv, jsonl, npy, npz, safetensors, text and images; synthetic rows are computed.
 
   wrong:  train = excel("table.xlsx", x: "a")
   right:  train = csv("table.csv", x: "a")`,
+  },
+  'data.synthetic': {
+    title: 'A synthetic source that does not say its rows',
+    explanation: `The block of a synthetic source is written for one row, whose number from 0 is row. It binds a value of the very shape
+and type of a row to the name of each input; a number fills a shape. Other names are what rows are made of.
+
+  wrong:  train = synthetic(1000) { x = uniform(0, 1) }
+  right:  train = synthetic(rows: 1000) { x = uniform(0, 1) }`,
   },
   'data.file': {
     title: 'A file that is missing or not wanted there',
