@@ -73,14 +73,10 @@ export async function trainModel(program: CompiledProgram, options: TrainOptions
   return { outcome, step: progress.step, loss: progress.smoothed ?? NaN, test };
 }
 
-const noFile = (): never => {
-  throw new DataError('no file is read');
-};
-
 export async function rowsGiven(program: CompiledProgram, data: TrainingRows<AnyRows> | DataFiles | undefined): Promise<ProgramData> {
   if (data === undefined) {
     if (program.inputs.length === 0) return { train: null, test: null };
-    if (program.data?.sources.every(source => source.format === 'synthetic')) return rowsOfFiles(program, noFile, new Map());
+    if (program.data?.sources.every(source => source.format === 'synthetic')) return rowsOfFiles(program, () => new Uint8Array(0), new Map());
     throw new DataError(`the model \`${program.name}\` has inputs: pass \`data\`, rows as \`{ train: { … } }\` or the files as \`file => bytes\``);
   }
   if (typeof data === 'function') return rowsOfFiles(program, data, new Map());

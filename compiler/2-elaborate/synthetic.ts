@@ -96,7 +96,7 @@ function rowValue(context: Context, input: string, item: Item | null, type: Tens
     if (lossless && sameShape(shapeOf(value.type), shapeOf(type))) return cast(context, value, type.dtype);
     return fail(context, {
       code: 'data.synthetic', message: `a row of \`${input}\` is ${printType(type)}, but this is ${item.kind === 'tensor' ? printType(value.type) : describe(item)}`,
-      help: lossless ? null : `write \`cast(${input}, ${type.dtype})\` where that is meant`,
+      help: lossless ? value.type.dims.length === 0 ? `numbers of that shape: \`uniform(0, 1, dims: [${shapeOf(type).join(', ')}])\`` : null : `write \`cast(${input}, ${type.dtype})\` where that is meant`,
     });
   });
 }
