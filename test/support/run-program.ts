@@ -44,6 +44,7 @@ export async function emittedMachine(levels: Levels): Promise<Machine> {
   const entries: Readonly<Record<string, Entry | null>> = {
     initialise: { run: program.initialise, number: 0, inputs: [], results: [], rows: 0 },
     accumulate: program.accumulate?.batch ?? null, train: program.train, evaluate: program.evaluate, predict: program.predict, evaluate_row: program.evaluateRow, predict_row: program.predictRow,
+    ...Object.fromEntries((program.synthetic?.sources ?? []).map(({ name, entry }) => [`${name}_rows`, entry])),
   };
   return {
     write: (role, name, data) => viewOf(program.memory, placeOf(role, name)).set(data),

@@ -823,6 +823,7 @@ const program: CompiledProgram = {
   settings: {"epochs":null,"steps":null,"seed":0,"clipNorm":null,"accumulate":1,"ema":null,"precision":"f32","memory":null,"evaluateEvery":null,"checkpointEvery":null,"checkpointKeep":1,"earlyStop":null},
   data: null,
   readers: {},
+  synthetic: null,
   tokenizers: [],
   pictures: null,
   flopsPerStep: 3247,

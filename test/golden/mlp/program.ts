@@ -1067,6 +1067,7 @@ const program: CompiledProgram = {
   settings: {"epochs":null,"steps":100,"seed":0,"clipNorm":1,"accumulate":1,"ema":null,"precision":"f32","memory":null,"evaluateEvery":null,"checkpointEvery":null,"checkpointKeep":1,"earlyStop":null},
   data: null,
   readers: {},
+  synthetic: null,
   tokenizers: [],
   pictures: null,
   flopsPerStep: 21164,
