@@ -39,12 +39,14 @@ export interface GpuEntryPlan {
   readonly results: readonly TensorPlace[];
 }
 
-/** Dispatches; in a loop at each position of its axes, the last axis fastest. */
+/** Dispatches and loops inside; in a loop at each position of its axes, the last axis fastest. */
 export interface GpuPartPlan {
   readonly axes: readonly number[];
-  /** Shader, the segments that it binds, the numbers that it reads, and for each axis how much each of these grows with the position. */
-  readonly dispatches: readonly (readonly [number, readonly number[], readonly number[], readonly (readonly number[])[]])[];
+  readonly dispatches: readonly (GpuDispatchPlan | GpuPartPlan)[];
 }
+
+/** Shader, the segments that it binds, the numbers that it reads, and for each axis around how much each of these grows with the position. */
+export type GpuDispatchPlan = readonly [number, readonly number[], readonly number[], readonly (readonly number[])[]];
 
 export interface GpuMachine {
   readonly memory: ArrayBuffer;
@@ -187,21 +189,31 @@ export function piecesOf(plan: GpuPlan, places: readonly TensorPlace[]): { reado
   return { pieces, bytes: at };
 }
 
-/** What an entry dispatches, one after the other. */
-export function dispatchesOf({ parts }: GpuEntryPlan): readonly { readonly shader: number; readonly segments: readonly number[]; readonly numbers: readonly number[] }[] {
-  return parts.flatMap(({ axes, dispatches }) => {
-    const count = axes.reduce((product, extent) => product * extent, 1);
-    return Array.from({ length: count }, (_, flat) => {
-      let rest = flat;
-      const position = axes.map(() => 0);
-      for (let axis = axes.length - 1; axis >= 0; axis--) {
-        position[axis] = rest % axes[axis]!;
-        rest = Math.floor(rest / axes[axis]!);
-      }
-      return dispatches.map(([shader, segments, numbers, moves]) =>
-        ({ shader, segments, numbers: numbers.map((number, i) => moves.reduce((sum, move, axis) => sum + move[i]! * position[axis]!, number)) }));
-    }).flat();
-  });
+/** What is dispatched, one after the other. */
+export interface GpuDispatch {
+  readonly shader: number;
+  readonly segments: readonly number[];
+  readonly numbers: readonly number[];
+}
+
+export const dispatchesOf = ({ parts }: GpuEntryPlan): readonly GpuDispatch[] => parts.flatMap(part => dispatchesOfPart(part, []));
+
+/** `around` is the position of the loops around. */
+export function dispatchesOfPart({ axes, dispatches }: GpuPartPlan, around: readonly number[]): readonly GpuDispatch[] {
+  const count = axes.reduce((product, extent) => product * extent, 1);
+  return Array.from({ length: count }, (_, flat) => {
+    let rest = flat;
+    const position = [...around, ...axes];
+    for (let axis = axes.length - 1; axis >= 0; axis--) {
+      position[around.length + axis] = rest % axes[axis]!;
+      rest = Math.floor(rest / axes[axis]!);
+    }
+    return dispatches.flatMap((each): readonly GpuDispatch[] => {
+      if ('axes' in each) return dispatchesOfPart(each, position);
+      const [shader, segments, numbers, moves] = each;
+      return [{ shader, segments, numbers: numbers.map((number, i) => moves.reduce((sum, move, axis) => sum + move[i]! * position[axis]!, number)) }];
+    });
+  }).flat();
 }
 
 export const firstLine = (message: string): string => message.trim().split('\n')[0]!;

@@ -193,7 +193,7 @@ describe('the same bytes', () => {
 
   test('of attention in blocks, whose positions the threads share', async () => {
     const levels = compiled(attentionModel);
-    const loops = levels.program!.entries.find(entry => entry.name === 'train')!.calls.flatMap(({ loop }) => (loop === null ? [] : [loop]));
+    const loops = levels.program!.entries.find(entry => entry.name === 'train')!.calls.flatMap(({ loops: around }) => around);
     expect(new Set(loops.map(loop => loop.axes.length - loop.independent))).toEqual(new Set([0, 1]));
     const { program } = await importEmitted(emitted(attentionModel));
     const x = Float32Array.from({ length: 1024 * 16 }, (_, i) => 2 * random(1, 98, 0, i) - 1);

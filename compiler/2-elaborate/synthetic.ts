@@ -45,8 +45,8 @@ export function syntheticRows(
   const length = dim(atOnce);
   const counter = adopt(inner, leaf('counter', 'row', tensor('i32', [])));
   const row = build(inner, 'add', [context.registry.scalars.step, counter]);
-  // No body has this scope: nothing is yielded by name.
-  const open: OpenScan = { length, counter, place: row, scope: newScope(scope.module, own.body), yields: [], axis: null };
+  // No body has this scope: nothing is yielded to it.
+  const open: OpenScan = { length, counter, place: row, scope: newScope(scope.module, own.body), yields: [], axis: null, outer: null };
   inner.scan = open;
   for (const [outer, item] of scope.names) own.names.set(outer, item);
   own.names.set('row', tensorItem(row));

@@ -222,14 +222,14 @@ function entriesText(program: Program, names: readonly string[], options: EmitOp
   return [section('Entries: what is called in which order'), ...program.entries.map(entry)].join('\n\n');
 }
 
-/** A call; or a loop around several, each of whose accesses moves with the positions. */
-function partText(program: Program, { loop, calls }: Part, names: readonly string[]): string[] {
-  if (loop === null) return calls.map(call => callText(program, call, names, []));
-  const axes = loop.axes.map((_, axis) => `block${axis}`);
+/** A call; or a loop around several, each of whose accesses moves with the positions, which are called as the axes around are. */
+function partText(program: Program, { loop, calls, body }: Part, names: readonly string[], around: readonly string[] = []): string[] {
+  if (loop === null) return calls.map(call => callText(program, call, names, around));
+  const axes = loop.axes.map((_, axis) => `block${around.length + axis}`);
   const counters = loop.counters.flatMap((buffer, axis) => (buffer === null ? [] : [`i32[${names[buffer]!}] = ${axes[axis]!};`]));
   return loop.axes.reduceRight(
-    (body, extent, axis) => [`for (let ${axes[axis]!} = 0; ${axes[axis]!} < ${extent}; ${axes[axis]!}++) {`, ...body.map(line => `  ${line}`), '}'],
-    [...counters, ...calls.map(call => callText(program, call, names, axes))],
+    (lines, extent, axis) => [`for (let ${axes[axis]!} = 0; ${axes[axis]!} < ${extent}; ${axes[axis]!}++) {`, ...lines.map(line => `  ${line}`), '}'],
+    [...counters, ...body.flatMap(part => partText(program, part, names, [...around, ...axes]))],
   );
 }
 

@@ -9,7 +9,7 @@ import type { Levels } from '../index.ts';
 import type { Entry, Graph, Value } from '../ir/graph.ts';
 import { printKernel } from '../ir/kernel-text.ts';
 import type { Forward, Model } from '../ir/model.ts';
-import type { Program } from '../ir/program.ts';
+import { axesOfCall, type Program } from '../ir/program.ts';
 import { printGraph } from '../ir/text.ts';
 import { place } from '../source/text.ts';
 import { compileFile, type CompileFlags } from './compile-file.ts';
@@ -62,9 +62,9 @@ function printProgram(program: Program): string {
   ]);
   const name = (index: number): string => program.buffers[index]!.name;
   const entries = program.entries.map(entry => {
-    const loops = entry.calls.some(call => call.loop !== null);
+    const loops = entry.calls.some(call => call.loops.length > 0);
     const calls = entry.calls.map((call, i) => [
-      String(i), program.kernels[call.kernel]!.name, ...(loops ? [call.loop === null ? '' : call.loop.axes.join(' x ')] : []), call.reads.map(name).join(', '), call.writes.map(name).join(', '),
+      String(i), program.kernels[call.kernel]!.name, ...(loops ? [axesOfCall(call).join(' x ')] : []), call.reads.map(name).join(', '), call.writes.map(name).join(', '),
       [...new Set(call.origins.flatMap(origin => (origin.span === null ? [] : [place(origin.span)])))].join(', '),
     ]);
     const results = entry.results.map(result => `  ${result.name}: ${result.dtype}[${result.shape.join(', ')}] at ${result.offset}\n`);

@@ -428,14 +428,6 @@ training. Yield the value, or carry it, and use it behind the loop.
   wrong:  scan t along T from h = h0 { h = cell(x[:, t], h)  ⏎  metric size = mean(h) }
   right:  y = scan t along T from h = h0 { h = cell(x[:, t], h)  ⏎  yield h }   and   metric size = mean(y)`,
   },
-  'scan.nested': {
-    title: 'A loop inside of a loop',
-    explanation: `The body of a "scan" holds no other one in this version. An inner loop of few steps is unrolled with "for"; layers
-stacked on one another are one "scan" after the other.
-
-  wrong:  scan t along T from h = h0 { scan s along 3 from k = h { … } }
-  right:  scan t along T from h = h0 { for s in 0..3 { … } }`,
-  },
   'grad.operand': {
     title: 'A derivative of what has none',
     explanation: `grad(y, x) takes tensors of floating-point numbers: y that is differentiated, x, or each element of a list x, by which.

@@ -3,7 +3,7 @@ import type { Program, TensorPlace } from '../../ir/program.ts';
 import type { Shape } from '../../ir/type.ts';
 import { place } from '../../source/text.ts';
 import { modelLines, originsOfKernels } from '../model-lines.ts';
-import { gpuModule, type GpuOptions } from './module.ts';
+import { gpuModule, type GpuOptions, type GpuPart } from './module.ts';
 
 /** See `runtime/gpu-machine.ts`. */
 export interface GpuPlan {
@@ -12,14 +12,16 @@ export interface GpuPlan {
   readonly scratchBytes: number;
   readonly shaders: readonly { readonly name: string; readonly line: string; readonly code: string; readonly workgroups: number; readonly scratch: boolean }[];
   readonly entries: readonly {
-    readonly parts: readonly {
-      readonly axes: Shape;
-      readonly dispatches: readonly (readonly [number, readonly number[], readonly number[], readonly (readonly number[])[]])[];
-    }[];
+    readonly parts: readonly GpuPartPlan[];
     readonly uploads: readonly TensorPlace[];
     readonly results: readonly TensorPlace[];
   }[];
   readonly largest: string;
+}
+
+interface GpuPartPlan {
+  readonly axes: Shape;
+  readonly dispatches: readonly (readonly [number, readonly number[], readonly number[], readonly (readonly number[])[]] | GpuPartPlan)[];
 }
 
 export function gpuPlan(program: Program, options: GpuOptions): GpuPlan {
@@ -35,16 +37,18 @@ export function gpuPlan(program: Program, options: GpuOptions): GpuPlan {
       return { name, line, code, workgroups, scratch: scratchBytes > 0 };
     }),
     entries: program.entries.map((entry, i) => ({
-      parts: module.entries[i]!.parts.map(({ axes, dispatches }) => ({
-        axes,
-        dispatches: dispatches.map(({ shader, segments, places, moves }) => [shader, segments, places, moves] as const),
-      })),
+      parts: module.entries[i]!.parts.map(partPlan),
       uploads: uploadsOf(program, entry),
       results: entry.results,
     })),
     largest: `${biggest.name}${biggest.origin?.span ? `, ${place(biggest.origin.span)}` : ''}`,
   };
 }
+
+const partPlan = ({ axes, dispatches }: GpuPart): GpuPartPlan => ({
+  axes,
+  dispatches: dispatches.map(each => ('axes' in each ? partPlan(each) : [each.shader, each.segments, each.places, each.moves])),
+});
 
 /** What the host has to write before a run: the inputs and scalars that the entry reads, and what the host computes. */
 function uploadsOf(program: Program, entry: Program['entries'][number]): readonly TensorPlace[] {
