@@ -8,6 +8,7 @@ import { parse } from './1-parse/parse.ts';
 import type { Host } from './2-elaborate/elaborate.ts';
 import type { ImportResult } from './2-elaborate/modules.ts';
 import type { DataFiles } from './2-elaborate/vocabulary.ts';
+import { memoryLimit } from './ir/model.ts';
 import { runPasses, type Levels } from './pipeline.ts';
 import type { Diagnostic } from './source/diagnostic.ts';
 import type { SourceFile } from './source/text.ts';
@@ -32,7 +33,7 @@ export interface CompileOptions {
 export function check(file: SourceFile, options: CompileOptions = {}): readonly Diagnostic[] {
   const { levels, diagnostics } = compile(file, 'elaborate', options);
   // Whether a memory limit can be kept is known once memory is given out.
-  return levels.model?.settings.memory ? compile(file, 'schedule', options).diagnostics : diagnostics;
+  return levels.model !== undefined && memoryLimit(levels.model) !== null ? compile(file, 'schedule', options).diagnostics : diagnostics;
 }
 
 /** Takes a file through the compiler's levels up to a pass: `elaborate`, `differentiate`, `simplify` or `schedule`. */

@@ -9,7 +9,7 @@ import { roundProducts } from './4-simplify/round-products.ts';
 import { simplify } from './4-simplify/simplify.ts';
 import { schedule } from './5-schedule/schedule.ts';
 import type { Graph } from './ir/graph.ts';
-import type { Model } from './ir/model.ts';
+import { memoryLimit, stageOfEntry, type Model } from './ir/model.ts';
 import type { Program } from './ir/program.ts';
 import { verifyGraph } from './ir/verify.ts';
 import { verifyProgram } from './ir/verify-program.ts';
@@ -52,13 +52,13 @@ export const passes: readonly Pass[] = [
   {
     name: 'simplify',
     run: levels =>
-      sound({ ...levels, simplified: roundProducts(simplify(levels.gradient!).graph, levels.model!.settings.precision) }),
+      sound({ ...levels, simplified: roundProducts(simplify(levels.gradient!).graph, entry => stageOfEntry(levels.model!, entry).settings.precision) }),
     verify: levels => verifyGraph(levels.simplified!),
   },
   {
     name: 'schedule',
     run: levels => {
-      const { graph, program, diagnostics } = schedule(levels.simplified!, levels.model!.inputs, levels.model!.settings.memory);
+      const { graph, program, diagnostics } = schedule(levels.simplified!, levels.model!.inputs, memoryLimit(levels.model!));
       return { levels: { ...levels, scheduled: graph, program }, diagnostics };
     },
     verify: levels => [...verifyGraph(levels.scheduled!), ...verifyProgram(levels.program!)],

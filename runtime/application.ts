@@ -6,16 +6,18 @@ import { memoryBytes } from './bytes.ts';
 import { DataError } from './data-error.ts';
 import { openDevice } from './device.ts';
 import type { Results } from './evaluate.ts';
-import { evaluateProgram } from './evaluate.ts';
+import { evaluateStage } from './evaluate.ts';
+import type { Generated, GenerateOptions } from './generate.ts';
 import { inflatedLimit } from './inflate.ts';
-import type { CompiledProgram } from './program.ts';
+import type { CompiledProgram, Stage } from './program.ts';
 import type { ProgramData } from './row-set.ts';
 import { arrayRows } from './row-set.ts';
 import { rowsOfSources, splitRows } from './source-rows.ts';
+import { generatingStage, initialiseProgram } from './stages.ts';
 import type { Classes } from './table.ts';
 import type { TensorArray } from './tensor.ts';
-import type { Reporter, TrainOutcome } from './training.ts';
-import { letOthersRun, newProgress, planOf, runTraining, silentReporter, trainEntryOf } from './training.ts';
+import type { Reporter, TrainReport } from './training.ts';
+import { letOthersRun, runTraining, silentReporter, stageRuns } from './training.ts';
 import { joined, unpackedFile } from './unpack.ts';
 import { readWeights, weightsPieces } from './weights.ts';
 
@@ -28,6 +30,8 @@ export interface TrainOptions<Rows> {
   readonly init?: Uint8Array;
   /** Threads to compute on; as many as before unless given, which is one at first. */
   readonly threads?: number;
+  /** The one train block to run, of several. */
+  readonly only?: string;
   readonly reporter?: Partial<Reporter>;
   /** True when the run shall stop after the current step. */
   readonly interrupted?: () => boolean;
@@ -42,35 +46,32 @@ export interface TrainingRows<Rows> {
 /** The bytes of a file by its name in the `data` block, packed by gzip or not. */
 export type DataFiles = (file: string) => Uint8Array | Promise<Uint8Array>;
 
-export interface TrainReport {
-  readonly outcome: TrainOutcome;
-  readonly step: number;
-  /** Of the last steps. */
-  readonly loss: number;
-  /** Loss and metrics of the last evaluation; null without test rows. */
-  readonly test: Results | null;
-}
-
 export type AnyRows = Readonly<Record<string, TensorArray>>;
 
-/** Trains from new parameters, or those of `init`. */
+/** Trains from new parameters, or those of `init`, one stage after the other; the report is of the last one. */
 export async function trainModel(program: CompiledProgram, options: TrainOptions<AnyRows>): Promise<TrainReport> {
-  const train = trainEntryOf(program);
   if (options.threads !== undefined) await program.threads?.start(options.threads);
   const data = await rowsGiven(program, options.data);
-  const plan = planOf(program, train, data);
+  const runs = stageRuns(program, data, options);
   await openDevice(program);
-  const progress = newProgress(program, plan, options);
+  initialiseProgram(program, options.seed);
   if (options.init !== undefined) readWeights(program, memoryBytes('init', options.init));
-  const outcome = await runTraining(program, plan, data, progress, {
-    reporter: { ...silentReporter, ...options.reporter },
-    log: null,
-    checkpoint: async () => undefined,
-    interrupted: options.interrupted ?? (() => false),
-    letOthersRun,
-  });
-  const test = progress.history.evaluations.at(-1)?.results ?? null;
-  return { outcome, step: progress.step, loss: progress.smoothed ?? NaN, test };
+  const reporter = { ...silentReporter, ...options.reporter };
+  let report: TrainReport;
+  for (const run of runs) {
+    const outcome = await runTraining(program, run, data, {
+      reporter,
+      log: null,
+      checkpoint: async () => undefined,
+      interrupted: options.interrupted ?? (() => false),
+      letOthersRun,
+    });
+    const { step, smoothed, history } = run.progress;
+    report = { outcome, step, loss: smoothed ?? NaN, test: history.evaluations.at(-1)?.results ?? null };
+    if (outcome === 'interrupted') break;
+    reporter.end(run.plan, report);
+  }
+  return report!;
 }
 
 export async function rowsGiven(program: CompiledProgram, data: TrainingRows<AnyRows> | DataFiles | undefined): Promise<ProgramData> {
@@ -81,7 +82,7 @@ export async function rowsGiven(program: CompiledProgram, data: TrainingRows<Any
   }
   if (typeof data === 'function') return rowsOfFiles(program, data, new Map());
   const rows = { train: arrayRows(program, data.train), test: data.test === undefined ? null : arrayRows(program, data.test) };
-  return rows.test === null && program.data !== null ? splitRows(rows.train, program.data, program.settings.seed) : rows;
+  return rows.test === null && program.data !== null ? splitRows(rows.train, program.data) : rows;
 }
 
 /** See `rowsOfSources`. All files are there before the first is read, so none may be named by another, and folders cannot be listed. */
@@ -101,8 +102,14 @@ export async function rowsOfFiles(program: CompiledProgram, files: DataFiles, cl
 }
 
 /** Loss and metrics over all rows; of a model without inputs, over one run. */
-export async function evaluateRows(program: CompiledProgram, rows: AnyRows): Promise<Results> {
-  return evaluateProgram(program, program.inputs.length === 0 ? null : arrayRows(program, rows));
+export async function evaluateRows(program: CompiledProgram, stage: Stage, rows: AnyRows): Promise<Results> {
+  return evaluateStage(program, stage, stage.inputs.length === 0 ? null : arrayRows(program, rows));
+}
+
+/** Draws tokens, as the model's `generate` block says unless the options say otherwise. Others get their turn in between. */
+export async function generateRow(program: CompiledProgram, options: GenerateOptions): Promise<Generated> {
+  const { stage, generator } = generatingStage(program);
+  return generator.draw(program, stage, generator, { letOthersRun, ...options });
 }
 
 /** Takes the weights out of the bytes of a safetensors file. */

@@ -1,11 +1,11 @@
 /** Measures training steps on made-up inputs. Uses node: modules. */
-import { DataError } from './data-error.ts';
 import { openDevice } from './device.ts';
-import type { CompiledProgram } from './program.ts';
+import type { CompiledProgram, Stage } from './program.ts';
 import { benchStream, random } from './random.ts';
 import { viewOf } from './tensor.ts';
 import { stepRunner } from './step-runner.ts';
-import { setScalars } from './training.ts';
+import { initialiseProgram, setScalars, stageTitle } from './stages.ts';
+import { trainEntryOf } from './training.ts';
 
 export interface BenchReport {
   readonly model: string;
@@ -21,15 +21,15 @@ export interface BenchReport {
  * Runs a tenth as many steps (at least 3) first, so that the code is compiled and the caches are warm. Steps on a device are measured as
  * many at a time as may run at once, and count with their mean.
  */
-export async function benchProgram(program: CompiledProgram, options: { readonly steps: number }): Promise<BenchReport> {
-  const { train, memory, settings } = program;
-  if (train === null) throw new DataError(`the model \`${program.name}\` cannot be trained: add a \`loss\` and a \`train\` block to it`);
+export async function benchProgram(program: CompiledProgram, stage: Stage, options: { readonly steps: number }): Promise<BenchReport> {
+  const { memory } = program;
+  const train = trainEntryOf(stage);
   const warmUp = Math.max(3, Math.ceil(options.steps / 10));
   await openDevice(program);
-  setScalars(program, settings.seed, 0, warmUp + options.steps);
-  program.initialise();
-  fillInputs(program);
-  const { run, settle, window } = stepRunner(program, train, {}, false);
+  initialiseProgram(program, undefined);
+  setScalars(program, stage.settings.seed, 0, warmUp + options.steps);
+  fillInputs(program, stage.settings.seed);
+  const { run, settle, window } = stepRunner(program, stage, train, {}, false);
   const nothing = (): void => undefined;
   const times = new Float64Array(options.steps);
   const runSteps = async (first: number, count: number): Promise<void> => {
@@ -46,9 +46,9 @@ export async function benchProgram(program: CompiledProgram, options: { readonly
   const median = times.length % 2 === 1 ? times[middle]! : (times[middle - 1]! + times[middle]!) / 2;
   const rounded = (value: number): number => Number(value.toPrecision(4));
   return {
-    model: program.name,
+    model: stageTitle(program, stage) ?? program.name,
     ms_per_step: { median: rounded(median), min: rounded(times[0]!) },
-    gflops: rounded(program.flopsPerStep / median / 1e6),
+    gflops: rounded(stage.flopsPerStep / median / 1e6),
     peak_bytes: process.resourceUsage().maxRSS * 1024,
     arena_bytes: memory.byteLength,
     steps: options.steps,
@@ -57,12 +57,12 @@ export async function benchProgram(program: CompiledProgram, options: { readonly
 }
 
 /** Whole numbers below the input's limit (256 for bytes, 2 without a limit), floats from 0 to 1. */
-export function fillInputs(program: CompiledProgram): void {
+export function fillInputs(program: CompiledProgram, seed: number): void {
   program.inputs.forEach((input, stream) => {
     const view = viewOf(program.memory, input);
     const limit = input.dtype === 'i32' ? input.below ?? 2 : input.dtype === 'u8' ? input.below ?? 256 : input.dtype === 'bool' ? 2 : null;
     for (let i = 0; i < view.length; i++) {
-      const value = random(program.settings.seed, benchStream + stream, 0, i);
+      const value = random(seed, benchStream + stream, 0, i);
       view[i] = limit === null ? value : Math.floor(value * limit);
     }
   });

@@ -1,7 +1,7 @@
 /** Evaluation of a program on rows of data: the mean of the loss and of each metric over all rows. Works on any platform. */
 import { DataError } from './data-error.ts';
 import { openDevice } from './device.ts';
-import type { CompiledProgram, Entry } from './program.ts';
+import type { CompiledProgram, Entry, Stage } from './program.ts';
 import type { RowSet } from './row-set.ts';
 import { rowLoader } from './row-set.ts';
 import { viewOf } from './tensor.ts';
@@ -9,12 +9,13 @@ import { viewOf } from './tensor.ts';
 export type Results = Record<string, number>;
 
 /** The mean of every result over the rows of `set`; null for a model without inputs. */
-export const evaluateProgram = async (program: CompiledProgram, set: RowSet | null): Promise<Results> => evaluator(program, set)();
+export const evaluateStage = async (program: CompiledProgram, stage: Stage, set: RowSet | null): Promise<Results> => evaluator(program, stage, set)();
 
 /** A function that evaluates all rows of `set`: whole batches, then the remaining rows one by one, each result weighted by its rows. */
-export function evaluator(program: CompiledProgram, set: RowSet | null): () => Promise<Results> {
-  const { evaluate, evaluateRow, device } = program;
-  if (evaluate === null) throw new DataError(`the model \`${program.name}\` has no loss to evaluate: add \`loss = …\` to it`);
+export function evaluator(program: CompiledProgram, stage: Stage, set: RowSet | null): () => Promise<Results> {
+  const { device } = program;
+  const { evaluate, evaluateRow } = stage;
+  if (evaluate === null) throw new DataError(`the model \`${stage.model}\` has no loss to evaluate: add \`loss = …\` to it`);
   const names = evaluate.results.map(result => result.name);
   const sums = new Float64Array(names.length);
   const load = set === null ? null : rowLoader(program, set, evaluate.inputs);

@@ -1,7 +1,8 @@
 /**
- * What a compiled program is to the runtime: one memory with named places in it, functions that run over that memory, and the
- * settings of the model's file. Everything else here works on any such program.
+ * What a compiled program is to the runtime: one memory with named places in it, functions that run over that memory in one or several
+ * stages, and the settings of the model's file. Everything else here works on any such program.
  */
+import type { generateTokens } from './generate.ts';
 import type { Threads } from './machine.ts';
 import type { SourceContext, SourceReader } from './source-readers.ts';
 import type { Column } from './stored-tensor.ts';
@@ -65,30 +66,16 @@ export interface CompiledProgram {
   readonly device: Device | null;
   /** Null where a program computes on one thread only. */
   readonly threads: Threads | null;
-  /** The first dimension of the inputs is the batch; otherwise every input is fed whole. */
+  /** The first dimension of the inputs is the batch, of the stage that takes the most rows; otherwise every input is fed whole. */
   readonly batched: boolean;
   readonly inputs: readonly InputPlace[];
   readonly parameters: readonly TensorPlace[];
   /** Of layers, such as running means, moving averages of parameters, and the optimiser's, whose names start with `optimizer.`. */
   readonly states: readonly TensorPlace[];
-  /** Valid after `train.run()`. */
-  readonly gradients: readonly TensorPlace[];
   /** Byte offsets of the whole numbers that the training loop writes. `step` counts from 1. */
   readonly scalars: { readonly seed: number; readonly step: number; readonly steps: number };
-  /** Fills parameters and states from the seed. */
-  readonly initialise: () => void;
-  /** Several batches make one step: `batch` runs for each, with `step` the number of the batch, then `train`; null where one does. */
-  readonly accumulate: { readonly count: number; readonly batch: Entry } | null;
-  /** With `accumulate` it takes no rows: it reads the gradients that the batches have added up. */
-  readonly train: Entry | null;
-  /** The norm of all gradients of the last step, as `grad_norm`; null where a training step gives it already. */
-  readonly gradientNorm: Entry | null;
-  readonly evaluate: Entry | null;
-  /** `evaluate` and `predict` for one row: for what is left of the data after whole batches. */
-  readonly evaluateRow: Entry | null;
-  readonly predict: Entry | null;
-  readonly predictRow: Entry | null;
-  readonly settings: TrainSettings;
+  /** In the order in which they run, each on what those before have left. */
+  readonly stages: readonly Stage[];
   readonly data: DataSettings | null;
   /** For every format of files that a source of the data has. */
   readonly readers: Readonly<Partial<Record<Exclude<DataSource['format'], 'synthetic'>, SourceReader>>>;
@@ -101,7 +88,77 @@ export interface CompiledProgram {
   readonly tokenizers: readonly Tokenizer[];
   /** Null where no field holds pictures. */
   readonly pictures: SourceContext['pictures'];
+}
+
+/** A model as a train block trains it, or as it is where no block does. */
+export interface Stage {
+  /** The train block's, or the model's. */
+  readonly name: string;
+  readonly model: string;
+  /** The first dimension of what it gives is the batch. */
+  readonly batched: boolean;
+  /** Names of the program's inputs that are the model's. */
+  readonly inputs: readonly string[];
+  /** Valid after `train.run()`. */
+  readonly gradients: readonly TensorPlace[];
+  /** Fills the model's parameters and states from the seed, and the states of this stage's optimiser. */
+  readonly initialise: () => void;
+  /** Several batches make one step: `batch` runs for each, with `step` the number of the batch, then `train`; null where one does. */
+  readonly accumulate: { readonly count: number; readonly batch: Entry } | null;
+  /** With `accumulate` it takes no rows: it reads the gradients that the batches have added up. */
+  readonly train: Entry | null;
+  /** The norm of all gradients of the last step, as `grad_norm`; null where a training step gives it already. */
+  readonly gradientNorm: Entry | null;
+  readonly evaluate: Entry | null;
+  /** `evaluate` and `predict` for one row: for what is left of the data after whole batches. */
+  readonly evaluateRow: Entry | null;
+  readonly predict: Entry | null;
+  readonly predictRow: Entry | null;
+  /** Null without a `generate` block. */
+  readonly generator: Generator | null;
+  readonly settings: TrainSettings;
   readonly flopsPerStep: number;
+}
+
+/** What draws tokens one after the other. */
+export interface Generator {
+  readonly draw: typeof generateTokens;
+  /** Once, then at each position `step`, after it `scores` where they are wanted. */
+  readonly start: Entry;
+  readonly step: Entry;
+  readonly scores: Entry;
+  /** What is computed from all tokens in the end. */
+  readonly drawn: Entry | null;
+  /** Where tokens go. */
+  readonly sequence: TensorPlace;
+  /** Byte offset of the position, a whole number: token k is the newest at k + before. */
+  readonly position: number;
+  readonly before: number;
+  /** The scores that token k completes are those at position k + lag. */
+  readonly lag: number;
+  /** Of the program's tokenizers; null where tokens are no text. */
+  readonly vocabulary: number | null;
+  /** How many tokens that end a text stand before its first. */
+  readonly begins: number;
+  /** The other inputs that the scores depend on. */
+  readonly given: readonly string[];
+  /** The input that the prompt gives; null where none is a text. */
+  readonly prompt: string | null;
+  readonly settings: GenerateSettings;
+}
+
+export interface GenerateSettings {
+  readonly prompt: string | null;
+  /** The most tokens to draw; null for as many as there are positions. */
+  readonly length: number | null;
+  /** What scores are divided by; 0 takes the likeliest token. */
+  readonly temperature: number;
+  /** How many of the likeliest tokens may be drawn; null for all. */
+  readonly topK: number | null;
+  /** The likeliest tokens that together have this probability may be drawn; null for all. */
+  readonly topP: number | null;
+  /** Texts that end what is drawn. */
+  readonly stop: readonly string[];
 }
 
 /** A source whose rows the program computes. */
@@ -145,6 +202,8 @@ export interface DataSettings {
   readonly split: number | null;
   /** The number of last rows held out as test rows instead; null for none. */
   readonly holdOut: number | null;
+  /** Chooses the rows of a split: the one in the model's file. */
+  readonly seed: number;
 }
 
 export interface DataSource {

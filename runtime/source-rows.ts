@@ -37,7 +37,7 @@ export function rowsOfSources(
   // Training rows first: they number the classes of texts for both.
   const train = open('train');
   const test = open('test');
-  return train === null || test !== null ? { train, test } : splitRows(train, data, program.settings.seed);
+  return train === null || test !== null ? { train, test } : splitRows(train, data);
 }
 
 /** Fields of one file share its bytes. */
@@ -58,7 +58,7 @@ export function openSource(program: CompiledProgram, source: DataSource, folder:
  * seed in the model's file alone, so that an evaluation never meets rows that a run with another `--seed` was trained on. Of windows of
  * a sequence the last ones are the test rows in both cases, and those before that reach into them are in neither part.
  */
-export function splitRows(rows: RowSet, data: DataSettings, seed: number): ProgramData {
+export function splitRows(rows: RowSet, data: DataSettings): ProgramData {
   if (data.split === null && data.holdOut === null) return { train: rows, test: null };
   const kept = data.holdOut !== null ? rows.count - data.holdOut : Math.round(rows.count * data.split!);
   if (kept < 1 || kept >= rows.count) {
@@ -72,7 +72,7 @@ export function splitRows(rows: RowSet, data: DataSettings, seed: number): Progr
       + 'use a longer text, or a larger `stride`');
   }
   const order = Uint32Array.from({ length: rows.count }, (_, row) => row);
-  if (data.holdOut === null && data.shuffle && overlap === null) permute(order, seed, splitStream, 0);
+  if (data.holdOut === null && data.shuffle && overlap === null) permute(order, data.seed, splitStream, 0);
   const trained = kept - (overlap ?? 0);
   return {
     train: { columns: rows.columns, count: trained, selection: order.slice(0, trained) },

@@ -10,14 +10,19 @@ export interface StepLog {
   readonly close: () => void;
 }
 
-/** Starts a log, or continues one after step `resumed`: what an interrupted run wrote beyond its checkpoint is dropped. */
-export function openStepLog(path: string, resumed: number): StepLog {
-  if (resumed > 0 && existsSync(path)) {
-    const stepOf = (line: string): number => Number(/^\{"step":(\d+),.*\}$/.exec(line)?.[1] ?? Infinity);
-    const lines = readFileSync(path, 'utf8').split('\n').filter(line => stepOf(line) <= resumed);
+/** A line is of a step of a stage, whose name stands in it where there are several. */
+export type IsKept = (stage: string | null, step: number) => boolean;
+
+/** Starts a log, or continues one: what an interrupted run wrote beyond its checkpoint is not kept. */
+export function openStepLog(path: string, isKept: IsKept | null): StepLog {
+  if (isKept !== null && existsSync(path)) {
+    const lines = readFileSync(path, 'utf8').split('\n').filter(line => {
+      const found = /^\{(?:"stage":"(\w+)",)?"step":(\d+),.*\}$/.exec(line);
+      return found !== null && isKept(found[1] ?? null, Number(found[2]));
+    });
     writeWhole(path, lines.map(line => `${line}\n`));
   }
-  const file = openLog(path, resumed > 0 ? 'a' : 'w');
+  const file = openLog(path, isKept !== null ? 'a' : 'w');
   let waiting = '';
   let written = performance.now();
   const flush = (): void => {

@@ -3,7 +3,7 @@
  * device, which is then never waited for between two steps. Works on any platform.
  */
 import type { Results } from './evaluate.ts';
-import type { CompiledProgram, Device, Entry } from './program.ts';
+import type { CompiledProgram, Device, Entry, Stage } from './program.ts';
 import { viewOf } from './tensor.ts';
 
 export interface StepRunner {
@@ -16,16 +16,16 @@ export interface StepRunner {
 }
 
 /** The entry that takes the rows of a step, and how often it runs in one. */
-export const batchesOf = (program: CompiledProgram, train: Entry): { readonly count: number; readonly batch: Entry } =>
-  program.accumulate ?? { count: 1, batch: train };
+export const batchesOf = (stage: Stage, train: Entry): { readonly count: number; readonly batch: Entry } =>
+  stage.accumulate ?? { count: 1, batch: train };
 
 /** The results of the batches are given as their means. `withNorm` asks for the norm of the gradient where steps do not give it already. */
-export function stepRunner(program: CompiledProgram, train: Entry, results: Results, withNorm: boolean): StepRunner {
+export function stepRunner(program: CompiledProgram, stage: Stage, train: Entry, results: Results, withNorm: boolean): StepRunner {
   const { memory, scalars, device } = program;
-  const { count, batch } = batchesOf(program, train);
+  const { count, batch } = batchesOf(stage, train);
   const stepScalar = new Int32Array(memory, scalars.step, 1);
-  const norm = withNorm ? program.gradientNorm : null;
-  const last = [...(program.accumulate === null ? [] : [train]), ...(norm === null ? [] : [norm])];
+  const norm = withNorm ? stage.gradientNorm : null;
+  const last = [...(stage.accumulate === null ? [] : [train]), ...(norm === null ? [] : [norm])];
   const entries = device === null ? localResults(memory, batch, last, results) : deviceResults(device, count, batch, last, results);
   return {
     run: (step, beforeBatch) => {

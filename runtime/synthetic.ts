@@ -2,10 +2,10 @@
 import { DataError } from './data-error.ts';
 import { openDevice } from './device.ts';
 import type { CompiledProgram, DataField, SyntheticSource } from './program.ts';
+import { setScalars } from './stages.ts';
 import type { Column } from './stored-tensor.ts';
 import { valueProblem } from './stored-tensor.ts';
 import { elementCount, newTensorArray, viewOf } from './tensor.ts';
-import { setScalars } from './training.ts';
 
 /** The columns of each synthetic source, by its name. Numbers depend on the seed in the model's file alone, as a split of rows does. */
 export async function syntheticColumns(program: CompiledProgram): Promise<ReadonlyMap<string, readonly Column[]>> {
@@ -30,7 +30,7 @@ export async function computedColumns(program: CompiledProgram, source: Syntheti
     return { place, size, view: viewOf(program.memory, place), values: newTensorArray(place.dtype, rows * size) };
   });
   for (let first = 0; first < rows; first += entry.rows) {
-    setScalars(program, program.settings.seed, first, 0);
+    setScalars(program, program.data!.seed, first, 0);
     entry.run();
     if (program.device !== null) await program.device.fetch(entry.results);
     const count = Math.min(entry.rows, rows - first);

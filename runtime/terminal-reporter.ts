@@ -52,6 +52,10 @@ export function terminalReporter(output: TextOutput): Reporter {
       const epoch = plan.rows === 0 ? '' : `, epoch ${showNumber(progress.position / plan.rows).replace(/\.0+$|(?<=\.\d+?)0+$/, '')}`;
       output.write(`${clear}step ${progress.step}${epoch}: ${showResults('test ', results)}\n`);
     },
+    end: (_, { outcome, step, loss, test }) => {
+      const tested = test === null ? '' : `  ${showResults('test ', test)}`;
+      output.write(`${clear}${outcome} after step ${step}: loss ${showNumber(loss)}${tested}\n`);
+    },
     note: text => output.write(`${clear}${text}\n`),
   };
 }

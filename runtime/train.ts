@@ -9,12 +9,13 @@ import type { Results } from './evaluate.ts';
 import { checkOutputs, writeWhole } from './files.ts';
 import { lossCurve } from './loss-curve.ts';
 import { openData } from './open-data.ts';
-import type { CompiledProgram } from './program.ts';
+import type { CompiledProgram, Stage } from './program.ts';
 import type { ProgramData } from './row-set.ts';
-import type { StepLog } from './step-log.ts';
+import { initialiseProgram, stageTitle } from './stages.ts';
+import type { IsKept, StepLog } from './step-log.ts';
 import { openStepLog } from './step-log.ts';
-import type { Progress, Reporter, TrainOutcome, TrainPlan } from './training.ts';
-import { letOthersRun, newProgress, planOf, runTraining, setScalars, silentReporter, trainEntryOf } from './training.ts';
+import type { Reporter, StageRun, TrainOutcome, TrainReport } from './training.ts';
+import { letOthersRun, runTraining, silentReporter, stageRuns } from './training.ts';
 import { loadWeights, saveWeights, writeSafetensors } from './weights-file.ts';
 import { tensorsAt } from './weights.ts';
 
@@ -35,89 +36,111 @@ export interface RunOptions {
   /** Threads to compute on; as many as before unless given, which is one at first. */
   readonly threads?: number;
   readonly reporter?: Reporter;
+  /** The one train block to run, of several. */
+  readonly only?: string;
   /** True when the run shall stop after the current step and leave a checkpoint. */
   readonly interrupted?: () => boolean;
 }
 
-export interface RunReport {
-  readonly outcome: TrainOutcome;
-  readonly step: number;
-  readonly loss: number;
-  /** Of the last evaluation; null without test data. */
-  readonly test: Results | null;
+export interface RunReport extends TrainReport {
   readonly files: readonly string[];
 }
 
+/** One stage after the other; the report is of the last one. */
 export async function trainProgram(program: CompiledProgram, options: RunOptions = {}): Promise<RunReport> {
-  const train = trainEntryOf(program);
   if (options.threads !== undefined) await program.threads?.start(options.threads);
   const data = typeof options.data === 'object' ? options.data : await openData(program, options.data ?? '.');
-  const plan = planOf(program, train, data);
+  const all = stageRuns(program, data, options);
   await openDevice(program);
-  const progress = startProgress(program, plan, options);
+  const runs = options.resume === true ? resumedRuns(program, all, options) : all;
+  if (options.resume !== true) {
+    initialiseProgram(program, options.seed);
+    if (options.init !== undefined) loadWeights(program, options.init);
+  }
   const save = options.save ?? `${program.name}.safetensors`;
-  checkOutputs([save, curvePath(program), checkpointPath(program), ...(options.saveGradients === undefined ? [] : [options.saveGradients])], options.log ?? null);
-  const { checkpointKeep } = program.settings;
-  const log = options.log === undefined ? null : openStepLog(options.log, options.resume === true ? progress.step : 0);
-  let outcome: TrainOutcome;
+  const outputs = [save, checkpointPath(program), ...runs.map(run => curvePath(program, run.stage)), ...(options.saveGradients === undefined ? [] : [options.saveGradients])];
+  checkOutputs(outputs, options.log ?? null);
+  const log = options.log === undefined ? null : openStepLog(options.log, options.resume === true ? keptLines(program, runs[0]!) : null);
+  const files = new Set<string>();
+  let report: RunReport;
   try {
-    outcome = await runTraining(program, plan, data, progress, {
-      reporter: options.reporter ?? silentReporter,
-      log: log && ((step, results, milliseconds) => writeStep(log, step, results, milliseconds)),
-      checkpoint: async () => {
-        log?.flush();
-        await saveCheckpoint(program, progress, checkpointKeep);
-      },
-      interrupted: options.interrupted ?? (() => false),
-      letOthersRun,
-    });
+    for (const run of runs) {
+      const outcome = await trainStage(program, run, data, log, options);
+      const { step, smoothed, history } = run.progress;
+      if (outcome !== 'interrupted') for (const file of await saveResults(program, run, save)) files.add(file);
+      report = { outcome, step, loss: smoothed ?? NaN, test: history.evaluations.at(-1)?.results ?? null, files: [...files] };
+      if (outcome === 'interrupted') break;
+      options.reporter?.end(run.plan, report);
+    }
   } finally {
     log?.close();
   }
+  return report!;
+}
+
+/** A stage, from where it stands. Interrupted it leaves a checkpoint. */
+export async function trainStage(program: CompiledProgram, run: StageRun, data: ProgramData, log: StepLog | null, options: RunOptions): Promise<TrainOutcome> {
+  const { stage } = run;
+  const { checkpointKeep } = stage.settings;
+  const title = stageTitle(program, stage);
+  const outcome = await runTraining(program, run, data, {
+    reporter: options.reporter ?? silentReporter,
+    log: log && ((step, results, milliseconds) => writeStep(log, title, step, results, milliseconds)),
+    checkpoint: async () => {
+      log?.flush();
+      await saveCheckpoint(program, run, checkpointKeep);
+    },
+    interrupted: options.interrupted ?? (() => false),
+    letOthersRun,
+  });
   if (options.saveGradients !== undefined) {
-    await fetchPlaces(program, program.gradients);
-    writeSafetensors(options.saveGradients, tensorsAt(program.memory, program.gradients), {});
+    await fetchPlaces(program, stage.gradients);
+    writeSafetensors(options.saveGradients, tensorsAt(program.memory, stage.gradients), {});
   }
-  if (outcome === 'interrupted') await saveCheckpoint(program, progress, checkpointKeep);
-  const files = outcome === 'interrupted' ? [] : await saveResults(program, plan, progress, save);
-  const test = progress.history.evaluations.at(-1)?.results ?? null;
-  return { outcome, step: progress.step, loss: progress.smoothed ?? NaN, test, files };
+  if (outcome === 'interrupted') await saveCheckpoint(program, run, checkpointKeep);
+  return outcome;
 }
 
-/** Parameters and states as the run finds them, and where it stands: at its start, or at the checkpoint. */
-export function startProgress(program: CompiledProgram, plan: TrainPlan, options: RunOptions): Progress {
-  if (options.resume === true) {
-    setScalars(program, program.settings.seed, 0, 0);
-    program.initialise();
-    const progress = loadCheckpoint(program);
-    if (options.seed !== undefined && options.seed !== progress.seed) {
-      throw new DataError(`the checkpoint was trained with \`--seed ${progress.seed}\`: resume without \`--seed\``);
-    }
-    if (options.steps !== undefined) progress.steps = options.steps;
-    if (progress.step > progress.steps) {
-      throw new DataError(`the checkpoint is at step ${progress.step} already: resume with \`--steps\` above that, or without it`);
-    }
-    if (progress.step === progress.steps && options.saveGradients !== undefined) {
-      throw new DataError(`the checkpoint is at step ${progress.step}, the last: there are no gradients to save without a further step`);
-    }
-    setScalars(program, progress.seed, progress.step, progress.steps);
-    return progress;
+/** From the checkpoint on: its stage where that stands, and those behind it. */
+export function resumedRuns(program: CompiledProgram, all: readonly StageRun[], options: RunOptions): readonly StageRun[] {
+  initialiseProgram(program, undefined);
+  const { stage, progress } = loadCheckpoint(program);
+  const at = all.findIndex(run => run.stage === stage);
+  if (at < 0) throw new DataError(`the checkpoint is of \`${stage.name}\`: resume without \`--only\`, or with \`--only ${stage.name}\``);
+  if (options.seed !== undefined && options.seed !== progress.seed) {
+    throw new DataError(`the checkpoint was trained with \`--seed ${progress.seed}\`: resume without \`--seed\``);
   }
-  const progress = newProgress(program, plan, options);
-  if (options.init !== undefined) loadWeights(program, options.init);
-  return progress;
+  if (options.steps !== undefined) progress.steps = options.steps;
+  if (progress.step > progress.steps) {
+    throw new DataError(`the checkpoint is at step ${progress.step} already: resume with \`--steps\` above that, or without it`);
+  }
+  if (progress.step === progress.steps && options.saveGradients !== undefined && at === all.length - 1) {
+    throw new DataError(`the checkpoint is at step ${progress.step}, the last: there are no gradients to save without a further step`);
+  }
+  return [{ ...all[at]!, progress }, ...all.slice(at + 1)];
 }
 
-export const curvePath = (program: CompiledProgram): string => `${program.name}.svg`;
+/** What a log keeps of the run until now: all of the stages before, and the steps of the checkpoint's up to it. */
+export function keptLines(program: CompiledProgram, { stage, progress }: StageRun): IsKept {
+  const done = program.stages.slice(0, program.stages.indexOf(stage)).map(({ name }) => name);
+  return (name, step) => (name !== null && done.includes(name)) || (name === stageTitle(program, stage) && step <= progress.step);
+}
 
-export async function saveResults(program: CompiledProgram, plan: TrainPlan, progress: Progress, path: string): Promise<string[]> {
+/** Each stage has a curve of its own. */
+export function curvePath(program: CompiledProgram, stage: Stage): string {
+  const title = stageTitle(program, stage);
+  return title === null ? `${program.name}.svg` : `${program.name}.${title}.svg`;
+}
+
+export async function saveResults(program: CompiledProgram, { stage, plan, progress }: StageRun, path: string): Promise<string[]> {
   await saveWeights(program, path);
-  const curve = curvePath(program);
+  const curve = curvePath(program, stage);
   writeWhole(curve, [lossCurve(plan.name, progress.history)]);
   return [path, curve];
 }
 
-export function writeStep(log: StepLog, step: number, results: Results, milliseconds: number): void {
+export function writeStep(log: StepLog, stage: string | null, step: number, results: Results, milliseconds: number): void {
   const { loss, lr, grad_norm: gradNorm, ...metrics } = results;
-  log.write(`${JSON.stringify({ step, loss, metrics, lr, grad_norm: gradNorm, ms: Math.round(milliseconds * 1000) / 1000 })}\n`);
+  const place = stage === null ? { step } : { stage, step };
+  log.write(`${JSON.stringify({ ...place, loss, metrics, lr, grad_norm: gradNorm, ms: Math.round(milliseconds * 1000) / 1000 })}\n`);
 }

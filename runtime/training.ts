@@ -8,9 +8,10 @@ import type { Results } from './evaluate.ts';
 import { evaluator } from './evaluate.ts';
 import type { History } from './history.ts';
 import { newHistory, recordLoss } from './history.ts';
-import type { CompiledProgram, Entry, Interval } from './program.ts';
+import type { CompiledProgram, Entry, Interval, Stage } from './program.ts';
 import type { ProgramData } from './row-set.ts';
 import { rowLoader, trainingOrder } from './row-set.ts';
+import { setScalars, stageTitle, trainedStages } from './stages.ts';
 import type { StepRunner } from './step-runner.ts';
 import { batchesOf, stepRunner } from './step-runner.ts';
 import { viewOf } from './tensor.ts';
@@ -37,7 +38,19 @@ export interface Reporter {
   /** Called after every step; `results` is written anew by each. */
   readonly step: (plan: TrainPlan, progress: Progress, results: Results) => void;
   readonly evaluation: (plan: TrainPlan, progress: Progress, results: Results) => void;
+  /** After each stage that was not interrupted. */
+  readonly end: (plan: TrainPlan, report: TrainReport) => void;
   readonly note: (text: string) => void;
+}
+
+/** How a stage came out. */
+export interface TrainReport {
+  readonly outcome: TrainOutcome;
+  readonly step: number;
+  /** Of the last steps. */
+  readonly loss: number;
+  /** Loss and metrics of the last evaluation; null without test rows. */
+  readonly test: Results | null;
 }
 
 export interface TrainPlan {
@@ -50,7 +63,9 @@ export interface TrainPlan {
   readonly metrics: readonly string[];
 }
 
-export const silentReporter: Reporter = { start: () => undefined, step: () => undefined, evaluation: () => undefined, note: () => undefined };
+export const silentReporter: Reporter = {
+  start: () => undefined, step: () => undefined, evaluation: () => undefined, end: () => undefined, note: () => undefined,
+};
 
 /** What the loop lets others do. */
 export interface TrainingHooks {
@@ -68,21 +83,22 @@ export interface TrainingHooks {
 export type TrainOutcome = 'finished' | 'stopped early' | 'interrupted';
 
 /** The entry of a training step. */
-export function trainEntryOf(program: CompiledProgram): Entry {
-  if (program.train !== null) return program.train;
-  throw new DataError(`the model \`${program.name}\` cannot be trained: add a \`loss\` and a \`train\` block to it`);
+export function trainEntryOf(stage: Stage): Entry {
+  if (stage.train !== null) return stage.train;
+  throw new DataError(`the model \`${stage.model}\` cannot be trained: add a \`loss\` and a \`train\` block to it`);
 }
 
 /** From where `progress` stands to the end of the run, or until it is interrupted. Parameters are finite then. */
 export async function runTraining(
-  program: CompiledProgram, plan: TrainPlan, data: ProgramData, progress: Progress, hooks: TrainingHooks,
+  program: CompiledProgram, { stage, plan, progress }: StageRun, data: ProgramData, hooks: TrainingHooks,
 ): Promise<TrainOutcome> {
   const { reporter, log } = hooks;
-  const train = trainEntryOf(program);
+  const train = trainEntryOf(stage);
+  setScalars(program, progress.seed, progress.step, progress.steps);
   // Without a prototype, so that a metric may have any name.
   const results: Results = Object.create(null) as Results;
-  const evaluate = data.test === null || program.evaluate === null ? null : evaluator(program, data.test);
-  const { evaluateEvery, checkpointEvery, earlyStop } = program.settings;
+  const evaluate = data.test === null || stage.evaluate === null ? null : evaluator(program, stage, data.test);
+  const { evaluateEvery, checkpointEvery, earlyStop } = stage.settings;
   if (earlyStop !== null && evaluate === null) {
     throw new DataError('`early_stop` needs test rows: add a `test` source, `split` or `hold_out` to the `data` block');
   }
@@ -101,7 +117,7 @@ export async function runTraining(
     recordLoss(progress.history, progress.step, loss);
     reporter.step(plan, progress, results);
   };
-  const steps = stepper(program, train, data, progress, stepRunner(program, train, results, log !== null), isPause, settled);
+  const steps = stepper(program, stage, data, progress, stepRunner(program, stage, train, results, log !== null), isPause, settled);
   let outcome: TrainOutcome = 'finished';
   let lastPause = performance.now();
   reporter.start(plan, progress);
@@ -140,15 +156,16 @@ export const letOthersRun = (): Promise<void> => new Promise(resolve => {
   port2.postMessage(null);
 });
 
-export function planOf(program: CompiledProgram, train: Entry, data: ProgramData): TrainPlan {
-  const { count, batch } = batchesOf(program, train);
+export function planOf(program: CompiledProgram, stage: Stage, data: ProgramData): TrainPlan {
+  const { count, batch } = batchesOf(stage, trainEntryOf(stage));
   if (batch.inputs.length > 0 && data.train === null) {
-    throw new DataError(`the model \`${program.name}\` has inputs, but no training data: add a \`train\` source to its \`data\` block`);
+    throw new DataError(`the model \`${stage.model}\` has inputs, but no training data: add a \`train\` source to its \`data\` block`);
   }
   const rows = batch.inputs.length === 0 ? 0 : data.train!.count;
   const metrics = batch.results.map(result => result.name).filter(name => name !== 'loss' && name !== 'lr' && name !== 'grad_norm');
   const rowsPerStep = count * batch.rows;
-  return { name: program.name, rows, batch: rowsPerStep, stepsPerEpoch: rows / rowsPerStep, metrics };
+  const title = stageTitle(program, stage);
+  return { name: title === null ? program.name : `${program.name}, ${title}`, rows, batch: rowsPerStep, stepsPerEpoch: rows / rowsPerStep, metrics };
 }
 
 /** Steps between two events; epochs that are no whole number of steps are rounded up. */
@@ -158,22 +175,27 @@ export function intervalSteps(interval: Interval, plan: TrainPlan): number {
   return Math.max(1, Math.ceil(interval.count * plan.stepsPerEpoch));
 }
 
-/** New parameters and states, and where a run stands at its start. */
-export function newProgress(program: CompiledProgram, plan: TrainPlan, options: { readonly steps?: number; readonly seed?: number }): Progress {
-  const { settings } = program;
+/** One stage of a run. */
+export interface StageRun {
+  readonly stage: Stage;
+  readonly plan: TrainPlan;
+  readonly progress: Progress;
+}
+
+/** The stages that a run trains, each at its start. */
+export const stageRuns = (
+  program: CompiledProgram, data: ProgramData, options: { readonly steps?: number; readonly seed?: number; readonly only?: string },
+): readonly StageRun[] => trainedStages(program, options.only).map(stage => {
+  const plan = planOf(program, stage, data);
+  return { stage, plan, progress: newProgress(stage, plan, options) };
+});
+
+/** Where a stage stands at its start. */
+export function newProgress({ settings }: Stage, plan: TrainPlan, options: { readonly steps?: number; readonly seed?: number }): Progress {
   const seed = options.seed ?? settings.seed;
   const steps = options.steps ?? settings.steps ?? Math.ceil((settings.epochs ?? 1) * plan.stepsPerEpoch);
   if (!(steps > 0)) throw new DataError('the number of steps is not known without data: give `steps` in the `train` block, or `--steps N`');
-  setScalars(program, seed, 0, steps);
-  program.initialise();
   return { step: 0, steps, seed, position: 0, best: null, sinceBest: 0, smoothed: null, history: newHistory() };
-}
-
-export function setScalars(program: CompiledProgram, seed: number, step: number, steps: number): void {
-  const { memory, scalars } = program;
-  new Int32Array(memory, scalars.seed, 1)[0] = seed;
-  new Int32Array(memory, scalars.step, 1)[0] = step;
-  new Int32Array(memory, scalars.steps, 1)[0] = steps;
 }
 
 /** The steps of a run. */
@@ -184,10 +206,10 @@ export interface Stepper {
 
 /** Loads the rows of each step. Once its results are in place, `progress` has come to it and `settled` is told how long it took. */
 export function stepper(
-  program: CompiledProgram, train: Entry, data: ProgramData, progress: Progress, runner: StepRunner,
+  program: CompiledProgram, stage: Stage, data: ProgramData, progress: Progress, runner: StepRunner,
   isPause: (step: number) => boolean, settled: (milliseconds: number) => void,
 ): Stepper {
-  const { count, batch } = batchesOf(program, train);
+  const { count, batch } = batchesOf(stage, trainEntryOf(stage));
   const set = batch.inputs.length === 0 ? null : data.train;
   const load = set === null ? null : rowLoader(program, set, batch.inputs);
   const order = set === null ? null : trainingOrder(set.count, progress.seed, program.data?.shuffle ?? true);

@@ -34,7 +34,7 @@ export function readWeights(program: CompiledProgram, bytes: ByteSource): void {
     const average = `ema.${name}`;
     const stored = tensors.get(name);
     if (!places.some(place => place.name === average)) tensors.delete(average);
-    else if (program.settings.ema !== null && stored !== undefined && !tensors.has(average)) tensors.set(average, stored);
+    else if (program.stages.some(stage => stage.settings.ema !== null) && stored !== undefined && !tensors.has(average)) tensors.set(average, stored);
   }
   loadTensors({ ...file, tensors }, bytes.place, places, program);
 }

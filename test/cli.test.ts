@@ -133,9 +133,9 @@ test('gradcheck finds the gradients right', async () => {
 test('gradcheck finds a wrong gradient', () => {
   const model = modelOf('model M {\n  input x: f32[B, 4]\n  loss = mean(x |> linear(3) |> tanh)\n}\n');
   const broken = definePrimitive({ ...(exp.definition as AnyPrimitive), name: 'broken', gradient: ({ grad }) => [grad] }) as AnyOp;
-  const loss = broken.build([model.training.loss!], {});
+  const loss = broken.build([model.stages[0]!.training.loss!], {});
   const right = compareGradients(model, 1).map(({ error }) => error);
-  const wrong = compareGradients({ ...model, training: { ...model.training, loss } }, 1).map(({ error }) => error);
+  const wrong = compareGradients({ ...model, stages: model.stages.map(stage => ({ ...stage, training: { ...stage.training, loss } })) }, 1).map(({ error }) => error);
   expect(Math.max(...right)).toBeLessThan(1e-6);
   expect(Math.min(...wrong)).toBeGreaterThan(1e-3);
 });

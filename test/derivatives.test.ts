@@ -9,7 +9,7 @@ const points = vector([-1.3, -0.4, 0.2, 0.9, 1.6]);
 /** The value of an expression of `x: f32[5]`. */
 function valueAt(statements: string): Float64Array {
   const model = modelOf(`model M {\n  input x: f32[5]\n${statements}\n  output out = out\n}`);
-  return evaluateNamed([model.training.outputs[0]!.value], { x: points })[0]!.data;
+  return evaluateNamed([model.stages[0]!.training.outputs[0]!.value], { x: points })[0]!.data;
 }
 
 test.each([
@@ -76,7 +76,7 @@ test.each([
   ['a number for all elements', 'grad(zero(x) + x, x)', () => 1],
 ] as const)('a derivative of one\'s own: %s', (_, expression, expected) => {
   const model = modelOf(`${functions}\nmodel M {\n  input x: f32[5]\n  output out = ${expression}\n}`);
-  const values = evaluateNamed([model.training.outputs[0]!.value], { x: points })[0]!.data;
+  const values = evaluateNamed([model.stages[0]!.training.outputs[0]!.value], { x: points })[0]!.data;
   points.data.forEach((x, i) => expect(values[i]).toBeCloseTo(expected(x), 9));
 });
 
@@ -100,7 +100,7 @@ test('the gradient check tells what is declared, and holds the rest against fini
 test('a derivative by a parameter of a layer', () => {
   const model = modelOf('model M {\n  input x: f32[3, 2]\n  layer1 = linear(2, bias: false)\n  y = layer1(x)\n  output out = grad(y, layer1.weight)\n}');
   const [x, weight] = [draw(readType('f32[3, 2]'), [-1, 1], generator(1)), draw(readType('f32[2, 2]'), [-1, 1], generator(2))];
-  const [out] = evaluateNamed([model.training.outputs[0]!.value], { x, 'layer1.weight': weight });
+  const [out] = evaluateNamed([model.stages[0]!.training.outputs[0]!.value], { x, 'layer1.weight': weight });
   const column = (i: number): number => x.data[i]! + x.data[2 + i]! + x.data[4 + i]!;
   expect(difference(out!, { dtype: 'f32', shape: [2, 2], data: Float64Array.of(column(0), column(1), column(0), column(1)) }, 1e-9)).toBeNull();
 });

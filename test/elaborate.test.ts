@@ -7,20 +7,20 @@ import { printType } from '../compiler/ir/type.ts';
 import { matchesPattern } from '../compiler/2-elaborate/pattern.ts';
 import { elaborateText, evaluateNamed, modelOf, scalarTensor, vector } from './support/model.ts';
 
-const paths = (model: Model): string[] => model.parameters.map(parameter => parameter.leaf.leaf!.name);
+const paths = (model: Model): string[] => model.stages[0]!.parameters.map(parameter => parameter.leaf.leaf!.name);
 const codesOf = (text: string, options = {}): string[] => elaborateText(text, options).diagnostics.map(d => d.code);
 const layered = (body: string, definitions = ''): Model => modelOf(`${definitions}\nmodel M(dim = 4) {\n  input x: f32[B, 4]\n${body}\n  loss = mean(x)\n}`);
 
 describe('the complete example', () => {
   const model = modelOf(readFileSync(new URL('../models/mnist.model', import.meta.url), 'utf8'));
   it('has its parameters, by name and layout', () => {
-    expect(model.parameters.map(p => `${p.leaf.leaf!.name}: ${printType(p.leaf.type)}`)).toEqual([
+    expect(model.stages[0]!.parameters.map(p => `${p.leaf.leaf!.name}: ${printType(p.leaf.type)}`)).toEqual([
       'linear.0.weight: f32[hidden, 784]', 'linear.0.bias: f32[hidden]', 'linear.1.weight: f32[128, hidden]', 'linear.1.bias: f32[128]',
       'linear.2.weight: f32[10, 128]', 'linear.2.bias: f32[10]',
     ]);
   });
   it('has one flat group with a schedule', () => {
-    const [{ groups }] = model.minimizations as [Minimization];
+    const [{ groups }] = model.stages[0]!.minimizations as [Minimization];
     expect(groups).toHaveLength(1);
     expect(groups[0]).toMatchObject({ flat: true });
     expect(groups[0]!.rules[0]!.states.map(state => state.leaf.leaf!.name)).toEqual(['m', 'v']);
@@ -28,19 +28,19 @@ describe('the complete example', () => {
     expect(half!.data[0]).toBeCloseTo(0.5e-3, 12);
   });
   it('has its settings and its data', () => {
-    expect(model.settings).toMatchObject({ epochs: 5, steps: null, clipNorm: 1, seed: 7 });
+    expect(model.stages[0]!.settings).toMatchObject({ epochs: 5, steps: null, clipNorm: 1, seed: 7 });
     expect(model.data!.sources.map(source => source.fields.map(field => [field.input, field.dtype, field.shape, field.below]))).toEqual(
       Array(2).fill([['image', 'u8', [784], null], ['digit', 'i32', [], 10]]));
   });
   it('has a single row, over the same parameters', () => {
-    expect(model).toMatchObject({ batch: 64, batchName: 'B' });
-    expect(printType(model.single!.outputs[0]!.value.type)).toBe('f32[B, 10]');
-    expect(model.single!.inputs[0]!.type.dims[0]!.extent).toBe(1);
+    expect(model.stages[0]).toMatchObject({ batch: 64, batchName: 'B' });
+    expect(printType(model.stages[0]!.single!.outputs[0]!.value.type)).toBe('f32[B, 10]');
+    expect(model.stages[0]!.single!.inputs[0]!.type.dims[0]!.extent).toBe(1);
     const leaves = (root: Value): Value[] => topological([root]).filter(value => value.leaf?.role === 'parameter');
-    expect(new Set(leaves(model.single!.loss!))).toEqual(new Set(leaves(model.training.loss!)));
+    expect(new Set(leaves(model.stages[0]!.single!.loss!))).toEqual(new Set(leaves(model.stages[0]!.training.loss!)));
   });
   it('tells every value its place', () => {
-    for (const value of topological([model.training.loss!])) expect(value.origin?.span?.file.path ?? 'none').toBe('test.model');
+    for (const value of topological([model.stages[0]!.training.loss!])) expect(value.origin?.span?.file.path ?? 'none').toBe('test.model');
   });
 });
 
@@ -56,7 +56,7 @@ describe('paths', () => {
   });
   it('are the same in training and evaluation where only one constructs a layer', () => {
     const model = layered('  if training { x = x |> linear(4, bias: false) }\n  x = x |> linear(4, bias: false)');
-    const used = topological([model.evaluation.loss!]).flatMap(value => (value.leaf?.role === 'parameter' ? [value.leaf.name] : []));
+    const used = topological([model.stages[0]!.evaluation.loss!]).flatMap(value => (value.leaf?.role === 'parameter' ? [value.leaf.name] : []));
     expect(used).toEqual(['linear.1.weight']);
   });
   it('are shared by an instance that is applied twice', () => {
@@ -68,41 +68,41 @@ describe('values', () => {
   it('ties weights', () => {
     const model = modelOf('model M {\n  input i: i32[B]\n  table = embedding(7, 3)\n  h = table(i)\n  output y = h @ table.weight.T\n}');
     expect(paths(model)).toEqual(['table.weight']);
-    expect(printType(model.training.outputs[0]!.value.type)).toBe('f32[B, 7]');
+    expect(printType(model.stages[0]!.training.outputs[0]!.value.type)).toBe('f32[B, 7]');
   });
   it('takes lists of numbers for tensors', () => {
     const model = modelOf('model M {\n  input x: f32[2]\n  param w: f32[2] = [3, 4]\n  output y = (x - [1, 2]) @ [[1, 0.5], [2, 1]] + w\n}');
-    expect([...evaluateNamed([model.training.outputs[0]!.value], { x: vector([3, 4]), w: vector([3, 4]) })[0]!.data]).toEqual([9, 7]);
-    expect([...evaluateNamed([model.parameters[0]!.initial], {})[0]!.data]).toEqual([3, 4]);
+    expect([...evaluateNamed([model.stages[0]!.training.outputs[0]!.value], { x: vector([3, 4]), w: vector([3, 4]) })[0]!.data]).toEqual([9, 7]);
+    expect([...evaluateNamed([model.stages[0]!.parameters[0]!.initial], {})[0]!.data]).toEqual([3, 4]);
   });
   it('sees an updated state after its update, when training', () => {
     const counter = 'layer counter() (x) {\n  state total: f32[] = 5\n  total <- total + 1\n  return x * total\n}';
     const model = modelOf(`${counter}\nmodel M {\n  input x: f32[2]\n  count = counter()\n  output y = count(count(x))\n}`);
     const y = (value: Value): number => evaluateNamed([value], { x: vector([1, 1]), 'count.total': scalarTensor(5) })[0]!.data[0]!;
-    expect(y(model.training.outputs[0]!.value)).toBe(42);
-    expect(y(model.evaluation.outputs[0]!.value)).toBe(25);
-    expect(model.training.updates).toHaveLength(1);
-    expect(model.evaluation.updates).toHaveLength(0);
+    expect(y(model.stages[0]!.training.outputs[0]!.value)).toBe(42);
+    expect(y(model.stages[0]!.evaluation.outputs[0]!.value)).toBe(25);
+    expect(model.stages[0]!.training.updates).toHaveLength(1);
+    expect(model.stages[0]!.evaluation.updates).toHaveLength(0);
   });
   it('draws other random numbers at every place, and none in evaluation', () => {
     const model = layered('  x = x |> dropout(0.5) |> dropout(0.5)');
-    const streams = topological([model.training.loss!]).flatMap(value => (value.op?.definition.name === 'random' ? [value.attrs['stream']] : []));
+    const streams = topological([model.stages[0]!.training.loss!]).flatMap(value => (value.op?.definition.name === 'random' ? [value.attrs['stream']] : []));
     expect(new Set(streams).size).toBe(2);
-    expect(topological([model.evaluation.loss!]).some(value => value.op?.definition.name === 'random')).toBe(false);
+    expect(topological([model.stages[0]!.evaluation.loss!]).some(value => value.op?.definition.name === 'random')).toBe(false);
   });
   it('promotes types', () => {
     const model = modelOf('model M {\n  input a: u8[3]\n  input b: i32[3]\n  input c: f32[3]\n  output o1 = a + a\n  output o2 = a * 2\n  output o3 = b / 2\n  output o4 = b * 0.5\n  output o5 = b + c\n  output o6 = a == b\n  output o7 = a ** 2\n  output o8 = exp(a)\n}');
-    expect(model.training.outputs.map(output => output.value.type.dtype)).toEqual(['i32', 'i32', 'f32', 'f32', 'f32', 'bool', 'i32', 'f32']);
+    expect(model.stages[0]!.training.outputs.map(output => output.value.type.dtype)).toEqual(['i32', 'i32', 'f32', 'f32', 'f32', 'bool', 'i32', 'f32']);
   });
 });
 
 describe('the optimizer', () => {
   const train = (settings: string, definitions = ''): Model =>
     modelOf(`${definitions}\nmodel M {\n  input x: f32[B, 4]\n  h = x |> linear(3) |> layer_norm()\n  loss = mean(h |> linear(2))\n}\ntrain {\n${settings}\n}`);
-  const groups = (model: Model): string[][] => model.minimizations[0]!.groups.map(group => group.parameters.map(parameter => parameter.leaf.leaf!.name));
+  const groups = (model: Model): string[][] => model.stages[0]!.minimizations[0]!.groups.map(group => group.parameters.map(parameter => parameter.leaf.leaf!.name));
   it('takes several batches a step and averages', () => {
-    expect(train('  optimizer sgd(lr: 1)').settings).toMatchObject({ accumulate: 1, ema: null });
-    expect(train('  accumulate 4\n  ema 0.99\n  optimizer sgd(lr: 1)').settings).toMatchObject({ accumulate: 4, ema: 0.99 });
+    expect(train('  optimizer sgd(lr: 1)').stages[0]!.settings).toMatchObject({ accumulate: 1, ema: null });
+    expect(train('  accumulate 4\n  ema 0.99\n  optimizer sgd(lr: 1)').stages[0]!.settings).toMatchObject({ accumulate: 4, ema: 0.99 });
   });
   it('has a group for each exception', () => {
     expect(groups(train('  optimizer adamw(lr: 1e-3) except "*.bias", "*norm*" (weight_decay: 0)'))).toEqual([
@@ -112,13 +112,13 @@ describe('the optimizer', () => {
   it('leaves frozen parameters out', () => {
     const model = train('  freeze linear.0.*\n  optimizer sgd(lr: 1)');
     expect(groups(model)).toEqual([['layer_norm.weight', 'layer_norm.bias', 'linear.1.weight', 'linear.1.bias']]);
-    expect(model.parameters.filter(parameter => !parameter.trainable)).toHaveLength(2);
+    expect(model.stages[0]!.parameters.filter(parameter => !parameter.trainable)).toHaveLength(2);
   });
   it('is elaborated for each parameter when it is not elementwise', () => {
     const normed = 'optimizer normed(lr) (p, g) {\n  return p - lr * g / sqrt(sum(g * g) + 1e-8)\n}';
     const sized = 'optimizer sized(lr) (p, g) {\n  return p - lr * g / size(p)\n}';
     for (const [name, definition] of [['normed', normed], ['sized', sized]] as const) {
-      const [group] = train(`  optimizer ${name}(lr: 0.1)`, definition).minimizations[0]!.groups;
+      const [group] = train(`  optimizer ${name}(lr: 0.1)`, definition).stages[0]!.minimizations[0]!.groups;
       expect(group!.flat).toBe(false);
       expect(group!.rules.map(rule => printType(rule.parameter.type))).toEqual(group!.parameters.map(parameter => printType(parameter.leaf.type)));
     }
@@ -127,7 +127,7 @@ describe('the optimizer', () => {
 
 describe('files and settings', () => {
   const text = 'width = 4\nmodel M(hidden = 8, wide = false, rates = [1, 2]) {\n  input x: f32[B, width]\n  output y = x |> linear(wide ? 2 * hidden : hidden) |> linear(rates[1])\n}';
-  const shapes = (settings: Record<string, string>): string => printType(modelOf(text, { settings }).parameters[0]!.leaf.type) + ' ' + modelOf(text, { settings }).parameters.map(p => p.leaf.type.dims.map(d => d.extent).join('x')).join(' ');
+  const shapes = (settings: Record<string, string>): string => printType(modelOf(text, { settings }).stages[0]!.parameters[0]!.leaf.type) + ' ' + modelOf(text, { settings }).stages[0]!.parameters.map(p => p.leaf.type.dims.map(d => d.extent).join('x')).join(' ');
   it('takes values from the command line', () => {
     expect(shapes({})).toBe('f32[hidden, width] 8x4 8 2x8 2');
     expect(shapes({ hidden: '16', width: '5', rates: '3,7' })).toBe('f32[hidden, width] 16x5 16 7x16 7');

@@ -37,7 +37,7 @@ test.each(targets)('%s: training from given weights gives what PyTorch gives', t
     return { name: leaf!.name, dtype: 'i32', shape: [40, ...type.dims.slice(1).map(d => d.extent)], values };
   }), {});
   const weights = group('weights');
-  writeSafetensors(join(folder, 'weights.safetensors'), levels.model!.parameters.map(({ leaf: { leaf, type } }) => (
+  writeSafetensors(join(folder, 'weights.safetensors'), levels.model!.stages[0]!.parameters.map(({ leaf: { leaf, type } }) => (
     { name: leaf!.name, dtype: 'f32', shape: type.dims.map(d => d.extent), values: Float32Array.from(weights.get(leaf!.name)!) }
   )), {});
 

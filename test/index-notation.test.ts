@@ -153,7 +153,7 @@ test('random expressions are what nested loops compute', () => {
   fc.assert(fc.property(plan, ({ text, shape, feeds, value }) => {
     const { model, diagnostics } = elaborateText(text);
     if (model === null) throw new Error(`${diagnostics.map(d => `${d.code}: ${d.message}`).join('\n')}\n${text}`);
-    const [actual] = evaluateNamed([model.training.outputs[0]!.value], feeds);
+    const [actual] = evaluateNamed([model.stages[0]!.training.outputs[0]!.value], feeds);
     const expected = { dtype: actual!.dtype, shape, data: Float64Array.from(positionsOf(shape), value) };
     const wrong = difference(actual!, expected, 1e-9);
     if (wrong !== null) throw new Error(`${wrong}\n${text}`);
@@ -208,12 +208,12 @@ test.each([
   ['a range counts more than a dimension', 'y[i in 0..4] = x[i]', 4],
 ] as const)('%s', (_, statement, extent) => {
   const model = modelOf(`model M {\n  input x: f32[10]\n  input w: f32[3]\n  ${statement}\n  output y = y\n}`);
-  expect(model.training.outputs[0]!.value.type.dims.map(d => d.extent)).toEqual([extent]);
+  expect(model.stages[0]!.training.outputs[0]!.value.type.dims.map(d => d.extent)).toEqual([extent]);
 });
 
 test('names of dimensions travel', () => {
   const model = modelOf('model M(T = 6, D = 4) {\n  input x: f32[B, T, D]\n  y[d, b] = sum[t](x[b, t, d] * x[b, 0, d])\n  output y = y\n}');
-  expect(model.training.outputs[0]!.value.type.dims.map(d => d.name)).toEqual(['D', 'B']);
+  expect(model.stages[0]!.training.outputs[0]!.value.type.dims.map(d => d.name)).toEqual(['D', 'B']);
 });
 
 test.each([

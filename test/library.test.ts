@@ -25,8 +25,8 @@ describe('functions and layers', () => {
     it(name, () => {
       const declared = Object.entries(inputs).map(([input, { dtype, shape }]) => `  input ${input}: ${dtype}[${shape.join(', ')}]\n`).join('');
       const model = modelOf(`model M {\n${declared}  output result = ${expression}\n}`);
-      const forward = training ? model.training : model.evaluation;
-      expect(model.parameters.map(parameter => parameter.leaf.leaf!.name).sort()).toEqual(Object.keys(parameters).sort());
+      const forward = training ? model.stages[0]!.training : model.stages[0]!.evaluation;
+      expect(model.stages[0]!.parameters.map(parameter => parameter.leaf.leaf!.name).sort()).toEqual(Object.keys(parameters).sort());
       const updates = forward.updates.filter(update => statesAfter[update.leaf.leaf!.name] !== undefined);
       expect(updates).toHaveLength(Object.keys(statesAfter).length);
       const [result, ...updated] = evaluateNamed([forward.outputs[0]!.value, ...updates.map(update => update.value)], { ...tensorsOf(inputs), ...tensorsOf(parameters), ...tensorsOf(states) });
@@ -40,7 +40,7 @@ describe('optimizers', () => {
   for (const { name, text, start, gradients, after } of fixtures.optimizers) {
     it(name, () => {
       const model = modelOf(`model M {\n  input x: f32[B]\n  param w: f32[4] = 0\n  loss = mean(x) * sum(w)\n}\ntrain { optimizer ${text} }`);
-      const [group] = model.minimizations[0]!.groups;
+      const [group] = model.stages[0]!.minimizations[0]!.groups;
       expect(group!.flat).toBe(true);
       const [rule] = group!.rules;
       let p = vector(start);
@@ -59,7 +59,7 @@ describe('schedules', () => {
   for (const { name, text, steps, values } of fixtures.schedules) {
     it(name, () => {
       const model = modelOf(`model M {\n  input x: f32[B]\n  param w: f32[] = 0\n  loss = mean(x) * w\n}\ntrain { optimizer sgd(lr: ${text}) }`);
-      const lr = model.minimizations[0]!.groups[0]!.rules[0]!.learningRate!;
+      const lr = model.stages[0]!.minimizations[0]!.groups[0]!.rules[0]!.learningRate!;
       values.forEach((value, i) => {
         const at = (n: number): Tensor => ({ dtype: 'i32', shape: [], data: Float64Array.of(n) });
         const [actual] = evaluateNamed([lr], { step: at(i + 1), steps: at(steps) });
@@ -73,7 +73,7 @@ describe('initial values', () => {
   const count = 64 * 48;
   const draw = (initial: string): Float64Array => {
     const model = modelOf(`model M {\n  input x: f32[B]\n  param w: f32[64, 48] = ${initial}\n  loss = mean(x) * sum(w)\n}`);
-    return evaluateNamed([model.parameters[0]!.initial], {})[0]!.data;
+    return evaluateNamed([model.stages[0]!.parameters[0]!.initial], {})[0]!.data;
   };
   const mean = (data: Float64Array): number => data.reduce((a, b) => a + b, 0) / data.length;
   const deviation = (data: Float64Array): number => Math.sqrt(mean(data.map(v => v * v)) - mean(data) ** 2);

@@ -177,5 +177,5 @@ test('a limit that is no limit changes nothing', () => {
 test.each([
   ['1000B', 1000], ['2KB', 2000], ['1.5MB', 1.5e6], ['3GB', 3e9], ['1KiB', 1024], ['2MiB', 2 ** 21], ['0.5GiB', 2 ** 29],
 ])('`memory %s` is %d bytes', (amount, bytes) => {
-  expect(compiled(stack(1).replace(/^train \{/m, `train {\n  memory ${amount}`)).levels.model!.settings.memory!.bytes).toBe(bytes);
+  expect(compiled(stack(1).replace(/^train \{/m, `train {\n  memory ${amount}`)).levels.model!.stages[0]!.settings.memory!.bytes).toBe(bytes);
 });

@@ -25,7 +25,7 @@ const source = (format: DataSource['format'], fields: readonly DataField[], more
   ({ name: 'train', format, fields, separator: ',', header: true, stride: null, ...more });
 
 function open(sources: readonly DataSource[], limit?: number, from = folder(), more: Partial<DataSettings> = {}): ProgramData {
-  const data: DataSettings = { sources, shuffle: true, split: null, holdOut: null, ...more };
+  const data: DataSettings = { sources, shuffle: true, split: null, holdOut: null, seed: 7, ...more };
   const program = linearProgram({}, data);
   const inputs = sources[0]!.fields.map(({ input, dtype, shape, below }) => ({ name: input, dtype, shape: [4, ...shape], offset: 0, below }));
   return openRows({ ...program, inputs }, from, limit);
@@ -222,7 +222,7 @@ test.each(wrong)('wrong data: %s', (_, contents, from, message) => {
 });
 
 test.each(['csv', 'jsonl', 'text', 'images', 'npy'] as const)('%s without fields', format => {
-  const program = linearProgram({}, { sources: [source(format, [])], shuffle: true, split: null, holdOut: null });
+  const program = linearProgram({}, { sources: [source(format, [])], shuffle: true, split: null, holdOut: null, seed: 7 });
   expect(() => openRows({ ...program, inputs: [] }, folder())).toThrow('the data has no fields');
 });
 

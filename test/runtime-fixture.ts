@@ -1,5 +1,5 @@
 /** A small compiled program written by hand for tests of the runtime: linear regression by gradient descent with momentum. */
-import type { CompiledProgram, DataSettings, Entry, TensorPlace, TrainSettings } from '../runtime/program.ts';
+import type { CompiledProgram, DataSettings, Entry, Stage, TensorPlace, TrainSettings } from '../runtime/program.ts';
 import { random } from '../runtime/random.ts';
 import { csvColumns, idxColumns, imagesColumns, jsonlColumns, npyColumns, npzColumns, safetensorsColumns } from '../runtime/source-readers.ts';
 import { viewOf } from '../runtime/tensor.ts';
@@ -15,7 +15,7 @@ const npyField = (input: string, shape: readonly number[]): DataSettings['source
 
 export const npyData: DataSettings = {
   sources: [{ name: 'train', format: 'npy', fields: [npyField('x', [3]), npyField('y', [])], separator: ',', header: true, stride: null }],
-  shuffle: true, split: null, holdOut: 5,
+  shuffle: true, split: null, holdOut: 5, seed: 7,
 };
 
 const readers = {
@@ -83,19 +83,23 @@ export function linearProgram(
   const entry = (run: () => void, names: readonly string[], results: readonly TensorPlace[], rows: number): Entry => ({ run, number: 0, inputs: names, results, rows });
   return {
     name: 'Linear', source: 'abc123', memory, device: null, threads: null, batched: true, inputs,
-    parameters: [w, b], states: [mw, mb], gradients: [gw, gb], scalars,
-    initialise: () => {
-      for (let i = 0; i < 3; i++) W[i] = random(words[scalars.seed / 4]!, 0, 0, i) - 0.5;
-      for (const values of [B, MW, MB]) values.fill(0);
-    },
-    accumulate: null,
-    gradientNorm: null,
-    train: entry(update, ['x', 'y'], [loss, error, lr, gradNorm], batch),
-    evaluate: entry(() => forward(batch), ['x', 'y'], [loss, error], batch),
-    evaluateRow: entry(() => forward(1), ['x', 'y'], [loss, error], 1),
-    predict: entry(() => predictInto(outputs), ['x'], [outputs], batch),
-    predictRow: entry(() => predictInto(rowOutput), ['x'], [rowOutput], 1),
-    settings: { ...defaultSettings, ...settings }, data, readers, tokenizers: [], pictures: null, synthetic: null, flopsPerStep: 100,
+    parameters: [w, b], states: [mw, mb], scalars, data, readers, tokenizers: [], pictures: null, synthetic: null,
+    stages: [{
+      name: 'Linear', model: 'Linear', batched: true, inputs: ['x', 'y'], gradients: [gw, gb],
+      initialise: () => {
+        for (let i = 0; i < 3; i++) W[i] = random(words[scalars.seed / 4]!, 0, 0, i) - 0.5;
+        for (const values of [B, MW, MB]) values.fill(0);
+      },
+      accumulate: null,
+      gradientNorm: null,
+      train: entry(update, ['x', 'y'], [loss, error, lr, gradNorm], batch),
+      evaluate: entry(() => forward(batch), ['x', 'y'], [loss, error], batch),
+      evaluateRow: entry(() => forward(1), ['x', 'y'], [loss, error], 1),
+      predict: entry(() => predictInto(outputs), ['x'], [outputs], batch),
+      generator: null,
+      predictRow: entry(() => predictInto(rowOutput), ['x'], [rowOutput], 1),
+      settings: { ...defaultSettings, ...settings }, flopsPerStep: 100,
+    }],
   };
 }
 
@@ -151,12 +155,22 @@ export function deviceProgram(program: CompiledProgram): CompiledProgram {
       },
       window,
     },
-    initialise: () => remote({ run: program.initialise, number: 0, inputs: [], results: [], rows: 0 }).run(),
-    accumulate: program.accumulate && { ...program.accumulate, batch: made(program.accumulate.batch) },
-    train: made(program.train), gradientNorm: made(program.gradientNorm),
-    evaluate: made(program.evaluate), evaluateRow: made(program.evaluateRow), predict: made(program.predict), predictRow: made(program.predictRow),
+    stages: program.stages.map(stage => ({
+      ...stage,
+      initialise: () => remote({ run: stage.initialise, number: 0, inputs: [], results: [], rows: 0 }).run(),
+      accumulate: stage.accumulate && { ...stage.accumulate, batch: made(stage.accumulate.batch) },
+      train: made(stage.train), gradientNorm: made(stage.gradientNorm),
+      evaluate: made(stage.evaluate), evaluateRow: made(stage.evaluateRow), predict: made(stage.predict), predictRow: made(stage.predictRow),
+    })),
   };
 }
+
+/** The stage of a program that has one. */
+export const onlyStage = (program: CompiledProgram): Stage => program.stages[0]!;
+
+/** The program with its only stage changed. */
+export const withStage = (program: CompiledProgram, change: Partial<Stage>): CompiledProgram =>
+  ({ ...program, stages: [{ ...onlyStage(program), ...change }] });
 
 /** Rows of x and y = 2 x₀ - x₁ + x₂ / 2 + 1. */
 export function linearRows(rows: number): { x: Float32Array; y: Float32Array } {

@@ -117,7 +117,7 @@ const kind = field('kind', [], { dtype: 'i32', columns: ['folder'], categorical:
 
 function open(fields: readonly DataField[], format: DataSource['format'] = 'images', limit?: number): ProgramData {
   const sources = [{ name: 'train', format, fields, separator: ',', header: true, stride: null }];
-  const program = linearProgram({}, { sources, shuffle: true, split: null, holdOut: null });
+  const program = linearProgram({}, { sources, shuffle: true, split: null, holdOut: null, seed: 7 });
   const inputs = fields.map(({ input, dtype, shape, below }) => ({ name: input, dtype, shape: [4, ...shape], offset: 0, below }));
   return openRows({ ...program, inputs, pictures: readPictures }, folder(), limit);
 }

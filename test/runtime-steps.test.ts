@@ -7,7 +7,7 @@ import { describe, expect, test } from 'vitest';
 import { emit } from '../compiler/6-emit/emit.ts';
 import { compile } from '../compiler/index.ts';
 import { benchProgram } from '../runtime/bench.ts';
-import { evaluateProgram } from '../runtime/evaluate.ts';
+import { evaluateStage } from '../runtime/evaluate.ts';
 import { openBytes, wholeFileLimit } from '../runtime/files.ts';
 import { predictRows } from '../runtime/predict.ts';
 import type { CompiledProgram, TensorPlace } from '../runtime/program.ts';
@@ -15,10 +15,11 @@ import { arrayRows, type ProgramData } from '../runtime/row-set.ts';
 import { readSafetensors } from '../runtime/safetensors.ts';
 import { viewOf } from '../runtime/tensor.ts';
 import { trainProgram } from '../runtime/train.ts';
-import { planOf, setScalars } from '../runtime/training.ts';
+import { setScalars } from '../runtime/stages.ts';
+import { planOf, silentReporter } from '../runtime/training.ts';
 import { loadWeights, saveWeights, writeSafetensors } from '../runtime/weights-file.ts';
 import { tensorsAt } from '../runtime/weights.ts';
-import { deviceProgram, linearRows } from './runtime-fixture.ts';
+import { deviceProgram, linearRows, onlyStage, withStage } from './runtime-fixture.ts';
 import { folderOfTest } from './support/folder.ts';
 import { emitOptions, importEmitted } from './support/run-program.ts';
 
@@ -54,7 +55,7 @@ function expectClose(actual: readonly number[], expected: readonly number[], tol
 
 function started(program: CompiledProgram): CompiledProgram {
   setScalars(program, 7, 0, 0);
-  program.initialise();
+  onlyStage(program).initialise();
   return program;
 }
 
@@ -66,18 +67,18 @@ describe('accumulate', () => {
     const data = dataFor(parts, 150);
     await trainProgram(parts, { data, log: 'parts.jsonl', saveGradients: 'parts.safetensors' });
     await trainProgram(whole, { data, log: 'whole.jsonl', saveGradients: 'whole.safetensors' });
-    expect(planOf(parts, parts.train!, data)).toEqual(planOf(whole, whole.train!, data));
+    expect(planOf(parts, onlyStage(parts), data)).toEqual(planOf(whole, onlyStage(whole), data));
     expectClose(values(parts, parts.parameters), values(whole, whole.parameters), 1e-5);
-    expectClose(values(parts, parts.gradients), values(whole, whole.gradients), 1e-5);
+    expectClose(values(parts, onlyStage(parts).gradients), values(whole, onlyStage(whole).gradients), 1e-5);
     const numbers = ({ step, loss, metrics, lr, grad_norm: norm }: Logged): number[] => [step, loss, metrics['size']!, lr, norm];
     expectClose(logged('parts.jsonl').flatMap(numbers), logged('whole.jsonl').flatMap(numbers), 1e-5);
-    expect(parts.flopsPerStep).toBeGreaterThan(whole.flopsPerStep);
+    expect(onlyStage(parts).flopsPerStep).toBeGreaterThan(onlyStage(whole).flopsPerStep);
   });
 
   test('loss and metrics of a step are the means over its batches', async () => {
     const program = await programOf(layers, '  batch 4\n  accumulate 3\n  steps 1\n  optimizer sgd(lr: 0.1)');
     const data = dataFor(program, 12);
-    const { loss } = await evaluateProgram(started(program), data.train);
+    const { loss } = await evaluateStage(started(program), onlyStage(program), data.train);
     await trainProgram(program, { data, seed: 7, log: 'log.jsonl' });
     const { x } = linearRows(12);
     expect(logged('log.jsonl')[0]!.loss).toBeCloseTo(loss!, 5);
@@ -90,13 +91,13 @@ describe('accumulate', () => {
       '  metric drawn = sum(uniform_like(x))', '  metric at = 1 * step', '  metric counted = 1 * batches',
     ].join('\n');
     const program = await programOf(body, '  batch 4\n  accumulate 3\n  steps 4\n  optimizer sgd(lr: 0.1)');
-    const { count, batch } = program.accumulate!;
+    const { count, batch } = onlyStage(program).accumulate!;
     const seen = new Map<string, number[]>(batch.results.map(({ name }) => [name, []]));
     const run = (): void => {
       batch.run();
       for (const place of batch.results) seen.get(place.name)!.push(viewOf(program.memory, place)[0]!);
     };
-    await trainProgram({ ...program, accumulate: { count, batch: { ...batch, run } } }, { data: dataFor(program, 12) });
+    await trainProgram(withStage(program, { accumulate: { count, batch: { ...batch, run } } }), { data: dataFor(program, 12) });
     expect(new Set(seen.get('drawn')).size).toBe(12);
     expect(seen.get('at')).toEqual([1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4]);
     expect(seen.get('counted')).toEqual(Array.from({ length: 12 }, (_, i) => i + 1));
@@ -106,10 +107,10 @@ describe('accumulate', () => {
     const program = await programOf(layers, '  batch 4\n  accumulate 2\n  steps 1\n  optimizer sgd(lr: 0.1)');
     const data = dataFor(program, 12);
     await trainProgram(program, { data });
-    const expected = values(program, program.gradients);
-    for (const place of program.gradients) viewOf(program.memory, place).fill(NaN);
+    const expected = values(program, onlyStage(program).gradients);
+    for (const place of onlyStage(program).gradients) viewOf(program.memory, place).fill(NaN);
     await trainProgram(program, { data });
-    expect(values(program, program.gradients)).toEqual(expected);
+    expect(values(program, onlyStage(program).gradients)).toEqual(expected);
   });
 
   test('a device, too, gives means over batches, and the norm where a log asks for it', async () => {
@@ -124,9 +125,10 @@ describe('accumulate', () => {
   test('bench runs whole steps', async () => {
     const program = await programOf(layers, '  batch 4\n  accumulate 2\n  optimizer sgd(lr: 0.1)');
     const runs = { batch: 0, train: 0 };
-    const { count, batch } = program.accumulate!;
+    const { count, batch } = onlyStage(program).accumulate!;
     const counted = (entry: typeof batch, name: keyof typeof runs): typeof batch => ({ ...entry, run: () => { runs[name]++; entry.run(); } });
-    await benchProgram({ ...program, accumulate: { count, batch: counted(batch, 'batch') }, train: counted(program.train!, 'train') }, { steps: 4 });
+    const watched = withStage(program, { accumulate: { count, batch: counted(batch, 'batch') }, train: counted(onlyStage(program).train!, 'train') });
+    await benchProgram(watched, onlyStage(watched), { steps: 4 });
     expect(runs).toEqual({ batch: 14, train: 7 });
   });
 });
@@ -141,14 +143,14 @@ describe('ema', () => {
     expect(values(program, program.parameters).some(value => value !== 0)).toBe(true);
     let expected = values(program, program.parameters);
     const reporter = {
-      start: () => undefined, evaluation: () => undefined, note: () => undefined,
+      ...silentReporter,
       step: () => { expected = values(program, program.parameters).map((value, i) => 0.8 * expected[i]! + 0.2 * value); },
     };
     const report = await trainProgram(program, { data: dataFor(program, 30), seed: 7, reporter });
     expectClose(values(program, averages(program)), expected, 1e-6);
     const { x, y } = linearRows(7);
     const guesses = Array.from(y, (_, i) => [0, 1, 2].reduce((sum, k) => sum + x[3 * i + k]! * expected[k]!, expected[3]!));
-    expectClose([...(await predictRows(program, { x }))['prediction']!], guesses, 1e-5);
+    expectClose([...(await predictRows(program, onlyStage(program), { x }))['prediction']!], guesses, 1e-5);
     expect(report.test!.loss).toBeCloseTo(guesses.reduce((sum, guess, i) => sum + (guess - y[i]!) ** 2, 0) / 7, 5);
   });
 

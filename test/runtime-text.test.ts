@@ -41,7 +41,7 @@ interface Opening {
 
 function open(fields: readonly DataField[], { tokenizer = letters, stride, limit, format = 'text', settings = {} }: Opening = {}): ProgramData {
   const data: DataSettings = {
-    sources: [{ name: 'train', format, fields, separator: ',', header: true, stride: stride ?? null }], shuffle: true, split: null, holdOut: null, ...settings,
+    sources: [{ name: 'train', format, fields, separator: ',', header: true, stride: stride ?? null }], shuffle: true, split: null, holdOut: null, seed: 7, ...settings,
   };
   const inputs = fields.map(({ input, dtype, shape, below }) => ({ name: input, dtype, shape: [4, ...shape], offset: 0, below }));
   return openRows({ ...linearProgram({}, data), inputs, tokenizers: [tokenizer] }, folder(), limit);

@@ -3,12 +3,13 @@ import { existsSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { memoryBytes } from '../runtime/bytes.ts';
 import { readIdx } from '../runtime/idx.ts';
-import { evaluateProgram } from '../runtime/evaluate.ts';
+import { evaluateStage } from '../runtime/evaluate.ts';
 import { predictRows } from '../runtime/predict.ts';
 import { arrayRows, rowSetOf, trainingOrder } from '../runtime/row-set.ts';
 import { tensorColumn } from '../runtime/stored-tensor.ts';
 import { trainProgram } from '../runtime/train.ts';
-import { deviceProgram, linearProgram, linearRows } from './runtime-fixture.ts';
+import { silentReporter } from '../runtime/training.ts';
+import { deviceProgram, linearProgram, linearRows, onlyStage, withStage } from './runtime-fixture.ts';
 import { folderOfTest } from './support/folder.ts';
 
 folderOfTest({ enter: true });
@@ -73,8 +74,8 @@ test('a program on a device ends in the same bytes, interrupted or not', async (
     expect(steady(`${run}.jsonl`)).toEqual(steady('local.jsonl'));
   }
   const { x, y } = linearRows(50);
-  expect(await predictRows(whole, { x })).toEqual(await predictRows(program, { x }));
-  expect(await evaluateProgram(whole, arrayRows(whole, { x, y }))).toEqual(await evaluateProgram(program, arrayRows(program, { x, y })));
+  expect(await predictRows(whole, onlyStage(whole), { x })).toEqual(await predictRows(program, onlyStage(program), { x }));
+  expect(await evaluateStage(whole, onlyStage(whole), arrayRows(whole, { x, y }))).toEqual(await evaluateStage(program, onlyStage(program), arrayRows(program, { x, y })));
   await expect(trainProgram(deviceProgram(linearProgram(settings, null, 12)), { data, save: 'bad' })).rejects.toThrow('loss is NaN at step 12 ');
 });
 
@@ -94,10 +95,10 @@ test('resuming is exact across epochs that do not divide, with checkpoints on th
 test('parameters that are not finite replace no good file', async () => {
   const program = linearProgram();
   const spoil = (): void => {
-    program.train!.run();
+    onlyStage(program).train!.run();
     new Float32Array(program.memory, program.parameters[0]!.offset, 3)[1] = Infinity;
   };
-  const spoiled = { ...program, train: { ...program.train!, run: spoil } };
+  const spoiled = withStage(program, { train: { ...onlyStage(program).train!, run: spoil } });
   await expect(trainProgram(spoiled, { data: rows(8), steps: 1 })).rejects.toThrow('the parameter `w` is not finite (element 1) after step 1');
   expect(existsSync('Linear.safetensors')).toBe(false);
 });
@@ -112,10 +113,11 @@ test('every row is seen equally often, each epoch in another order', () => {
 
 test('a model without inputs trains without data, one without a batch is fed whole', async () => {
   const linear = linearProgram({ steps: null });
-  const idle = { ...linear, data: null, inputs: [], train: { ...linear.train!, inputs: [] }, evaluate: null };
+  const { train, evaluate } = onlyStage(linear);
+  const idle = withStage({ ...linear, data: null, inputs: [] }, { train: { ...train!, inputs: [] }, evaluate: null });
   await expect(trainProgram(idle)).rejects.toThrow('give `steps` in the `train` block, or `--steps N`');
   await expect(trainProgram(idle, { steps: 3 })).resolves.toMatchObject({ step: 3, test: null });
-  const whole = { ...linear, batched: false, train: { ...linear.train!, rows: 1 }, evaluate: { ...linear.evaluate!, rows: 1 }, evaluateRow: null };
+  const whole = withStage({ ...linear, batched: false }, { batched: false, train: { ...train!, rows: 1 }, evaluate: { ...evaluate!, rows: 1 }, evaluateRow: null });
   const set = arrayRows(whole, linearRows(4));
   expect(set.count).toBe(1);
   const report = await trainProgram(whole, { steps: 200, data: { train: set, test: set } });
@@ -143,7 +145,7 @@ test('a checkpoint is never ahead of its log, and only further steps are resumed
   const step = (_: unknown, { step: at }: { readonly step: number }): void => {
     if (at === 21) lines = readFileSync('log', 'utf8').trim().split('\n').length;
   };
-  await trainProgram(linearProgram(settings), { data, log: 'log', reporter: { start: () => undefined, step, evaluation: () => undefined, note: () => undefined } });
+  await trainProgram(linearProgram(settings), { data, log: 'log', reporter: { ...silentReporter, step } });
   expect(lines).toBe(20);
   await expect(trainProgram(linearProgram(settings), { data, resume: true, steps: 5 })).rejects.toThrow('the checkpoint is at step 40 already');
   await expect(trainProgram(linearProgram(settings), { data, resume: true, saveGradients: 'g' })).rejects.toThrow('there are no gradients to save');

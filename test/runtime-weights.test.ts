@@ -2,14 +2,14 @@
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { benchProgram } from '../runtime/bench.ts';
-import { evaluateProgram } from '../runtime/evaluate.ts';
+import { evaluateStage } from '../runtime/evaluate.ts';
 import { predictRows } from '../runtime/predict.ts';
 import { arrayRows } from '../runtime/row-set.ts';
 import { trainProgram } from '../runtime/train.ts';
-import { setScalars } from '../runtime/training.ts';
+import { setScalars } from '../runtime/stages.ts';
 import { loadWeights, saveWeights, writeSafetensors } from '../runtime/weights-file.ts';
 import { tensorsAt } from '../runtime/weights.ts';
-import { linearProgram, linearRows } from './runtime-fixture.ts';
+import { linearProgram, linearRows, onlyStage } from './runtime-fixture.ts';
 import { folderOfTest } from './support/folder.ts';
 
 folderOfTest({ enter: true });
@@ -20,7 +20,7 @@ const parameters = (program: ReturnType<typeof linearProgram>): number[] =>
 test('weights survive a round trip, equal contents are equal bytes, the header is sorted and aligned', async () => {
   const program = linearProgram();
   setScalars(program, 3, 0, 0);
-  program.initialise();
+  onlyStage(program).initialise();
   await saveWeights(program, 'a.safetensors');
   const other = linearProgram();
   loadWeights(other, 'a.safetensors');
@@ -55,15 +55,15 @@ test('half-precision weights are converted', () => {
 test('predictions and evaluation cover whole batches and the rows that are left', async () => {
   const program = linearProgram();
   setScalars(program, 3, 0, 0);
-  program.initialise();
+  onlyStage(program).initialise();
   const { x, y } = linearRows(11);
   const [w0, w1, w2, b] = parameters(program);
   const expected = Array.from(y, (_, i) => Math.fround(x[3 * i]! * w0! + x[3 * i + 1]! * w1! + x[3 * i + 2]! * w2! + b!));
-  expect([...(await predictRows(program, { x }))['prediction']!]).toEqual(expected);
-  const { loss } = await evaluateProgram(program, arrayRows(program, { x, y }));
+  expect([...(await predictRows(program, onlyStage(program), { x }))['prediction']!]).toEqual(expected);
+  const { loss } = await evaluateStage(program, onlyStage(program), arrayRows(program, { x, y }));
   expect(loss).toBeCloseTo(expected.reduce((sum, guess, i) => sum + (guess - y[i]!) ** 2, 0) / 11, 5);
-  await expect(predictRows(program, { x: new Float32Array(4) })).rejects.toThrow('`x` has 4 values, expected a multiple of 3');
-  await expect(predictRows(program, { z: x })).rejects.toThrow('there is no input `z`, did you mean `x`?');
+  await expect(predictRows(program, onlyStage(program), { x: new Float32Array(4) })).rejects.toThrow('`x` has 4 values, expected a multiple of 3');
+  await expect(predictRows(program, onlyStage(program), { z: x })).rejects.toThrow('there is no input `z`, did you mean `x`?');
 });
 
 test('checkpoints rotate, a changed model is refused', async () => {
@@ -93,7 +93,8 @@ test('training stops early without improvement', async () => {
 });
 
 test('bench reports one object', async () => {
-  const report = await benchProgram(linearProgram(), { steps: 5 });
+  const program = linearProgram();
+  const report = await benchProgram(program, onlyStage(program), { steps: 5 });
   expect(report).toMatchObject({ model: 'Linear', steps: 5, threads: 1, arena_bytes: 4096 });
   expect(report.ms_per_step.median).toBeGreaterThanOrEqual(report.ms_per_step.min);
 });

@@ -5,8 +5,8 @@
 import { expect, test } from 'vitest';
 import { emit, type Target } from '../compiler/6-emit/emit.ts';
 import { compile } from '../compiler/index.ts';
-import { evaluateProgram } from '../runtime/evaluate.ts';
-import type { CompiledProgram } from '../runtime/program.ts';
+import { evaluateStage } from '../runtime/evaluate.ts';
+import type { CompiledProgram, Stage } from '../runtime/program.ts';
 import { rowsGiven } from '../runtime/application.ts';
 import { random } from '../runtime/random.ts';
 import type { RowSet } from '../runtime/row-set.ts';
@@ -66,8 +66,9 @@ test.each([['typescript', 16, 1], ['wasm', 16, 1], ['wasm', 500, 2]] as const)('
       expect(valuesOf(set, 'x', 3)).toEqual(Float32Array.from({ length: 3 * rows }, (_, i) => random(9, streamOf(`data ${name}#random`), Math.floor(i / 3), i % 3)));
       expect(valuesOf(set, 'kind', 1)).toEqual(Float32Array.from({ length: rows }, (_, row) => row % 5));
     }
-    program.initialise();
-    const { first, kinds } = await evaluateProgram(program, tests);
+    const [stage] = program.stages as [Stage];
+    stage.initialise();
+    const { first, kinds } = await evaluateStage(program, stage, tests);
     expect(kinds).toBeCloseTo(2, 5);
     expect(first).toBeCloseTo(valuesOf(tests!, 'x', 3).filter((_, i) => i % 3 === 0).reduce((a, b) => a + b) / 1500, 5);
   } finally {

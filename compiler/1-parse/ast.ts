@@ -1,6 +1,5 @@
 /**
- * The syntax tree of a `.model` file. Every node is a plain object with a `kind` and a span. Constructs that a later version
- * gives meaning to (`generate`) have their nodes here when the grammar learns them.
+ * The syntax tree of a `.model` file. Every node is a plain object with a `kind` and a span.
  */
 import type { DType } from '../ir/type.ts';
 import type { Span } from '../source/text.ts';
@@ -25,7 +24,7 @@ export interface Import {
   readonly span: Span;
 }
 
-export type Item = ModelItem | LayerItem | FunctionItem | OptimizerItem | DataBlock | TrainBlock | ConstantItem;
+export type Item = ModelItem | LayerItem | FunctionItem | OptimizerItem | DataBlock | TrainBlock | GenerateBlock | ConstantItem;
 
 interface Definition {
   readonly name: Name;
@@ -108,8 +107,8 @@ export interface TypeExpression {
 export type DimExpression = Expression | { readonly kind: 'ellipsis'; readonly span: Span };
 
 /**
- * `data { … }` and `train { … }`: settings in order. `train = idx(…)` has `assigned: true` and one value, and what follows it in
- * braces as its body;
+ * `data { … }`, `train { … }`, `generate { … }`: settings in order. `train = idx(…)` has `assigned: true` and one value, and what
+ * follows it in braces as its body;
  * `batch 64` and `optimizer adamw(…) except "*.bias" (weight_decay: 0)` have `assigned: false`.
  */
 export interface DataBlock {
@@ -120,8 +119,15 @@ export interface DataBlock {
 
 export interface TrainBlock {
   readonly kind: 'train';
-  /** `train warmup { … }`; null for the usual single block. */
+  /** `train Dvae { … }`: a model's, or the block's own where a setting `model` says which it trains; null for the usual single block. */
   readonly name: Name | null;
+  readonly settings: readonly Setting[];
+  readonly span: Span;
+}
+
+/** `generate { sample text from logits … }` */
+export interface GenerateBlock {
+  readonly kind: 'generate';
   readonly settings: readonly Setting[];
   readonly span: Span;
 }
@@ -165,6 +171,8 @@ export type Statement =
   | { readonly kind: 'input'; readonly name: Name; readonly type: TypeExpression; readonly span: Span }
   /** `loss = …` (name null), `loss d_loss = …`, `metric accuracy = …`, `output probabilities = …`. */
   | { readonly kind: 'result'; readonly role: 'loss' | 'metric' | 'output'; readonly name: Name | null; readonly value: Expression; readonly span: Span }
+  /** `freeze vae = Dvae()`: an earlier model of the file, applied as it is and not trained. */
+  | { readonly kind: 'freeze'; readonly name: Name; readonly value: Expression; readonly span: Span }
   | { readonly kind: 'for'; readonly variable: Name; readonly from: Expression; readonly to: Expression; readonly body: readonly Statement[]; readonly span: Span }
   /** `otherwise` is null, or a block; `else if` is a block of one `if`. */
   | { readonly kind: 'if'; readonly condition: Expression; readonly then: readonly Statement[]; readonly otherwise: readonly Statement[] | null; readonly span: Span }

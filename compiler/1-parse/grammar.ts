@@ -100,9 +100,10 @@ export class Grammar extends EmbeddedActionsParser {
         { ALT: () => this.SUBRULE(this.optimizerItem) },
         { ALT: () => this.SUBRULE(this.dataBlock) },
         { ALT: () => this.SUBRULE(this.trainBlock) },
+        { ALT: () => this.SUBRULE(this.generateBlock) },
         { ALT: () => this.SUBRULE(this.constant) },
       ],
-      ERR_MSG: '`model`, `layer`, `fn`, `optimizer`, `data`, `train`, `import` or a constant `name = …`',
+      ERR_MSG: '`model`, `layer`, `fn`, `optimizer`, `data`, `train`, `generate`, `import` or a constant `name = …`',
     }));
 
   private readonly importItem: Rule<Import> = this.RULE('importItem', (): Import => {
@@ -203,6 +204,12 @@ export class Grammar extends EmbeddedActionsParser {
     this.OPTION(() => name = this.name(this.CONSUME(t.Name)));
     const settings = this.SUBRULE(this.settings);
     return { kind: 'train', name, settings, span: this.from(first) };
+  });
+
+  private readonly generateBlock: Rule<Item> = this.RULE('generateBlock', (): Item => {
+    const first = this.CONSUME(t.Generate);
+    const settings = this.SUBRULE(this.settings);
+    return { kind: 'generate', settings, span: this.from(first) };
   });
 
   // ---- headers ----
@@ -320,6 +327,7 @@ export class Grammar extends EmbeddedActionsParser {
         { ALT: () => this.SUBRULE(this.stateStatement) },
         { ALT: () => this.SUBRULE(this.inputStatement) },
         { ALT: () => this.SUBRULE(this.namedResult) },
+        { ALT: () => this.SUBRULE(this.freezeStatement) },
         { ALT: () => this.SUBRULE(this.indexedStatement) },
         { ALT: () => this.SUBRULE(this.binding) },
         { ALT: () => this.SUBRULE(this.forStatement) },
@@ -378,6 +386,15 @@ export class Grammar extends EmbeddedActionsParser {
     const value = this.value();
     const role = first.image as 'loss' | 'metric' | 'output';
     return { kind: 'result', role, name, value, span: this.from(first) };
+  });
+
+  /** `freeze vae = Dvae()` */
+  private readonly freezeStatement: Rule<Statement> = this.RULE('freezeStatement', (): Statement => {
+    const first = this.CONSUME(t.Freeze);
+    const name = this.name(this.CONSUME(t.Name));
+    this.CONSUME(t.Assign);
+    const value = this.value();
+    return { kind: 'freeze', name, value, span: this.from(first) };
   });
 
   /** `x = …`, `a, b = …`, `mean <- …`, and in a model `loss = …`. */
@@ -510,6 +527,7 @@ export class Grammar extends EmbeddedActionsParser {
       DEF: [
         { ALT: () => this.CONSUME(t.Name) },
         { ALT: () => this.CONSUME(t.Optimizer) },
+        { ALT: () => this.CONSUME(t.Model) },
       ],
       ERR_MSG: 'a setting such as `batch 64`',
     });

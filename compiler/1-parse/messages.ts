@@ -59,6 +59,7 @@ const meanings: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   type: { Name: 'a type such as `f32[B, 784]`' },
   paramStatement: { 'symbol :': '`:` and a type, as in `param weight: f32[out, In]`' },
   exception: { 'symbol (': 'the changed settings, as in `(weight_decay: 0)`' },
+  freezeStatement: { 'symbol =': '`=` and a model, as in `freeze vae = Dvae()`; what a training leaves as it is stands in its `train` block' },
   forStatement: { 'symbol ..': '`..` and the end of the range, as in `for i in 0..layers`' },
 };
 

@@ -24,7 +24,7 @@ export function mendSlips(file: SourceFile, tokens: readonly IToken[], report: R
     const previous = tokens[index - 1]?.tokenType;
     const starts = previous === undefined || previous === t.Newline || previous === t.OpenBrace || previous === t.Semicolon;
     if (starts && token.payload === 0) itemStart = token.tokenType;
-    const ofSettings = token.payload === 1 && (itemStart === t.Data || itemStart === t.Train);
+    const ofSettings = token.payload === 1 && (itemStart === t.Data || itemStart === t.Train || itemStart === t.Generate);
     if (token.payload === 0) context = 'file';
     else if (previous === t.OpenBrace) context = ofSettings ? 'settings' : 'body';
     // Behind the body of a source.
@@ -50,8 +50,6 @@ interface Mended {
 const endsStatement = (token: IToken, depth: number): boolean =>
   token.payload < depth || (token.payload === depth && (token.tokenType === t.Newline || token.tokenType === t.Semicolon));
 
-const laterWords = new Set(['generate']);
-
 /** Words of other languages: the keyword that is meant, or null where the word is simply left out. */
 const foreignWords: Readonly<Record<string, { readonly means: string | null; readonly help: string }>> = {
   let: { means: null, help: 'names are bound with `=` alone: remove `let`' },
@@ -65,13 +63,12 @@ const foreignWords: Readonly<Record<string, { readonly means: string | null; rea
   network: { means: 'model', help: 'write `model`' },
   from: { means: 'import', help: 'write `import "path.model"`; all its definitions come with it' },
   minimize: { means: null, help: 'what is minimized stands in the `train` block' },
-  freeze: { means: null, help: 'what is frozen stands in the `train` block' },
   while: { means: 'if', help: 'loops have a fixed range: `for i in 0..n { … }`' },
 };
 
 const keywords: Readonly<Record<Exclude<Context, 'settings'>, readonly string[]>> = {
-  file: ['model', 'layer', 'fn', 'optimizer', 'data', 'train', 'import'],
-  body: ['param', 'state', 'input', 'loss', 'metric', 'output', 'for', 'if', 'return', 'where', 'scan', 'yield'],
+  file: ['model', 'layer', 'fn', 'optimizer', 'data', 'train', 'generate', 'import'],
+  body: ['param', 'state', 'input', 'loss', 'metric', 'output', 'freeze', 'for', 'if', 'return', 'where', 'scan', 'yield'],
 };
 
 function mendStart(file: SourceFile, tokens: readonly IToken[], index: number, context: 'file' | 'body', report: Report): Mended | null {
@@ -79,14 +76,9 @@ function mendStart(file: SourceFile, tokens: readonly IToken[], index: number, c
   const next = tokens[index + 1];
   if ((token.tokenType !== t.Name && token.tokenType !== t.From) || next === undefined) return null;
   const span = tokenSpan(file, token);
-  const later = (what: string): Mended => {
-    report({ code: 'syntax.later', message: `${what} is not part of this version of nabla`, span });
-    return { tokens: [], skip: true };
-  };
   const beginsWithWord = tokenMatcher(next, t.Name) || next.tokenType === t.OpenBrace || next.tokenType === t.Text
     || (context === 'body' && startsOperand(next));
   if (!beginsWithWord) return null;
-  if (laterWords.has(token.image)) return later(`\`${token.image}\``);
 
   const foreign = Object.hasOwn(foreignWords, token.image) ? foreignWords[token.image]! : null;
   const meant = foreign === null ? suggest(token.image, keywords[context]) : foreign.means;

@@ -39,12 +39,14 @@ export const False = reserved('false');
 
 export const Data = soft('data');
 export const Train = soft('train');
+export const Generate = soft('generate');
 export const Input = soft('input');
 export const Param = soft('param');
 export const State = soft('state');
 export const Loss = soft('loss');
 export const Metric = soft('metric');
 export const Output = soft('output');
+export const Freeze = soft('freeze');
 export const Except = soft('except');
 export const Derivative = soft('derivative');
 export const Along = soft('along');
@@ -59,7 +61,7 @@ export const itemWords: ReadonlySet<TokenType> = new Set([Model, Layer, Fn, Opti
 /** Words that begin an item or a statement and are never part of an expression. */
 export const statementWords: ReadonlySet<TokenType> = new Set([...itemWords, If, For, Return, Where, Yield]);
 /** Words that begin a statement when a name follows. */
-export const declarationWords: ReadonlySet<TokenType> = new Set([Param, State, Input, Loss, Metric, Output]);
+export const declarationWords: ReadonlySet<TokenType> = new Set([Param, State, Input, Loss, Metric, Output, Freeze]);
 
 export const Ellipsis = symbol('...');
 export const Range = symbol('..');
@@ -115,7 +117,7 @@ const Blank = createToken({ name: 'Blank', pattern: /[ \t\r\f\uFEFF\u00A0]+/, gr
 export const vocabulary: readonly TokenType[] = [
   Blank, Newline, Comment, ForeignComment,
   Pattern, Quantity, NumberLiteral, Text, OpenText,
-  Data, Train, Input, Param, State, Loss, Metric, Output, Except, Derivative, Along, Reversed, From, SettingWord,
+  Data, Train, Generate, Input, Param, State, Loss, Metric, Output, Freeze, Except, Derivative, Along, Reversed, From, SettingWord,
   Model, Layer, Fn, Optimizer, If, Else, For, In, Return, Where, Scan, Yield, Import, And, Or, Not, True, False,
   Name,
   Foreign,

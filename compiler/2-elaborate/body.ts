@@ -6,6 +6,7 @@ import { evaluate, labelled, need } from './expression.ts';
 import { describe, number, poison, tensorItem, type Item } from './item.ts';
 import { declareParameter, declareState, fitted, initialValue, updateState } from './layer.ts';
 import { indexedTensor } from './index-notation.ts';
+import { declareHeld } from './held-model.ts';
 import { declareInput } from './input.ts';
 import { yieldValue } from './scan.ts';
 import type { Scope } from './scope.ts';
@@ -40,6 +41,7 @@ function step(context: Context, statement: Statement, scope: Scope): Item | null
       return null;
     case 'update': update(context, statement, scope); return null;
     case 'input': declare(statement.name.text, () => declareInput(context, statement, scope)); return null;
+    case 'freeze': declare(statement.name.text, () => declareHeld(context, statement, scope)); return null;
     case 'result': result(context, statement, scope); return null;
     case 'for': return loop(context, statement, scope);
     case 'if': {
@@ -163,7 +165,7 @@ function result(context: Context, statement: Extract<Statement, { kind: 'result'
   const value = within(context, statement.value.span, () => toTensor(context, item, `a tensor for the ${role}`));
   scope.names.set(name, tensorItem(value));
   const place = statement.value.span;
-  if (context.scan !== null) fail(context, {
+  if (context.scan !== null && model.given === null) fail(context, {
     code: 'scan.place', message: `a ${role} stands outside of a \`scan\``, help: '`yield` the value, and name the result of the `scan`',
   });
   if (role !== 'output' && value.type.dims.length > 0) {

@@ -10,6 +10,7 @@ import { didYouMean, fail, limits, report, Reported, type Context } from './cont
 import { matchArgument, matchDims } from './dims.ts';
 import { evaluate, labelled, need } from './expression.ts';
 import { reduction } from './index-notation.ts';
+import { applyHeld } from './held-model.ts';
 import { describe, type Item } from './item.ts';
 import { withDerivative } from './declared-derivative.ts';
 import { applyLayer, construct } from './layer.ts';
@@ -63,6 +64,7 @@ function callItem(context: Context, callee: Item, given: readonly Given[], span:
     }
     case 'layer': return { kind: 'instance', instance: construct(context, callee, given, span, scope) };
     case 'instance': return applyLayer(context, callee.instance, given);
+    case 'model': return applyHeld(context, callee.model, given);
     default: return fail(context, {
       code: 'call.callee', message: `\`${spanText(calleeExpression.span)}\` is ${describe(callee)} and cannot be called`, span: calleeExpression.span,
       help: callee.kind === 'optimizer' ? 'an optimizer stands in a train block: `optimizer adam(lr: 1e-3)`' : null,

@@ -49,7 +49,7 @@ function checkFile(context: Context, file: File, module: Module): void {
         item.inputs.forEach(name => names.add(name.text));
         statements(item.body);
         break;
-      case 'data': case 'train': break;
+      case 'data': case 'train': case 'generate': break;
       default: item satisfies never;
     }
 
@@ -81,6 +81,7 @@ function checkFile(context: Context, file: File, module: Module): void {
             type(statement.type, true);
             names.add(statement.name.text);
             break;
+          case 'freeze': names.add(statement.name.text); break;
           case 'result':
             expression(statement.value);
             names.add(statement.name?.text ?? statement.role);

@@ -2,14 +2,15 @@
  * The state of one elaboration: where it is, what it has reported and made. Everything that must stay the same between the
  * training, the evaluation and the single-row elaboration of a model (leaves, paths of layers) lives in `Registry`.
  */
-import type { Statement } from '../1-parse/ast.ts';
+import type { ModelItem, Statement } from '../1-parse/ast.ts';
 import { leaf, type Phase, type Update, type Value } from '../ir/graph.ts';
 import { tensor, type TensorType } from '../ir/type.ts';
 import type { AnyOp } from '../ops/define.ts';
 import type { Diagnostic, Label } from '../source/diagnostic.ts';
 import type { Span } from '../source/text.ts';
+import type { Item } from './item.ts';
 import type { OpenScan } from './scan.ts';
-import type { Site } from './scope.ts';
+import type { Module, Site } from './scope.ts';
 import type { InputVocabulary } from './vocabulary.ts';
 
 export interface Context {
@@ -67,6 +68,20 @@ export interface Registry {
   readonly said: Set<string>;
   /** Of the inputs that are fed with texts; null where what was written is in error. */
   readonly vocabularies: Map<string, InputVocabulary | null>;
+  /** The models of the file, by name, in its order. */
+  readonly models: Map<string, RegisteredModel>;
+}
+
+export interface RegisteredModel {
+  readonly definition: ModelItem;
+  readonly module: Module;
+  readonly hyperparameters: ReadonlyMap<string, Item>;
+  /** Of its root: the model's name where the file has several, nothing where it is alone. */
+  readonly path: readonly string[];
+  /** Models that it holds, by their names, with the place that says so. */
+  readonly holds: Map<string, Span>;
+  /** `waiting` until its body is elaborated; `wrong` when something in it was reported. */
+  progress: 'waiting' | 'right' | 'wrong';
 }
 
 export interface RegisteredLeaf {
@@ -100,7 +115,7 @@ export class Exhausted extends Error {}
 export function newRegistry(): Registry {
   const scalar = tensor('i32', []);
   return {
-    parameters: new Map(), states: new Map(), names: new Map(), sites: new Map(), said: new Set(), vocabularies: new Map(),
+    parameters: new Map(), states: new Map(), names: new Map(), sites: new Map(), said: new Set(), vocabularies: new Map(), models: new Map(),
     scalars: { seed: leaf('seed', 'seed', scalar), step: leaf('step', 'step', scalar), steps: leaf('steps', 'steps', scalar) },
   };
 }

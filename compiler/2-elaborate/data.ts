@@ -1,7 +1,6 @@
 /** The data block: every source matched by name to the model's inputs, and settings of how their rows are used. */
 import type { Argument, DataBlock, Expression, Setting } from '../1-parse/ast.ts';
-import type { DataField, DataSettings, DataSource, Forward } from '../ir/model.ts';
-import { shapeOf } from '../ir/type.ts';
+import type { DataField, DataSettings, DataSource } from '../ir/model.ts';
 import type { Span } from '../source/text.ts';
 import { suggest } from '../source/suggest.ts';
 import { attempt, didYouMean, fail, keyword, report, within, type Context } from './context.ts';
@@ -9,7 +8,6 @@ import { elaborateField, plainField, type Target } from './data-field.ts';
 import { dataPath } from './data-path.ts';
 import { need } from './expression.ts';
 import { describe } from './item.ts';
-import { indexLimits } from './index-limits.ts';
 import type { Scope } from './scope.ts';
 import { syntheticRows } from './synthetic.ts';
 import { textUnit, wholeNumber, type InputVocabulary } from './vocabulary.ts';
@@ -30,12 +28,8 @@ const firstFile = {
   text: 'book.txt', jsonl: 'data.jsonl', images: 'pictures',
 } as const satisfies Record<Format, string | null>;
 
-export function elaborateData(context: Context, block: DataBlock, forward: Forward, batched: boolean, scope: Scope): DataSettings {
-  const limits = indexLimits(forward);
-  const targets = new Map(forward.inputs.map(value => {
-    const shape = shapeOf(value.type);
-    return [value.leaf!.name, { value, row: batched ? shape.slice(1) : shape, below: limits.get(value) ?? null }];
-  }));
+export function elaborateData(context: Context, block: DataBlock, inputs: readonly Target[], scope: Scope, seed: number): DataSettings {
+  const targets = new Map(inputs.map(target => [target.value.leaf!.name, target]));
   const vocabularies: InputVocabulary[] = [];
   const draft = { sources: [] as DataSource[], shuffle: true, split: null as number | null, holdOut: null as number | null };
   const seen = new Map<string, Span>();
@@ -61,7 +55,7 @@ export function elaborateData(context: Context, block: DataBlock, forward: Forwa
     code: 'data.twice', message: 'there is a `test` source; `split` and `hold_out` are for when there is none',
     span: (seen.get('split') ?? seen.get('hold_out'))!,
   });
-  return { ...draft, vocabularies: vocabularies.map(({ vocabulary }) => vocabulary) };
+  return { ...draft, seed, vocabularies: vocabularies.map(({ vocabulary }) => vocabulary) };
 
   function read(setting: Setting): void {
     const { name: { text: name, span }, values } = setting;

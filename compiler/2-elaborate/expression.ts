@@ -9,6 +9,7 @@ import { binary, negate, not, select } from './arithmetic.ts';
 import { builtins } from './builtins.ts';
 import { call, pipe } from './call.ts';
 import { didYouMean, exhaust, fail, limits, report, Reported, within, type Context } from './context.ts';
+import { heldMember, outputNamed } from './held-model.ts';
 import { boolean, describe, list, none, number, poison, tensorItem, type Item } from './item.ts';
 import { callable } from './op-call.ts';
 import { evaluateScan } from './scan.ts';
@@ -222,6 +223,9 @@ const knownNames = (context: Context): readonly string[] =>
 
 export function reportUnknown(context: Context, name: string, local: Iterable<string>, module: Module): void {
   const hopeless = name.length < 2 || context.diagnostics.length > limits.suggestions;
+  if (context.registry.models.has(name)) return report(context, {
+    code: 'model.freeze', message: `\`${name}\` is a model, which another one holds as it is`, help: `hold it first, with \`freeze ${name.toLowerCase()} = ${name}()\``,
+  });
   const near = hopeless ? null : suggest(name, [...local, ...definedNames(module), ...knownNames(context)]);
   report(context, {
     code: 'name.unknown', message: `nothing is called \`${name}\` here`, help: didYouMean(near),
@@ -248,6 +252,8 @@ function member(context: Context, object: Item, name: string): Item {
     const axes = Array.from({ length: rank }, (_, i) => (i === rank - 1 ? rank - 2 : i === rank - 2 ? rank - 1 : i));
     return tensorItem(build(context, 'transpose', [object.value], { axes }));
   }
+  if (object.kind === 'model') return heldMember(context, object.model, name);
+  if (object.kind === 'outputs') return outputNamed(context, object.model, object.values, name);
   if (object.kind !== 'instance') return fail(context, { code: 'name.member', message: `${describe(object)} has no members` });
   const { members, definition, arguments: given } = object.instance;
   const found = members.get(name) ?? given.get(name);

@@ -7,9 +7,9 @@ import { boolean, describe, list, number, poison, type Item } from './item.ts';
 import { newScope, type Module } from './scope.ts';
 
 /** Puts `--set` values in the place of constants, and tells of names that nothing has. */
-export function applySettings(context: Context, module: Module, model: ModelItem | null, settings: ReadonlyMap<string, string>): void {
+export function applySettings(context: Context, module: Module, models: readonly ModelItem[], settings: ReadonlyMap<string, string>): void {
   const constants = [...module.definitions.values()].flatMap(definition => (definition.kind === 'constant' ? [definition] : []));
-  const known = [...(model?.parameters ?? []).map(parameter => parameter.name.text), ...constants.map(constant => constant.name.text)];
+  const known = [...new Set(models.flatMap(model => model.parameters).map(parameter => parameter.name.text)), ...constants.map(constant => constant.name.text)];
   for (const [name, text] of settings) {
     const constant = constants.find(candidate => candidate.name.text === name);
     if (constant) {
@@ -20,7 +20,7 @@ export function applySettings(context: Context, module: Module, model: ModelItem
       const names = known.length === 0 ? 'this file has none' : `this file has ${known.map(one => `\`${one}\``).join(', ')}`;
       report(context, {
         code: 'set.unknown', message: `nothing that can be set is called \`${name}\``,
-        ...(model ? { span: model.name.span } : {}), help: didYouMean(near, names),
+        ...(models[0] ? { span: models[0].name.span } : {}), help: didYouMean(near, names),
       });
     }
   }

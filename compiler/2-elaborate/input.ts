@@ -3,7 +3,7 @@ import type { Statement } from '../1-parse/ast.ts';
 import { leaf } from '../ir/graph.ts';
 import { dim, tensor } from '../ir/type.ts';
 import { fail, type Context } from './context.ts';
-import { declaredDims } from './dims.ts';
+import { declaredDims, matchArgument } from './dims.ts';
 import { resolveName } from './expression.ts';
 import { number, tensorItem } from './item.ts';
 import type { Scope } from './scope.ts';
@@ -39,5 +39,7 @@ export function declareInput(context: Context, statement: Extract<Statement, { k
   checkSize(context, type.dims);
   const value = leaf('input', name, type, { span: statement.span, scope: [], phase: 'forward' });
   model.inputs.set(name, value);
-  scope.names.set(name, tensorItem(value));
+  const given = model.given?.get(name);
+  const item = given === undefined ? tensorItem(value) : matchArgument(context, given.item, statement.type, scope, `\`${name}\``, given.span);
+  scope.names.set(name, item);
 }

@@ -8,6 +8,7 @@ import { printType, type DType, type Dim } from '../ir/type.ts';
 import type { AnyOp } from '../ops/define.ts';
 import type { Span } from '../source/text.ts';
 import type { Builtin } from './builtins.ts';
+import type { RegisteredModel } from './context.ts';
 import type { Element } from './element.ts';
 import type { Module } from './scope.ts';
 
@@ -25,6 +26,9 @@ export type Item =
   | { readonly kind: 'op'; readonly op: AnyOp }
   | { readonly kind: 'builtin'; readonly name: string; readonly builtin: Builtin }
   | { readonly kind: 'instance'; readonly instance: Instance }
+  | { readonly kind: 'model'; readonly model: HeldModel }
+  /** What a model gives that was applied, by the names of its outputs. */
+  | { readonly kind: 'outputs'; readonly model: string; readonly values: ReadonlyMap<string, Item> }
   | { readonly kind: 'element'; readonly element: Element }
   | { readonly kind: 'poison' };
 
@@ -51,9 +55,20 @@ export interface Instance {
   readonly module: Module;
   readonly arguments: ReadonlyMap<string, Item>;
   readonly path: readonly string[];
+  /** Whether its body is elaborated for training: that of a model that another one holds is not. */
+  readonly training: boolean;
   readonly span: Span;
   /** Parameters, states and named layers inside, filled by application: what `embed.table` finds. */
   readonly members: Map<string, Item>;
+}
+
+/** A model that another one holds: applied in evaluation, over its own parameters. */
+export interface HeldModel {
+  readonly registered: RegisteredModel;
+  /** Required where an output depends on it; `batched` where its first dimension is the batch. */
+  readonly inputs: readonly { readonly name: string; readonly required: boolean; readonly batched: boolean }[];
+  /** What the names of its body stand for at its end. */
+  readonly names: ReadonlyMap<string, Item>;
 }
 
 export const none: Item = { kind: 'none' };
@@ -79,6 +94,8 @@ export function describe(item: Item): string {
     case 'op': return `the function \`${item.op.definition.name}\``;
     case 'builtin': return `the function \`${item.name}\``;
     case 'instance': return `the unapplied layer \`${item.instance.definition.name.text}\``;
+    case 'model': return `the model \`${item.model.registered.definition.name.text}\``;
+    case 'outputs': return `the outputs of the model \`${item.model}\``;
     case 'element': return item.element.kind === 'index' ? 'an index' : 'an element under indices';
     case 'poison': return 'an expression in error';
     default: return item satisfies never;

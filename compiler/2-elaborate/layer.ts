@@ -9,11 +9,11 @@ import { broadcastDims } from '../ops/shared.ts';
 import type { Span } from '../source/text.ts';
 import { execute } from './body.ts';
 import { bindParameters, checkResult, deeper, type Given } from './call.ts';
-import { fail, Reported, within, type Context, type RegisteredLeaf } from './context.ts';
+import { fail, Reported, within, type Context, type RegisteredLeaf, type RegisteredModel } from './context.ts';
 import { declaredType } from './dims.ts';
 import { need } from './expression.ts';
 import { describe, tensorItem, type Instance, type Item } from './item.ts';
-import { newScope, type Body, type ModelBody, type Module, type Scope } from './scope.ts';
+import { newScope, type Body, type ModelBody, type Scope } from './scope.ts';
 import { sitesOf } from './sites.ts';
 import { broadcast, cast, full, isNumeric, toTensor } from './tensors.ts';
 import { checkWhere } from './where.ts';
@@ -34,7 +34,7 @@ export function construct(context: Context, layer: Extract<Item, { kind: 'layer'
   const hyperparameters = newScope(module, { kind: 'constant' });
   bindParameters(context, name, definition.parameters, given, hyperparameters);
   const path = [...body.instance.path, nameAt(context, body, site.start, name)];
-  return { definition, module, arguments: hyperparameters.names, path, span: site, members: new Map() };
+  return { definition, module, arguments: hyperparameters.names, path, training: context.training, span: site, members: new Map() };
 }
 
 export function applyLayer(context: Context, instance: Instance, given: readonly Given[]): Item {
@@ -43,9 +43,10 @@ export function applyLayer(context: Context, instance: Instance, given: readonly
   const scope = newScope(module, layerBody(context, instance, definition.body, definition.inputs.map(input => input.name.text)));
   for (const [hyperparameter, item] of instance.arguments) scope.names.set(hyperparameter, item);
   bindParameters(context, name, definition.inputs, given, scope);
-  const { path } = context;
+  const { path, training } = context;
   return deeper(context, name, () => {
     context.path = instance.path;
+    context.training = instance.training;
     try {
       definition.where.forEach(condition => checkWhere(context, condition, scope));
       const result = execute(context, definition.body, scope);
@@ -57,6 +58,7 @@ export function applyLayer(context: Context, instance: Instance, given: readonly
       return result;
     } finally {
       context.path = path;
+      context.training = training;
     }
   });
 }
@@ -209,5 +211,7 @@ export function fitted(context: Context, given: Item, type: TensorType, what: st
 }
 
 /** The instance that stands for a model: its body owns parameters like a layer's, with names that begin at the root. */
-export const rootInstance = (definition: Instance['definition'], module: Module, span: Span): Instance =>
-  ({ definition, module, arguments: new Map(), path: [], span, members: new Map() });
+export const rootInstance = ({ definition, module, path }: RegisteredModel, training: boolean): Instance => ({
+  definition: { ...definition, kind: 'layer', inputs: [], result: null, where: [] },
+  module, arguments: new Map(), path, training, span: definition.span, members: new Map(),
+});

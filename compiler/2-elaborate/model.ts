@@ -1,35 +1,31 @@
 /** One elaboration of a model's body, and what all elaborations of it made together: parameters and states. */
-import type { LayerItem, ModelItem } from '../1-parse/ast.ts';
 import type { Named } from '../ir/graph.ts';
 import type { Forward, Parameter, State } from '../ir/model.ts';
 import { execute } from './body.ts';
-import { newContext, type Context } from './context.ts';
-import type { Item } from './item.ts';
+import { newContext, type Context, type RegisteredLeaf, type RegisteredModel, type Registry } from './context.ts';
 import { layerBody, rootInstance } from './layer.ts';
 import { matchesPattern, unmatchedPattern, type Pattern } from './pattern.ts';
-import { newScope, type Module, type ModelBody } from './scope.ts';
+import { newScope, type ModelBody, type Scope } from './scope.ts';
 import { build } from './tensors.ts';
 
 export interface Elaboration {
   readonly forward: Forward;
   readonly batchName: string | null;
+  /** Times that something was reported. */
+  readonly problems: number;
+  /** Of the model's body, with what its names stand for in the end. */
+  readonly scope: Scope;
 }
 
-export function elaborateForward(
-  outer: Context, definition: ModelItem, module: Module, hyperparameters: ReadonlyMap<string, Item>, changes: Partial<Context>,
-): Elaboration {
-  const context: Context = { ...newContext(outer.ops, outer.registry, outer.diagnostics, definition.span), ...changes };
-  const asLayer: LayerItem = { ...definition, kind: 'layer', inputs: [], result: null, where: [] };
-  const model: ModelBody = { inputs: new Map(), results: [] };
-  const root = rootInstance(asLayer, module, definition.span);
-  const scope = newScope(module, layerBody(context, root, definition.body, [...hyperparameters.keys()], model));
-  for (const [name, item] of hyperparameters) scope.names.set(name, item);
-  execute(context, definition.body, scope);
+/** The model's body once more, in a context of its own. */
+export function elaborateForward(outer: Context, registered: RegisteredModel, changes: Pick<Context, 'training' | 'batch'>): Elaboration {
+  const context: Context = { ...newContext(outer.ops, outer.registry, outer.diagnostics, registered.definition.span), ...changes };
+  const { model, scope } = executeModel(context, registered, null);
   const named = (role: 'loss' | 'metric' | 'output'): Named[] => model.results.flatMap(result => (result.role === role ? [{ name: result.name, value: result.value }] : []));
   const losses = named('loss');
   const total = losses.length === 0 ? null : losses.map(loss => loss.value).reduce((sum, loss) => build(context, 'add', [sum, loss]));
   return {
-    batchName: context.batchName,
+    batchName: context.batchName, problems: context.problems, scope,
     forward: {
       inputs: [...model.inputs.values()], loss: total, losses,
       metrics: [...(losses.length > 1 ? losses : []), ...named('metric')], outputs: named('output'),
@@ -38,13 +34,32 @@ export function elaborateForward(
   };
 }
 
-/** The parameters in the order in which they were made; what a `freeze` pattern names is not trainable. */
-export function parametersOf(context: Context, frozen: readonly Pattern[]): readonly Parameter[] {
-  const { parameters } = context.registry;
-  const paths = [...parameters.keys()];
-  for (const pattern of frozen) if (!paths.some(path => matchesPattern(path, pattern.text))) unmatchedPattern(context, pattern, paths);
-  return [...parameters].map(([path, { leaf, initial, span }]) =>
-    ({ leaf, initial, span, trainable: !frozen.some(pattern => matchesPattern(path, pattern.text)) }));
+/** The body on leaves, or on what it is given. */
+export function executeModel(context: Context, registered: RegisteredModel, given: ModelBody['given']): { readonly model: ModelBody; readonly scope: Scope } {
+  const { definition, module, hyperparameters } = registered;
+  const model: ModelBody = { inputs: new Map(), given, results: [] };
+  const root = rootInstance(registered, context.training);
+  const scope = newScope(module, layerBody(context, root, definition.body, [...hyperparameters.keys()], model));
+  for (const [name, item] of hyperparameters) scope.names.set(name, item);
+  context.path = root.path;
+  execute(context, definition.body, scope);
+  return { model, scope };
 }
 
-export const statesOf = (context: Context): readonly State[] => [...context.registry.states.values()].map(({ leaf, initial }) => ({ leaf, initial }));
+/** A model's parameters in the order in which they were made; what a `freeze` pattern names is not trainable. */
+export function parametersOf(context: Context, registered: RegisteredModel, frozen: readonly Pattern[]): readonly Parameter[] {
+  const own = ownOf(context.registry.parameters, registered);
+  const paths = own.map(({ path }) => path);
+  for (const pattern of frozen) if (!paths.some(path => matchesPattern(path, pattern.text))) unmatchedPattern(context, pattern, paths);
+  return own.map(({ path, leaf: { leaf, initial, span } }) =>
+    ({ leaf, path, initial, span, trainable: !frozen.some(pattern => matchesPattern(path, pattern.text)) }));
+}
+
+export const statesOf = (context: Context, registered: RegisteredModel): readonly State[] =>
+  ownOf(context.registry.states, registered).map(({ leaf: { leaf, initial } }) => ({ leaf, initial }));
+
+/** Those of the leaves that are of a model, with their paths in it. */
+function ownOf(leaves: Registry['parameters'], { path }: RegisteredModel): readonly { readonly path: string; readonly leaf: RegisteredLeaf }[] {
+  const prefix = path.map(part => `${part}.`).join('');
+  return [...leaves].flatMap(([name, leaf]) => (name.startsWith(prefix) ? [{ path: name.slice(prefix.length), leaf }] : []));
+}

@@ -26,29 +26,35 @@ export interface OptimizerSetting {
 
 type Optimizer = Extract<Item, { kind: 'optimizer' }>;
 
-export function elaborateGroups(context: Context, setting: OptimizerSetting, parameters: readonly Parameter[], scope: Scope): readonly ParameterGroup[] {
+/** Groups of equal settings, apart by `cellOf`. */
+export function elaborateGroups(
+  context: Context, setting: OptimizerSetting, parameters: readonly Parameter[], scope: Scope, cellOf: (parameter: Parameter) => string,
+): readonly ParameterGroup[] {
   context.phase = 'update';
   return within(context, setting.expression.span, () => {
     const { expression } = setting;
     const optimizer = findOptimizer(context, expression.kind === 'call' ? expression.callee : expression, scope);
     const base = expression.kind === 'call' ? evaluateArguments(context, expression.arguments, scope) : [];
-    const paths = parameters.map(parameter => parameter.leaf.leaf!.name);
+    const paths = parameters.map(parameter => parameter.path);
     for (const pattern of setting.exceptions.flatMap(exception => exception.patterns)) {
       if (!paths.some(path => matchesPattern(path, pattern.text))) unmatchedPattern(context, pattern, paths);
     }
     const trainable = parameters.filter(parameter => parameter.trainable);
-    const groupOf = (parameter: Parameter): number =>
-      setting.exceptions.findIndex(exception => exception.patterns.some(pattern => matchesPattern(parameter.leaf.leaf!.name, pattern.text)));
     const overridden = setting.exceptions.map(exception => override(base, evaluateArguments(context, exception.arguments, scope)));
     // Elaborated even for no parameter, so that its settings are checked.
-    const members = [-1, ...setting.exceptions.keys()].map(index => trainable.filter(parameter => groupOf(parameter) === index));
+    const members = [-1, ...setting.exceptions.keys()].map(index => trainable.filter(parameter => exceptionOf(setting, parameter.path) === index));
     return members.flatMap((group, i): ParameterGroup[] => {
       const given = i === 0 ? base : overridden[i - 1]!;
-      const made = elaborateGroup(context, optimizer, given, group);
-      return group.length === 0 ? [] : [made];
+      const cells = [...Map.groupBy(group, cellOf).values()];
+      const made = (cells.length === 0 ? [[]] : cells).map(cell => elaborateGroup(context, optimizer, given, cell));
+      return group.length === 0 ? [] : made;
     });
   });
 }
+
+/** The first clause that a path falls under, by its number; -1 for none. */
+export const exceptionOf = ({ exceptions }: OptimizerSetting, path: string): number =>
+  exceptions.findIndex(exception => exception.patterns.some(pattern => matchesPattern(path, pattern.text)));
 
 function findOptimizer(context: Context, expression: Expression, scope: Scope): Optimizer {
   const optimizers = definedNames(scope.module).filter(name => findDefinition(scope.module, name)?.definition.kind === 'optimizer');

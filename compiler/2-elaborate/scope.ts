@@ -6,6 +6,7 @@ import type { ConstantItem, File, FunctionItem, LayerItem, OptimizerItem } from 
 import type { Value } from '../ir/graph.ts';
 import type { Dim } from '../ir/type.ts';
 import type { Span } from '../source/text.ts';
+import type { Given } from './call.ts';
 import type { Instance, Item } from './item.ts';
 
 export type Definition = LayerItem | FunctionItem | OptimizerItem | ConstantItem;
@@ -48,6 +49,8 @@ export type Body =
 /** What only the body of a model declares. */
 export interface ModelBody {
   readonly inputs: Map<string, Value>;
+  /** What a model that is held is applied to, by input; null for the model itself, whose inputs are leaves. */
+  readonly given: ReadonlyMap<string, Given> | null;
   readonly results: { readonly role: 'loss' | 'metric' | 'output'; readonly name: string; readonly value: Value; readonly span: Span }[];
 }
 

@@ -48,7 +48,7 @@ export function sitesOf(body: readonly Statement[], module: Module, parameters: 
           statements(statement.otherwise ?? [], looped);
           break;
         case 'scan': expression(statement.loop, looped); break;
-        case 'input': bound.add(statement.name.text); break;
+        case 'input': case 'freeze': bound.add(statement.name.text); break;
         case 'where': break;
         default: statement satisfies never;
       }

@@ -1,8 +1,8 @@
 /**
- * Turns an elaborated model into the graph of everything its program can do: initialise, train a step (loss, gradients, the
- * optimiser's updates), evaluate, predict. The parameters of a group, their gradients and each optimiser state become one flat
- * leaf each, of which the model's parameters are views, so that an update or a norm is one loop over contiguous memory. So do
- * their moving averages, where the model has them: evaluation and prediction read those in the place of the parameters.
+ * Turns elaborated models into the graph of everything their program can do in each stage: initialise, train a step (loss, gradients,
+ * the optimiser's updates), evaluate, predict. The parameters of a group, their gradients and each optimiser state become one flat
+ * leaf each, of which the models' parameters are views, so that an update or a norm is one loop over contiguous memory. So do
+ * their moving averages, where a stage has them: evaluation and prediction read those in the place of the parameters.
  */
 import {
   entryRoots,
@@ -18,7 +18,7 @@ import {
   type Update,
   type Value,
 } from '../ir/graph.ts';
-import type { Forward, Model, Parameter, ParameterGroup, UpdateRule } from '../ir/model.ts';
+import { entryName, type Forward, type Model, type Parameter, type ParameterGroup, type Stage, type UpdateRule } from '../ir/model.ts';
 import { dim, elements, shapeOf, tensor, type TensorType } from '../ir/type.ts';
 import { concat } from '../ops/concat.ts';
 import { add, castTo, div, equal, minimum, mod, mul, select, sqrt, stop_gradient, sub } from '../ops/elementwise.ts';
@@ -30,94 +30,158 @@ import { broadcast, view } from '../ops/view.ts';
 import { affine } from '../ir/affine.ts';
 
 /**
- * The graph with the entries `initialise`, `accumulate` (where several batches make a step), `train` and `gradient_norm` (given an
- * optimiser), `evaluate`, `evaluate_row`, `predict`, `predict_row`, and for synthetic sources `train_rows` and `test_rows`.
+ * The graph with the entries of each stage: `initialise`, `accumulate` (where several batches make a step), `train` and `gradient_norm`
+ * (given an optimiser), `evaluate`, `evaluate_row`, `predict`, `predict_row`, `generate`, `generated`; and of synthetic sources, which
+ * all stages share, `train_rows` and `test_rows`.
  */
 export function differentiate(model: Model): Graph {
-  const given = model.minimizations.flatMap(({ groups }) => groups);
-  const flatGroups = new Map(given.map((group, i) => [group, flatten(group, given.length === 1 ? '' : `.${i}`, model.settings.ema !== null)]));
-  const groups = [...flatGroups.values()].flat();
-  const inGroups = new Set(groups.flatMap(group => group.parameters));
-  const placements: Placement[] = [];
-  const parts = new Map<Value, Value>();
-  /** The same as evaluation and prediction see it. */
-  const averagedParts = new Map<Value, Value>();
-  for (const group of groups) {
-    let offset = 0;
-    for (const parameter of group.parameters) {
-      const { type, leaf: named } = parameter.leaf;
-      const place = { name: named!.name, type, offset };
-      placements.push({ ...place, role: 'parameter', leaf: group.leaf }, { ...place, role: 'gradient', leaf: group.gradientLeaf });
-      group.states.forEach((state, k) =>
-        placements.push({
-          ...place,
-          role: 'state',
-          name: `optimizer.${group.rule.states[k]!.leaf.leaf!.name}.${named!.name}`,
-          leaf: state,
-        }),
-      );
-      parts.set(parameter.leaf, part(group.leaf, offset, type, parameter.leaf.origin));
-      if (group.averageLeaf !== null) {
-        placements.push({ ...place, role: 'state', name: `ema.${named!.name}`, leaf: group.averageLeaf });
-        averagedParts.set(parameter.leaf, part(group.averageLeaf, offset, type, parameter.leaf.origin));
-      }
-      offset += elements(type);
-    }
-  }
-  for (const { leaf: value } of model.parameters.filter(parameter => !inGroups.has(parameter))) placements.push(own('parameter', value));
-  for (const { leaf: value } of model.states) placements.push(own('state', value));
-
-  const training = [initialise(model, groups)];
-  const steps = model.minimizations.map(
-    (minimization): Step => ({ loss: minimization.loss, groups: minimization.groups.flatMap(group => flatGroups.get(group)!) }),
-  );
-  if (groups.length > 0) training.push(...train(model, steps));
-  const inference: Entry[] = [];
-  const forwards: readonly (readonly [string, Forward | null])[] = [
-    ['', model.evaluation],
-    ['_row', model.single],
-  ];
-  for (const [suffix, forward] of forwards) {
-    if (forward === null) continue;
-    if (forward.loss)
-      inference.push({ name: `evaluate${suffix}`, results: [{ name: 'loss', value: forward.loss }, ...forward.metrics], updates: [] });
-    if (forward.outputs.length > 0) inference.push({ name: `predict${suffix}`, results: forward.outputs, updates: [] });
-  }
-  for (const { name, synthetic } of model.data?.sources ?? []) {
-    if (synthetic !== null) inference.push({ name: `${name}_rows`, results: synthetic.results, updates: [] });
-  }
-  const read = model.settings.ema === null ? parts : averagedParts;
-  return { entries: [...training.map(entry => substitute(entry, parts)), ...inference.map(entry => substitute(entry, read))], placements };
+  const layout = layOut(model);
+  const entries = model.stages.flatMap(stage => {
+    const groups = layout.groups.get(stage)!;
+    const steps = stage.minimizations.map((minimization): Step => ({ loss: minimization.loss, groups: minimization.groups.flatMap(group => groups.get(group)!) }));
+    const training = [initialise(model, stage, layout), ...(groups.size > 0 ? train(model, stage, steps) : [])];
+    const read = partsRead(model, stage, layout);
+    return [...training.map(entry => substitute(entry, read.training)), ...inferenceOf(stage).map(entry => substitute(entry, read.inference))]
+      .map(entry => ({ ...entry, name: entryName(model, stage, entry.name) }));
+  });
+  const sources = (model.data?.sources ?? []).flatMap(({ name, synthetic }): Entry[] =>
+    (synthetic === null ? [] : [{ name: `${name}_rows`, results: synthetic.results, updates: [] }]));
+  return { entries: [...entries, ...sources], placements: placementsOf(model, layout) };
 }
 
-/** A group with its flat leaves. A rule that is not flat has one parameter, so every group here has one rule. */
-interface FlatGroup {
+function inferenceOf(stage: Stage): Entry[] {
+  const forwards: readonly (readonly [string, Forward | null])[] = [
+    ['', stage.evaluation],
+    ['_row', stage.single],
+  ];
+  const usual = forwards.flatMap(([suffix, forward]): Entry[] => {
+    if (forward === null) return [];
+    return [
+      ...(forward.loss ? [{ name: `evaluate${suffix}`, results: [{ name: 'loss', value: forward.loss }, ...forward.metrics], updates: [] }] : []),
+      ...(forward.outputs.length > 0 ? [{ name: `predict${suffix}`, results: forward.outputs, updates: [] }] : []),
+    ];
+  });
+  if (stage.generation === null) return usual;
+  const { sequence, scores, outputs } = stage.generation;
+  return [
+    ...usual,
+    { name: 'generate', results: [{ name: 'scores', value: scores }], updates: [], sequence },
+    ...(outputs.length > 0 ? [{ name: 'generated', results: outputs, updates: [] }] : []),
+  ];
+}
+
+/** Parameters that every stage trains together, end to end. */
+interface Cell {
   readonly parameters: readonly Parameter[];
-  readonly rule: UpdateRule;
   readonly leaf: Value;
   readonly gradientLeaf: Value;
-  readonly states: readonly Value[];
-  /** Moving averages of the parameters; null where the model has none. */
+  /** Moving averages of the parameters; null where no stage keeps them. */
   readonly averageLeaf: Value | null;
 }
 
-function flatten(group: ParameterGroup, suffix: string, withAverages: boolean): FlatGroup[] {
-  const members = group.flat ? [group.parameters] : group.parameters.map(parameter => [parameter]);
-  return members.map((parameters, i) => {
-    const rule = group.rules[i]!;
-    const extent = parameters.reduce((total, parameter) => total + elements(parameter.leaf.type), 0);
-    const name = group.flat ? suffix : `.${parameters[0]!.leaf.leaf!.name}`;
-    const flat = (role: 'parameter' | 'gradient' | 'state', title: string): Value =>
-      leaf(role, `${title}${name}`, tensor('f32', [dim(extent)]), origin('update', null));
-    return {
-      parameters,
-      rule,
-      leaf: flat('parameter', 'parameters'),
-      gradientLeaf: flat('gradient', 'gradients'),
-      states: rule.states.map(state => flat('state', `optimizer.${state.leaf.leaf!.name}`)),
-      averageLeaf: withAverages ? flat('state', 'ema.parameters') : null,
-    };
+/** A cell as a stage trains it. A rule that is not flat has one parameter, so every group here has one rule. */
+interface FlatGroup {
+  readonly cell: Cell;
+  readonly rule: UpdateRule;
+  readonly states: readonly Value[];
+}
+
+interface Layout {
+  readonly cells: readonly Cell[];
+  readonly groups: ReadonlyMap<Stage, ReadonlyMap<ParameterGroup, readonly FlatGroup[]>>;
+}
+
+function layOut({ stages }: Model): Layout {
+  const cells = new Map<Value, Cell>();
+  const all = stages.flatMap(groupsOf);
+  const withAverages = new Set(stages.filter(stage => stage.settings.ema !== null).flatMap(groupsOf).flatMap(group => group.parameters.map(({ leaf: own }) => own)));
+  const groups = new Map(stages.map(stage => [stage, new Map(groupsOf(stage).map(group => {
+    const suffix = all.length === 1 ? '' : `.${all.indexOf(group)}`;
+    const members = group.flat ? [group.parameters] : group.parameters.map(parameter => [parameter]);
+    return [group, members.map((parameters, i): FlatGroup => {
+      const first = parameters[0]!.leaf;
+      const flat = flatLeaves(parameters, group.flat ? suffix : `.${first.leaf!.name}`);
+      const cell = cells.get(first) ?? {
+        parameters, leaf: flat('parameter', 'parameters'), gradientLeaf: flat('gradient', 'gradients'),
+        averageLeaf: withAverages.has(first) ? flat('state', 'ema.parameters') : null,
+      };
+      cells.set(first, cell);
+      const rule = group.rules[i]!;
+      return { cell, rule, states: rule.states.map(state => flat('state', stateName(stages, stage, state.leaf.leaf!.name))) };
+    })] as const;
+  }))] as const));
+  return { cells: [...cells.values()], groups };
+}
+
+const groupsOf = (stage: Stage): readonly ParameterGroup[] => stage.minimizations.flatMap(({ groups }) => groups);
+
+/** Each stage has states of its own. */
+const stateName = (stages: readonly Stage[], stage: Stage, state: string): string =>
+  (stages.length === 1 ? `optimizer.${state}` : `optimizer.${stage.name}.${state}`);
+
+function flatLeaves(parameters: readonly Parameter[], suffix: string): (role: 'parameter' | 'gradient' | 'state', title: string) => Value {
+  const extent = parameters.reduce((total, parameter) => total + elements(parameter.leaf.type), 0);
+  return (role, title) => leaf(role, `${title}${suffix}`, tensor('f32', [dim(extent)]), origin('update', null));
+}
+
+function placementsOf({ stages }: Model, { cells, groups }: Layout): Placement[] {
+  const placed = new Set<Cell>();
+  const placements = stages.flatMap(stage => [...groups.get(stage)!.values()].flat().flatMap(({ cell, rule, states }) => {
+    const isNew = !placed.has(cell);
+    placed.add(cell);
+    return partsOf(cell).flatMap(({ parameter, offset }): Placement[] => {
+      const { type, leaf: named } = parameter.leaf;
+      const place = { name: named!.name, type, offset };
+      const average = cell.averageLeaf;
+      return [
+        ...(isNew ? [{ ...place, role: 'parameter' as const, leaf: cell.leaf }, { ...place, role: 'gradient' as const, leaf: cell.gradientLeaf }] : []),
+        ...states.map((state, k) => ({ ...place, role: 'state' as const, name: `${stateName(stages, stage, rule.states[k]!.leaf.leaf!.name)}.${named!.name}`, leaf: state })),
+        ...(isNew && average !== null ? [{ ...place, role: 'state' as const, name: `ema.${named!.name}`, leaf: average }] : []),
+      ];
+    });
+  }));
+  const inCells = new Set(cells.flatMap(cell => cell.parameters.map(parameter => parameter.leaf)));
+  const models = stages.filter(stage => isFirst(stages, stage));
+  return [
+    ...placements,
+    ...models.flatMap(stage => stage.parameters).filter(parameter => !inCells.has(parameter.leaf)).map(parameter => own('parameter', parameter.leaf)),
+    ...models.flatMap(stage => stage.states).map(state => own('state', state.leaf)),
+  ];
+}
+
+/** Whether a stage is the first of its model's. */
+const isFirst = (stages: readonly Stage[], stage: Stage): boolean => stages.find(other => other.model === stage.model) === stage;
+
+function partsOf(cell: Cell): { readonly parameter: Parameter; readonly offset: number }[] {
+  let offset = 0;
+  return cell.parameters.map(parameter => {
+    const place = { parameter, offset };
+    offset += elements(parameter.leaf.type);
+    return place;
   });
+}
+
+/**
+ * What a stage reads in the place of parameters: the parameters as they are, in evaluation their averages where it keeps some. Of models
+ * that are held it reads what evaluation reads after the stage before it that trains them.
+ */
+function partsRead({ stages }: Model, stage: Stage, { cells, groups }: Layout): Record<'training' | 'inference', ReadonlyMap<Value, Value>> {
+  const training = new Map<Value, Value>();
+  const inference = new Map<Value, Value>();
+  const earlier = stages.slice(0, stages.indexOf(stage)).reverse();
+  const trains = (one: Stage, cell: Cell): boolean => [...groups.get(one)!.values()].flat().some(group => group.cell === cell);
+  for (const cell of cells) {
+    const { model } = stages.find(one => one.parameters.some(({ leaf: of }) => of === cell.parameters[0]!.leaf))!;
+    const before = model === stage.model ? stage : earlier.find(one => one.model === model);
+    const averages = before !== undefined && before.settings.ema !== null && trains(before, cell) ? cell.averageLeaf : null;
+    for (const { parameter: { leaf: parameter }, offset } of partsOf(cell)) {
+      const now = part(cell.leaf, offset, parameter.type, parameter.origin);
+      const read = averages === null ? now : part(averages, offset, parameter.type, parameter.origin);
+      training.set(parameter, model === stage.model ? now : read);
+      inference.set(parameter, read);
+    }
+  }
+  return { training, inference };
 }
 
 /** One minimization on flat leaves. */
@@ -126,80 +190,89 @@ interface Step {
   readonly groups: readonly FlatGroup[];
 }
 
-function initialise(model: Model, groups: readonly FlatGroup[]): Entry {
+function initialise({ stages }: Model, stage: Stage, { cells, groups }: Layout): Entry {
   const updates: Update[] = [];
-  const grouped = new Set(groups.flatMap(group => group.parameters));
-  for (const group of groups) {
-    const initial = joined(group.parameters.map(parameter => parameter.initial));
-    updates.push({ leaf: group.leaf, value: initial });
-    if (group.averageLeaf !== null) updates.push({ leaf: group.averageLeaf, value: initial });
-    group.rule.states.forEach((state, k) => updates.push({ leaf: group.states[k]!, value: fitted(state.initial, group.states[k]!) }));
+  const fill = (cell: Cell): void => {
+    const initial = joined(cell.parameters.map(parameter => parameter.initial));
+    updates.push({ leaf: cell.leaf, value: initial });
+    if (cell.averageLeaf !== null) updates.push({ leaf: cell.averageLeaf, value: initial });
+  };
+  const isOwner = isFirst(stages, stage);
+  const own = [...groups.get(stage)!.values()].flat();
+  for (const { cell, rule, states } of own) {
+    if (isOwner) fill(cell);
+    rule.states.forEach((state, k) => updates.push({ leaf: states[k]!, value: fitted(state.initial, states[k]!) }));
   }
-  for (const parameter of model.parameters) if (!grouped.has(parameter)) updates.push({ leaf: parameter.leaf, value: parameter.initial });
-  for (const state of model.states) updates.push({ leaf: state.leaf, value: state.initial });
+  if (isOwner) {
+    const ofModel = new Set(stage.parameters.map(parameter => parameter.leaf));
+    for (const cell of cells) if (ofModel.has(cell.parameters[0]!.leaf) && !own.some(group => group.cell === cell)) fill(cell);
+    const inCells = new Set(cells.flatMap(cell => cell.parameters.map(parameter => parameter.leaf)));
+    for (const parameter of stage.parameters) if (!inCells.has(parameter.leaf)) updates.push({ leaf: parameter.leaf, value: parameter.initial });
+    for (const state of stage.states) updates.push({ leaf: state.leaf, value: state.initial });
+  }
   for (const { value } of updates) stamp(value, origin('initialise', null));
   return { name: 'initialise', results: [], updates };
 }
 
-function train(model: Model, steps: readonly Step[]): Entry[] {
-  const { accumulate, clipNorm, ema } = model.settings;
+function train({ stages }: Model, stage: Stage, steps: readonly Step[]): Entry[] {
+  const { accumulate, clipNorm, ema } = stage.settings;
   const groups = steps.flatMap(step => step.groups);
+  /** Where a stage before has moved the parameters without their averages, these begin anew. */
+  const averagesBegin = stages.slice(0, stages.indexOf(stage)).some(other => other.model === stage.model && other.settings.ema === null);
   const updates: Update[] = [];
   const gradientUpdates: Update[] = [];
   const norms: Value[] = [];
   /** Parameters as the steps before have left them. */
   const moved = new Map<Value, Value>();
   for (const { loss, groups: own } of steps) {
-    const flatGradients = gradientsOf(replace([loss], moved)[0]!, own, accumulate);
-    own.forEach((group, i) => gradientUpdates.push({ leaf: group.gradientLeaf, value: flatGradients[i]! }));
+    const flatGradients = gradientsOf(replace([loss], moved)[0]!, own.map(group => group.cell), accumulate);
+    own.forEach(({ cell }, i) => gradientUpdates.push({ leaf: cell.gradientLeaf, value: flatGradients[i]! }));
     // One batch makes a step: the entry takes it too, and reads its gradients before they are in memory.
-    const given = accumulate === 1 ? flatGradients : own.map(group => group.gradientLeaf);
+    const given = accumulate === 1 ? flatGradients : own.map(group => group.cell.gradientLeaf);
     const used = clipNorm === null ? given : clipped(given, clipNorm, norms);
-    own.forEach((group, i) => {
-      const { rule } = group;
+    own.forEach(({ cell, rule, states: stateLeaves }, i) => {
       const stands = new Map(
         [
-          [rule.parameter, group.leaf],
+          [rule.parameter, cell.leaf],
           [rule.gradient, used[i]!],
-          ...rule.states.map((state, k) => [state.leaf, group.states[k]!] as const),
+          ...rule.states.map((state, k) => [state.leaf, stateLeaves[k]!] as const),
         ].map(([from, to]) => [from!, fitted(to!, from!)]),
       );
       const [updated, ...states] = replace([rule.updated, ...rule.states.map(state => state.updated)], stands);
-      const parameters = fitted(updated!, group.leaf);
+      const parameters = fitted(updated!, cell.leaf);
       updates.push(
-        { leaf: group.leaf, value: parameters },
-        ...states.map((value, k) => ({ leaf: group.states[k]!, value: fitted(value, group.states[k]!) })),
+        { leaf: cell.leaf, value: parameters },
+        ...states.map((value, k) => ({ leaf: stateLeaves[k]!, value: fitted(value, stateLeaves[k]!) })),
       );
-      if (group.averageLeaf !== null && ema !== null) {
-        const average = averaged(group.averageLeaf, parameters, ema);
+      if (cell.averageLeaf !== null && ema !== null) {
+        const before = averagesBegin ? begun(cell, parameters) : cell.averageLeaf;
+        const average = averaged(before, parameters, ema);
         stamp(average, origin('update', rule.updated.origin));
-        updates.push({ leaf: group.averageLeaf, value: average });
+        updates.push({ leaf: cell.averageLeaf, value: average });
       }
       stamp(parameters, origin('update', null));
-      let offset = 0;
-      for (const { leaf: parameter } of group.parameters) {
+      for (const { parameter: { leaf: parameter }, offset } of partsOf(cell)) {
         // A number for what follows: how it came about is not differentiated.
         const now = stop_gradient(part(parameters, offset, parameter.type, parameter.origin));
         stamp(now, origin('forward', parameter.origin));
         moved.set(parameter, now);
-        offset += elements(parameter.type);
       }
     });
   }
-  const reported = [{ name: 'loss', value: model.training.loss! }, ...model.training.metrics];
+  const reported = [{ name: 'loss', value: stage.training.loss! }, ...stage.training.metrics];
   const results: Named[] = accumulate === 1 ? [...reported] : [];
   if (norms.length > 0) results.push({ name: 'grad_norm', value: together(norms) });
   const rate = groups[0]!.rule.learningRate;
   if (rate) results.push({ name: 'lr', value: rate });
-  const all = accumulate === 1 ? [...model.training.updates, ...gradientUpdates, ...updates] : updates;
+  const all = accumulate === 1 ? [...stage.training.updates, ...gradientUpdates, ...updates] : updates;
   for (const { value } of [...results, ...all]) stamp(value, origin('update', null));
   const entries: Entry[] = [{ name: 'train', results, updates: all }];
   if (accumulate > 1) {
-    const batch: Entry = { name: 'accumulate', results: reported, updates: [...model.training.updates, ...gradientUpdates] };
+    const batch: Entry = { name: 'accumulate', results: reported, updates: [...stage.training.updates, ...gradientUpdates] };
     entries.unshift(accumulation(batch, accumulate));
   }
   if (clipNorm === null) {
-    const length = norm(groups.map(group => group.gradientLeaf));
+    const length = norm(groups.map(group => group.cell.gradientLeaf));
     stamp(length, origin('update', null));
     entries.push({ name: 'gradient_norm', results: [{ name: 'grad_norm', value: length }], updates: [] });
   }
@@ -224,8 +297,8 @@ const together = (norms: readonly Value[]): Value =>
   norms.length === 1 ? norms[0]! : sqrt(norms.map(length => mul(length, length)).reduce((a, b) => add(a, b)));
 
 /** The gradients of the loss over `share`, those of each group end to end. */
-function gradientsOf(loss: Value, groups: readonly FlatGroup[], share: number): Value[] {
-  const parameters = groups.flatMap(group => group.parameters);
+function gradientsOf(loss: Value, cells: readonly Cell[], share: number): Value[] {
+  const parameters = cells.flatMap(cell => cell.parameters);
   const backward = origin('backward', loss.origin);
   const seed = full({ value: 1 / share, dims: [], dtype: 'f32' });
   stamp(seed, backward);
@@ -237,7 +310,7 @@ function gradientsOf(loss: Value, groups: readonly FlatGroup[], share: number): 
     ).map((gradient, i) => [parameters[i]!, gradient]),
   );
   const zeros = (type: TensorType): Value => full({ value: 0, dims: type.dims, dtype: 'f32' });
-  const flat = groups.map(group => joined(group.parameters.map(parameter => byParameter.get(parameter) ?? zeros(parameter.leaf.type))));
+  const flat = cells.map(cell => joined(cell.parameters.map(parameter => byParameter.get(parameter) ?? zeros(parameter.leaf.type))));
   for (const gradient of flat) stamp(gradient, backward);
   return flat;
 }
@@ -249,7 +322,7 @@ function gradientsOf(loss: Value, groups: readonly FlatGroup[], share: number): 
  */
 function accumulation(batch: Entry, count: number): Entry {
   const reached = topological(entryRoots(batch));
-  const number = reached.find(value => value.leaf?.role === 'step') ?? leaf('step', 'step', { dtype: 'i32', dims: [] });
+  const number = stepOf(reached);
   const before = sub(castTo(number, 'f32'), scalar(1));
   const place = mod(before, scalar(count));
   const isFirst = equal(place, scalar(0));
@@ -266,6 +339,16 @@ function accumulation(batch: Entry, count: number): Entry {
   const keep = new Map<Value, Value>([...draws, isFirst].map(value => [value, value]));
   return substitute({ ...batch, updates }, new Map([...keep, [number, step]]));
 }
+
+/** Averages as a stage finds them: in its first step the parameters themselves. */
+function begun({ averageLeaf, leaf: parameters }: Cell, updated: Value): Value {
+  const isFirstStep = equal(castTo(stepOf(topological([updated])), 'f32'), scalar(1));
+  return select(broadcast(isFirstStep, { dims: parameters.type.dims }), parameters, averageLeaf!);
+}
+
+/** The leaf `step` among the values, or one that they do not need. */
+const stepOf = (values: readonly Value[]): Value =>
+  values.find(value => value.leaf?.role === 'step') ?? leaf('step', 'step', { dtype: 'i32', dims: [] });
 
 /** decay · average + (1 − decay) · parameters. */
 const averaged = (average: Value, parameters: Value, decay: number): Value =>
@@ -309,7 +392,7 @@ function part(flat: Value, offset: number, type: TensorType, from: Origin | null
 function substitute(entry: Entry, parts: ReadonlyMap<Value, Value>): Entry {
   const values = replace([...entry.results.map(result => result.value), ...entry.updates.map(update => update.value)], parts);
   return {
-    name: entry.name,
+    ...entry,
     results: entry.results.map((result, i) => ({ name: result.name, value: values[i]! })),
     updates: entry.updates.map((update, i) => ({ leaf: update.leaf, value: values[entry.results.length + i]! })),
   };

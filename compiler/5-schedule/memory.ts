@@ -7,6 +7,7 @@ import type { Value } from '../ir/graph.ts';
 import { bytes, elementBytes } from '../ir/type.ts';
 import type { Built } from './build.ts';
 import { kernelsOf, linear, loadsOf, stepBody, type Blocks, type Draft } from './draft.ts';
+import type { Positions } from './positions.ts';
 
 /** Bytes to which every buffer is aligned: a cache line, and the widest vector. */
 export const alignment = 64;
@@ -34,9 +35,11 @@ export interface EntryMemory {
   readonly lifetimes: readonly Lifetime[];
 }
 
-export function residences(built: Built, order: readonly Draft[]): EntryMemory {
-  const shares = inPlace(built, order);
+export function residences(built: Built, order: readonly Draft[], positions: Positions | null): EntryMemory {
+  const shares = inPlace(built, order, positions?.kept ?? new Set());
   const residence = (value: Value): Residence => {
+    const row = positions?.rows.get(value);
+    if (row !== undefined) return residence(row);
     const home = built.homes.get(value) ?? shares.get(value);
     if (home === undefined) return { owner: value, offset: 0 };
     const outer = residence(home.root);
@@ -70,11 +73,12 @@ export function residences(built: Built, order: readonly Draft[]): EntryMemory {
   };
   const number = order.reduce((next, draft) => visit(draft, next, null), 0);
   for (const value of built.results) if (residence(value).owner.op !== null) touch(value, number, number, null);
+  for (const value of positions?.kept ?? []) if (residence(value).owner.op !== null) touch(value, 0, number, null);
   return { residence, lifetimes: [...lifetimes.values()] };
 }
 
 /** Values that take over the memory of an operand read for the last time where they are written. */
-function inPlace(built: Built, order: readonly Draft[]): Map<Value, { readonly root: Value; readonly offset: number }> {
+function inPlace(built: Built, order: readonly Draft[], kept: ReadonlySet<Value>): Map<Value, { readonly root: Value; readonly offset: number }> {
   const lastRead = new Map<Value, Draft>();
   for (const draft of order.flatMap(kernelsOf)) for (const { root } of draft.sources) lastRead.set(root, draft);
   const result = new Map<Value, { root: Value; offset: number }>();
@@ -83,7 +87,7 @@ function inPlace(built: Built, order: readonly Draft[]): Map<Value, { readonly r
     draft.blocks?.members.flatMap(member => placed(member, draft.blocks)) ?? [{ blocks, draft }];
   for (const { blocks, draft } of order.flatMap(each => placed(each, undefined))) {
     // Other positions of a loop may still read what outlives one.
-    const mayShare = (value: Value): boolean => blocks === undefined || blocks.inside.has(value);
+    const mayShare = (value: Value): boolean => !kept.has(value) && (blocks === undefined || blocks.inside.has(value));
     for (const output of draft.outputs) {
       if (output.root.op === null || built.homes.has(output.root) || output.offset !== 0 || bytes(output.root.type) < alignment) continue;
       if (!mayShare(output.root)) continue;

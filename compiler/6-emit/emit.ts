@@ -7,7 +7,7 @@
 import { createHash } from 'node:crypto';
 import { entryRoots, topological, type Graph, type Origin } from '../ir/graph.ts';
 import type { File } from '../1-parse/ast.ts';
-import type { DataSource, Model, Vocabulary } from '../ir/model.ts';
+import { entryName, type DataSource, type Model, type Stage, type Vocabulary } from '../ir/model.ts';
 import { partsOf, reachOfCall, timesOfCall, type Call, type Part, type Program, type ProgramEntry, type TensorPlace } from '../ir/program.ts';
 import { printGraph } from '../ir/text.ts';
 import { elementBytes, size, type DType } from '../ir/type.ts';
@@ -97,7 +97,7 @@ function machineOf(program: Program, { target, deterministic, debugNan }: EmitOp
 }
 
 /** What the emitted text declares itself. */
-const ownNames = ['machine', 'wasm', 'gpuPlan', 'memory', 'f32', 'i32', 'u8', 'program', 'predict', 'train', 'evaluate', 'load', 'save', 'main'];
+const ownNames = ['machine', 'wasm', 'gpuPlan', 'memory', 'f32', 'i32', 'u8', 'program', 'predict', 'train', 'evaluate', 'load', 'save', 'generate', 'main'];
 
 /** Kernels whose name something else in the program has are called `…_kernel`. */
 const withFreeNames = (program: Program, taken: ReadonlySet<string>): Program => ({
@@ -111,7 +111,6 @@ const literal = (text: string): string => JSON.stringify(text).replaceAll('\u202
 const comment = (text: string): string => text.replaceAll('*/', '* /').replaceAll(/[\r\n\u2028\u2029]+/g, ' ');
 
 function headerText(model: Model, program: Program, path: string, hash: string, form: EmitOptions['form']): string {
-  const batches = model.settings.accumulate === 1 ? '' : `, ${model.settings.accumulate} of them a step`;
   const count = program.parameters.reduce((sum, parameter) => sum + size(parameter.shape), 0);
   const width = Math.max(0, ...program.parameters.map(parameter => parameter.name.length));
   const use = form === 'program' ? 'Start it to train: `node <this file>`, `--help` for more.' : 'It imports nothing, and runs in Node and in browsers.';
@@ -120,7 +119,7 @@ function headerText(model: Model, program: Program, path: string, hash: string, 
     ` * ${comment(model.name)}${model.doc ? `: ${comment(model.doc)}` : ''}`,
     ' *',
     ` * Written by nabla from ${comment(path)} (sha256 ${hash}…). ${use}`,
-    ` * Batch ${model.batch}${batches}; ${group(flopsOfStep(model, program))} floating-point operations a step; ${group(program.arenaBytes)} bytes of memory in all, none allocated while training.`,
+    ...stagesText(model, program),
     ` * ${group(count)} parameters:`,
     ...program.parameters.map(
       parameter => ` *   ${comment(parameter.name).padEnd(width)}  ${parameter.dtype}[${parameter.shape.join(', ')}]`,
@@ -129,11 +128,22 @@ function headerText(model: Model, program: Program, path: string, hash: string, 
   ].join('\n');
 }
 
+/** What a step of each stage takes, and what memory all of them do. */
+function stagesText(model: Model, program: Program): readonly string[] {
+  const memory = `${group(program.arenaBytes)} bytes of memory in all, none allocated while training.`;
+  const step = (stage: Stage): string => {
+    const { accumulate } = stage.settings;
+    return `atch ${stage.batch}${accumulate === 1 ? '' : `, ${accumulate} of them a step`}; ${group(flopsOfStep(model, stage, program))} floating-point operations a step`;
+  };
+  const [only, ...others] = model.stages;
+  return others.length === 0 ? [` * B${step(only!)}; ${memory}`] : [...model.stages.map(stage => ` * ${stage.name}: b${step(stage)}.`), ` * ${memory}`];
+}
+
 /** `accumulate` runs once for each batch of a step, `train` once. */
-const flopsOfStep = (model: Model, program: Program): number =>
-  program.entries
-    .filter(entry => entry.name === 'train' || entry.name === 'accumulate')
-    .flatMap(({ name, calls }) => calls.map(call => timesOfCall(call) * program.kernels[call.kernel]!.flops * (name === 'train' ? 1 : model.settings.accumulate)))
+const flopsOfStep = (model: Model, stage: Stage, program: Program): number =>
+  [['train', 1] as const, ['accumulate', stage.settings.accumulate] as const]
+    .flatMap(([what, times]) => program.entries.filter(entry => entry.name === entryName(model, stage, what))
+      .flatMap(({ calls }) => calls.map(call => timesOfCall(call) * program.kernels[call.kernel]!.flops * times)))
     .reduce((sum, flops) => sum + flops, 0);
 
 const group = (value: number): string => Math.round(value).toLocaleString('en-US');
@@ -203,7 +213,17 @@ const functionNames: Readonly<Record<string, string>> = {
   predict_row: 'predictRowEntry',
   train_rows: 'trainRowsEntry',
   test_rows: 'testRowsEntry',
+  generate_start: 'generateStartEntry',
+  generate_step: 'generateStepEntry',
+  generate_scores: 'generateScoresEntry',
+  generated: 'generatedEntry',
 };
+
+/** `trainEntry`; `trainEntry_Dvae` of one stage of several. */
+function functionName(entry: string): string {
+  const [what, stage] = entry.split('.').reverse() as [string, string | undefined];
+  return `${functionNames[what]!}${stage === undefined ? '' : `_${stage}`}`;
+}
 
 function entriesText(program: Program, names: readonly string[], options: EmitOptions, machine: MachineText | null): string {
   const entry = ({ name, calls }: ProgramEntry, number: number): string => {
@@ -217,7 +237,7 @@ function entriesText(program: Program, names: readonly string[], options: EmitOp
     // The host's kernels read scalars alone, so they can all come first; then one call runs the others on all threads.
     const whole = machine !== null && !options.debugNan;
     const lines = whole ? [...parts.filter(each => isHost(each.calls[0]!)).flatMap(part), `  machine.run(${number});`] : parts.flatMap(part);
-    return `function ${functionNames[name]!}(): void {\n${lines.join('\n')}\n}`;
+    return `function ${functionName(name)}(): void {\n${lines.join('\n')}\n}`;
   };
   return [section('Entries: what is called in which order'), ...program.entries.map(entry)].join('\n\n');
 }
@@ -225,6 +245,13 @@ function entriesText(program: Program, names: readonly string[], options: EmitOp
 /** A call; or a loop around several, each of whose accesses moves with the positions, which are called as the axes around are. */
 function partText(program: Program, { loop, calls, body }: Part, names: readonly string[], around: readonly string[] = []): string[] {
   if (loop === null) return calls.map(call => callText(program, call, names, around));
+  if (loop.given !== null) {
+    const at = `i32[${names[program.buffers.findIndex(buffer => buffer.name === 'position' && buffer.role === 'scalar')]!}]`;
+    const { first } = loop.given;
+    const isInside = `${first > 0 ? `position >= ${first} && ` : ''}position < ${loop.axes[0]!}`;
+    const lines = body.flatMap(part => partText(program, part, names, [...around, 'position']));
+    return [`{`, `  const position = ${at};`, `  if (${isInside}) {`, ...lines.map(line => `    ${line}`), '  }', '}'];
+  }
   const axes = loop.axes.map((_, axis) => `block${around.length + axis}`);
   const counters = loop.counters.flatMap((buffer, axis) => (buffer === null ? [] : [`i32[${names[buffer]!}] = ${axes[axis]!};`]));
   return loop.axes.reduceRight(
@@ -266,27 +293,12 @@ const list = (items: readonly string[], indent: string): string =>
   items.length === 0 ? '[]' : `[\n${items.map(item => `${indent}  ${item},\n`).join('')}${indent}]`;
 
 function programText(model: Model, program: Program, version: string, machine: MachineText | null): string {
-  const entryOf = (name: string): ProgramEntry | undefined => program.entries.find(entry => entry.name === name);
-  const inputsOf = (entry: ProgramEntry): string[] => {
-    const read = new Set(
-      entry.calls
-        .flatMap(call => call.reads)
-        .map(index => program.buffers[index]!)
-        .filter(buffer => buffer.role === 'input')
-        .map(buffer => buffer.name),
-    );
-    return program.inputs.map(input => input.name).filter(name => read.has(name));
-  };
-  const entry = (name: string, rows: number): string => {
-    const found = entryOf(name);
-    if (!found) return 'null';
-    return `{\n    run: ${functionNames[name]!},\n    number: ${program.entries.indexOf(found)},\n    inputs: [${inputsOf(found).map(literal).join(', ')}],\n    results: ${list(found.results.map(tensorText), '    ')},\n    rows: ${rows},\n  }`;
-  };
   const below = new Map((model.data?.sources ?? []).flatMap(source => source.fields.map(field => [field.input, field.below] as const)));
-  const { accumulate } = model.settings;
   const formats = new Set((model.data?.sources ?? []).flatMap(source => (source.format === 'synthetic' ? [] : [source.format])));
-  const synthetic = (model.data?.sources ?? []).flatMap(({ name, synthetic: rows }) =>
-    (rows === null ? [] : [`{ name: ${literal(name)}, rows: ${rows.rows}, entry: ${entry(`${name}_rows`, rows.atOnce)} }`]));
+  const synthetic = (model.data?.sources ?? []).flatMap(({ name, synthetic: rows }) => {
+    const entry = program.entries.find(other => other.name === `${name}_rows`);
+    return rows === null ? [] : [`{ name: ${literal(name)}, rows: ${rows.rows}, entry: ${entryText(program, entry, rows.atOnce, '    ')} }`];
+  });
   const offset = (name: string): number => program.scalars.find(scalar => scalar.name === name)!.offset;
   return [
     section('The program'),
@@ -296,31 +308,83 @@ function programText(model: Model, program: Program, version: string, machine: M
     '  memory,',
     `  device: ${machine?.device ?? 'null'},`,
     `  threads: ${machine?.threads ?? 'null'},`,
-    `  batched: ${model.batchName !== null},`,
+    `  batched: ${model.stages.some(stage => stage.batchName !== null)},`,
     `  inputs: ${list(
       program.inputs.map(input => tensorText(input).replace(/ }$/, `, below: ${below.get(input.name) ?? null} }`)),
       '  ',
     )},`,
     `  parameters: ${list(program.parameters.map(tensorText), '  ')},`,
     `  states: ${list(program.states.map(tensorText), '  ')},`,
-    `  gradients: ${list(entryOf('train') ? program.gradients.map(tensorText) : [], '  ')},`,
     `  scalars: { seed: ${offset('seed')}, step: ${offset('step')}, steps: ${offset('steps')} },`,
-    `  initialise: ${functionNames['initialise']!},`,
-    `  accumulate: ${entryOf('accumulate') ? `{ count: ${accumulate}, batch: ${entry('accumulate', model.batch)} }` : 'null'},`,
-    `  train: ${entry('train', accumulate === 1 ? model.batch : 0)},`,
-    `  gradientNorm: ${entry('gradient_norm', model.batch)},`,
-    `  evaluate: ${entry('evaluate', model.batch)},`,
-    `  evaluateRow: ${entry('evaluate_row', 1)},`,
-    `  predict: ${entry('predict', model.batch)},`,
-    `  predictRow: ${entry('predict_row', 1)},`,
-    `  settings: ${JSON.stringify(model.settings)},`,
+    `  stages: [${model.stages.map(stage => stageText(model, stage, program)).join(', ')}],`,
     `  data: ${literalJson(dataOf(model))},`,
     `  readers: {${[...formats].map(format => ` ${format}: ${readerNames[format]}`).join(',')}${formats.size > 0 ? ' ' : ''}},`,
     `  synthetic: ${synthetic.length === 0 ? 'null' : `{ sources: ${list(synthetic, '  ')}, columns: syntheticColumns }`},`,
     `  tokenizers: ${list((model.data?.vocabularies ?? []).map(tokenizerText), '  ')},`,
     `  pictures: ${model.data?.sources.some(source => source.fields.some(field => field.picture)) ? 'readPictures' : 'null'},`,
-    `  flopsPerStep: ${flopsOfStep(model, program)},`,
     '};',
+  ].join('\n');
+}
+
+/** An entry as a field of what is indented so far; null where there is none. */
+function entryText(program: Program, entry: ProgramEntry | undefined, rows: number, indent: string): string {
+  if (entry === undefined) return 'null';
+  const read = new Set(entry.calls.flatMap(call => call.reads).map(index => program.buffers[index]!).flatMap(buffer => (buffer.role === 'input' ? [buffer.name] : [])));
+  const inputs = program.inputs.flatMap(({ name }) => (read.has(name) ? [literal(name)] : []));
+  const fields = [
+    `run: ${functionName(entry.name)},`, `number: ${program.entries.indexOf(entry)},`, `inputs: [${inputs.join(', ')}],`,
+    `results: ${list(entry.results.map(tensorText), `${indent}  `)},`, `rows: ${rows},`,
+  ];
+  return ['{', ...fields.map(field => `${indent}  ${field}`), `${indent}}`].join('\n');
+}
+
+function stageText(model: Model, stage: Stage, program: Program): string {
+  const entryOf = (what: string): ProgramEntry | undefined => program.entries.find(entry => entry.name === entryName(model, stage, what));
+  const entry = (what: string, rows: number): string => entryText(program, entryOf(what), rows, '    ');
+  const { accumulate } = stage.settings;
+  const trained = new Set(stage.minimizations.flatMap(({ groups }) => groups.flatMap(group => group.parameters.map(({ leaf }) => leaf.leaf!.name))));
+  return [
+    '{',
+    `    name: ${literal(stage.name)},`,
+    `    model: ${literal(stage.model)},`,
+    `    batched: ${stage.batchName !== null},`,
+    `    inputs: [${stage.inputs.map(input => literal(input.leaf!.name)).join(', ')}],`,
+    `    gradients: ${list(program.gradients.filter(({ name }) => trained.has(name)).map(tensorText), '    ')},`,
+    `    initialise: ${functionName(entryOf('initialise')!.name)},`,
+    `    accumulate: ${entryOf('accumulate') ? `{ count: ${accumulate}, batch: ${entry('accumulate', stage.batch)} }` : 'null'},`,
+    `    train: ${entry('train', accumulate === 1 ? stage.batch : 0)},`,
+    `    gradientNorm: ${entry('gradient_norm', stage.batch)},`,
+    `    evaluate: ${entry('evaluate', stage.batch)},`,
+    `    evaluateRow: ${entry('evaluate_row', 1)},`,
+    `    predict: ${entry('predict', stage.batch)},`,
+    `    predictRow: ${entry('predict_row', 1)},`,
+    `    generator: ${generatorText(stage, model, program, entry)},`,
+    `    settings: ${JSON.stringify(stage.settings)},`,
+    `    flopsPerStep: ${flopsOfStep(model, stage, program)},`,
+    '  }',
+  ].join('\n');
+}
+
+/** What draws from a stage, or null. */
+function generatorText({ generation }: Stage, { data }: Model, { generation: places, scalars }: Program, entry: (name: string, rows: number) => string): string {
+  if (generation === null || places === null) return 'null';
+  const { given, prompt, settings } = generation;
+  const tokens = data?.sources.flatMap(source => source.fields).find(field => field.input === places.sequence.name)?.tokens ?? null;
+  return [
+    '{',
+    '      draw: generateTokens,',
+    ...(['start', 'step', 'scores'] as const).map(name => `      ${name}: ${entry(`generate_${name}`, 1).replaceAll('\n', '\n  ')},`),
+    `      drawn: ${entry('generated', 1).replaceAll('\n', '\n  ')},`,
+    `      sequence: ${tensorText(places.sequence)},`,
+    `      position: ${scalars.find(scalar => scalar.name === 'position')!.offset},`,
+    `      before: ${places.before},`,
+    `      lag: ${places.lag},`,
+    `      vocabulary: ${tokens?.vocabulary ?? null},`,
+    `      begins: ${Math.max(0, -(tokens?.shift ?? 0))},`,
+    `      given: [${given.map(literal).join(', ')}],`,
+    `      prompt: ${prompt === null ? 'null' : literal(prompt)},`,
+    `      settings: ${literalJson(settings)},`,
+    '    }',
   ].join('\n');
 }
 
@@ -381,39 +445,48 @@ const arrayTypes: Readonly<Record<DType, string>> = {
 
 /** The functions that an application calls, wherever it runs: rows, weights and files come and go as typed arrays and bytes. */
 function interfaceText(model: Model, program: Program): string {
-  const predict = program.entries.find(entry => entry.name === 'predict');
+  const last = model.stages.at(-1)!;
+  const entryOf = (what: string): ProgramEntry | undefined => program.entries.find(entry => entry.name === entryName(model, last, what));
+  const predict = entryOf('predict');
+  const ofLast = model.stages.length === 1 ? '' : ` Of the model \`${last.model}\`.`;
   const parts = [section('Interface')];
   const property = ({ name, dtype }: TensorPlace): string => `${/^[A-Za-z_]\w*$/.test(name) ? name : literal(name)}: ${arrayTypes[dtype]}`;
   if (predict) {
     const needed = new Set(
-      topological(entryRoots({ name: '', results: model.evaluation.outputs, updates: [] })).flatMap(value =>
+      topological(entryRoots({ name: '', results: last.evaluation.outputs, updates: [] })).flatMap(value =>
         value.leaf?.role === 'input' ? [value.leaf.name] : [],
       ),
     );
     const inputs = program.inputs.filter(input => needed.has(input.name));
     parts.push(
       [
-        `/** Any number of rows at once, one after the other in each array${inputs.map(input => `; \`${input.name}\`: ${input.shape.slice(1).join('×') || '1'} a row`).join('')}. */`,
+        `/**${ofLast} Any number of rows at once, one after the other in each array${inputs.map(input => `; \`${input.name}\`: ${input.shape.slice(1).join('×') || '1'} a row`).join('')}. */`,
         `export async function predict(rows: { ${inputs.map(property).join('; ')} }): Promise<{ ${predict.results.map(property).join('; ')} }> {`,
-        `  return await predictRows(program, rows) as { ${predict.results.map(property).join('; ')} };`,
+        `  return await predictRows(program, program.stages.at(-1)!, rows) as { ${predict.results.map(property).join('; ')} };`,
         '}',
       ].join('\n'),
     );
   }
   const rows = `{ ${program.inputs.map(property).join('; ')} }`;
-  if (program.entries.some(entry => entry.name === 'train')) {
+  if (model.stages.some(stage => stage.minimizations.length > 0)) {
     parts.push(
       [
-        '/** Trains as the `train` block says, from new parameters; options replace its settings. */',
+        `/** Trains as the ${ofLast === '' ? '`train` block says' : '`train` blocks say, one after the other'}, from new parameters; options replace ${ofLast === '' ? 'its' : 'their'} settings. */`,
         `export async function train(options: TrainOptions<${rows}> = {}): Promise<TrainReport> {`,
         '  return trainModel(program, options);',
         '}',
       ].join('\n'),
     );
   }
-  if (program.entries.some(entry => entry.name === 'evaluate')) {
+  if (entryOf('evaluate')) {
+    const own = `{ ${program.inputs.filter(input => last.inputs.some(({ leaf }) => leaf!.name === input.name)).map(property).join('; ')} }`;
     parts.push(
-      `/** Loss and metrics over the given rows. */\nexport async function evaluate(rows: ${rows}): Promise<Results> {\n  return evaluateRows(program, rows);\n}`,
+      `/**${ofLast} Loss and metrics over the given rows. */\nexport async function evaluate(rows: ${own}): Promise<Results> {\n  return evaluateRows(program, program.stages.at(-1)!, rows);\n}`,
+    );
+  }
+  if (model.stages.some(stage => stage.generation !== null)) {
+    parts.push(
+      '/** Draws tokens from the present weights as the `generate` block says; options replace its settings. */\nexport async function generate(options: GenerateOptions = {}): Promise<Generated> {\n  return generateRow(program, options);\n}',
     );
   }
   parts.push(

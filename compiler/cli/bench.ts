@@ -4,9 +4,10 @@ import { runProgram, type EmitFlags } from './run-program.ts';
 export interface BenchFlags extends EmitFlags {
   readonly steps?: string;
   readonly threads?: string;
+  readonly model?: string;
 }
 
 export function runBench(path: string, flags: BenchFlags): Promise<number> {
-  const { steps, threads } = flags;
-  return runProgram('bench', path, { ...flags, program: { steps, threads } });
+  const { steps, threads, model } = flags;
+  return runProgram('bench', path, { ...flags, program: { steps, threads, model } });
 }

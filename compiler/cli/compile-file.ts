@@ -1,13 +1,18 @@
 /** Compiles the file that a command names, and draws what is wrong with it. What comes back is a model without errors. */
 import { dirname } from 'node:path';
 import { compile, type CompileOptions, type Levels } from '../index.ts';
-import type { Model } from '../ir/model.ts';
+import { stageNamed, type Model, type Stage } from '../ir/model.ts';
 import type { Diagnostic } from '../source/diagnostic.ts';
 import { renderDiagnostic } from '../source/render.ts';
 import { positions, type SourceFile } from '../source/text.ts';
 import { dataFilesOf } from './data-files.ts';
 import { Failure } from './failure.ts';
 import { importReader, readSource } from './read-source.ts';
+
+/** Of commands that look at one model. */
+export interface ModelFlag {
+  readonly model?: string;
+}
 
 /** Flags of every command that compiles. */
 export interface CompileFlags {
@@ -32,6 +37,14 @@ export function compileSource(source: SourceFile, last: string, options: Compile
   const { model } = levels;
   if (model === undefined) throw new Failure(`\`${source.path}\` holds no model: write \`model Name { … }\` in it`);
   return { ...levels, model };
+}
+
+/** The stage that `--model` names; the last one without. */
+export function chosenStage(model: Model, name: string | undefined): Stage {
+  const stage = stageNamed(model, name);
+  if (stage !== null) return stage;
+  const names = [...new Set(model.stages.flatMap(each => [each.name, each.model]))];
+  throw new Failure(`there is no model \`${name}\`: there ${names.length === 1 ? 'is' : 'are'} ${names.map(one => `\`${one}\``).join(', ')}`, 2);
 }
 
 export const compileOptions = (path: string, flags: CompileFlags): CompileOptions =>

@@ -4,12 +4,13 @@
  * pass. Where several batches make a step, all of them are counted. Without a train block, evaluation is shown.
  */
 import type { Levels } from '../index.ts';
-import { entryRoots, topological, type Origin, type Phase } from '../ir/graph.ts';
+import { entryRoots, topological, type Entry, type Origin, type Phase } from '../ir/graph.ts';
+import { entryName, memoryLimit, type Stage } from '../ir/model.ts';
 import { timesOfCall, type Access } from '../ir/program.ts';
 import { enclosingScans, scanOf, scansAround } from '../ir/scan.ts';
 import { elementBytes, elements, size } from '../ir/type.ts';
 import { isPrimitive } from '../ops/define.ts';
-import { compileFile, type CompileFlags } from './compile-file.ts';
+import { chosenStage, compileFile, type CompileFlags, type ModelFlag } from './compile-file.ts';
 import { printTable } from './table.ts';
 
 export interface Cost {
@@ -36,18 +37,19 @@ export interface CostSheet {
   readonly recomputed: { readonly limitBytes: number | null; readonly values: number; readonly flops: number };
 }
 
-export function runCost(path: string, flags: CompileFlags & { readonly json?: boolean }): number {
-  const sheet = costSheet(compileFile(path, 'schedule', flags));
+export function runCost(path: string, flags: CompileFlags & ModelFlag & { readonly json?: boolean }): number {
+  const levels = compileFile(path, 'schedule', flags);
+  const sheet = costSheet(levels, chosenStage(levels.model, flags.model));
   process.stdout.write(flags.json ? `${JSON.stringify(sheet, null, 2)}\n` : printSheet(sheet));
   return 0;
 }
 
-/** The costs of a scheduled model. */
-export function costSheet({ model, scheduled, program }: Levels): CostSheet {
-  const index = Math.max(0, scheduled!.entries.findIndex(entry => ['train', 'evaluate', 'predict'].includes(entry.name)));
-  const entry = scheduled!.entries[index]!;
-  const accumulate = scheduled!.entries.find(other => other.name === 'accumulate');
-  const batches = accumulate === undefined ? 1 : model!.settings.accumulate;
+/** The costs of a scheduled model, of the last stage unless another is given. */
+export function costSheet({ model, scheduled, program }: Levels, stage: Stage = model!.stages.at(-1)!): CostSheet {
+  const named = (what: string): Entry | undefined => scheduled!.entries.find(other => other.name === entryName(model!, stage, what));
+  const entry = named('train') ?? named('evaluate') ?? named('predict') ?? named('initialise')!;
+  const accumulate = named('accumulate');
+  const batches = accumulate === undefined ? 1 : stage.settings.accumulate;
   const runs = [...(accumulate === undefined ? [] : [{ run: accumulate, times: batches }]), { run: entry, times: 1 }];
   const layers = new Map<string, Cost>();
   const add = (layer: string, part: Partial<Cost>): void => {
@@ -56,7 +58,7 @@ export function costSheet({ model, scheduled, program }: Levels): CostSheet {
   };
   let recomputed = { values: 0, flops: 0 };
   // In the order of the model's text: parameters are listed so.
-  for (const { leaf } of model!.parameters) add(layerOf(leaf.leaf!.name.split('.').slice(0, -1)), { parameters: elements(leaf.type) });
+  for (const { leaf } of stage.parameters) add(layerOf(leaf.leaf!.name.split('.').slice(0, -1)), { parameters: elements(leaf.type) });
   for (const { run, times } of runs) {
     const values = topological(entryRoots(run));
     const inside = enclosingScans(values.flatMap(value => scanOf(value) ?? []));
@@ -77,11 +79,10 @@ export function costSheet({ model, scheduled, program }: Levels): CostSheet {
     }
   }
   const all = [...layers.values()];
-  const { memory } = model!.settings;
   return {
-    model: model!.name, batch: model!.batch, batches, entry: entry.name, layers: all,
+    model: model!.stages.length === 1 ? model!.name : stage.name, batch: stage.batch, batches, entry: entry.name, layers: all,
     total: all.reduce((a, b) => ({ ...sum(a, b), layer: 'total' }), nothing('total')), arenaBytes: program!.arenaBytes,
-    recomputed: { limitBytes: memory?.bytes ?? null, ...recomputed },
+    recomputed: { limitBytes: memoryLimit(model!)?.bytes ?? null, ...recomputed },
   };
 }
 

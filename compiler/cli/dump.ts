@@ -8,7 +8,7 @@ import { laidOut } from '../6-emit/wgsl/segments.ts';
 import type { Levels } from '../index.ts';
 import type { Entry, Graph, Value } from '../ir/graph.ts';
 import { printKernel } from '../ir/kernel-text.ts';
-import type { Forward, Model } from '../ir/model.ts';
+import { entryName, type Forward, type Model, type Stage as ModelStage, type State } from '../ir/model.ts';
 import { axesOfCall, type Program } from '../ir/program.ts';
 import { printGraph } from '../ir/text.ts';
 import { place } from '../source/text.ts';
@@ -37,20 +37,24 @@ export const stages = {
 
 const withoutSpans = (key: string, value: unknown): unknown => (/span$/i.test(key) ? undefined : value);
 
-/** The model's body, as entries of a graph: for training, for evaluation, and the first values of what it owns. */
+/** The bodies of the models, as entries of a graph: for training, for evaluation, and the first values of what they own. */
 function modelGraph(model: Model): Graph {
-  const owned = [...model.parameters, ...model.states];
+  const owned = ({ parameters, states }: ModelStage): readonly State[] => [...parameters, ...states];
+  const firsts = model.stages.filter(stage => model.stages.find(other => other.model === stage.model) === stage);
   const forward = (name: string, { loss, metrics, outputs, updates }: Forward): Entry => ({
     name, updates, results: [...(loss === null ? [] : [{ name: 'loss', value: loss }]), ...metrics, ...outputs],
   });
   const placement = (role: 'parameter' | 'state', leaf: Value): Graph['placements'][number] =>
     ({ role, name: leaf.leaf!.name, type: leaf.type, leaf, offset: 0 });
   return {
-    entries: [
-      { name: 'initialise', results: [], updates: owned.map(({ leaf, initial }) => ({ leaf, value: initial })) },
-      forward('training', model.training), forward('evaluation', model.evaluation),
+    entries: model.stages.flatMap(stage => [
+      ...(firsts.includes(stage) ? [{ name: entryName(model, stage, 'initialise'), results: [], updates: owned(stage).map(({ leaf, initial }) => ({ leaf, value: initial })) }] : []),
+      forward(entryName(model, stage, 'training'), stage.training), forward(entryName(model, stage, 'evaluation'), stage.evaluation),
+    ]),
+    placements: [
+      ...firsts.flatMap(stage => stage.parameters).map(one => placement('parameter', one.leaf)),
+      ...firsts.flatMap(stage => stage.states).map(one => placement('state', one.leaf)),
     ],
-    placements: [...model.parameters.map(one => placement('parameter', one.leaf)), ...model.states.map(one => placement('state', one.leaf))],
   };
 }
 

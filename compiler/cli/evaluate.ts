@@ -5,9 +5,10 @@ import { runProgram, type EmitFlags } from './run-program.ts';
 export interface EvaluateFlags extends EmitFlags {
   readonly weights?: string;
   readonly threads?: string;
+  readonly model?: string;
 }
 
 export function runEvaluate(path: string, flags: EvaluateFlags): Promise<number> {
-  const { weights, threads } = flags;
-  return runProgram('evaluate', path, { ...flags, program: { weights, data: besideModel(path, flags.data), threads } });
+  const { weights, threads, model } = flags;
+  return runProgram('evaluate', path, { ...flags, program: { weights, data: besideModel(path, flags.data), threads, model } });
 }

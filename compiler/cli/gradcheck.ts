@@ -8,14 +8,14 @@ import { gradients } from '../ops/gradients.ts';
 import { uniform } from '../ir/arithmetic.ts';
 import { evaluateLowered, type RunNest } from '../ir/evaluate.ts';
 import { topological, type Value } from '../ir/graph.ts';
-import type { Model } from '../ir/model.ts';
+import type { Model, Stage, State } from '../ir/model.ts';
 import { elements, printType, shapeOf, type DType } from '../ir/type.ts';
 import { declared, type DeclaredRule } from '../ops/declared.ts';
 import { isPrimitive, type Tensor } from '../ops/define.ts';
 import { full } from '../ops/full.ts';
 import { place, type SourceFile } from '../source/text.ts';
 import { newNestRunner } from './compile-nest.ts';
-import { compileOptions, compileSource, type CompileFlags } from './compile-file.ts';
+import { chosenStage, compileOptions, compileSource, type CompileFlags, type ModelFlag } from './compile-file.ts';
 import { Failure } from './failure.ts';
 import { readSource } from './read-source.ts';
 import { printTable } from './table.ts';
@@ -37,9 +37,9 @@ export interface Comparison {
   readonly declared: readonly string[];
 }
 
-export function runGradcheck(path: string, flags: CompileFlags & { readonly batch: string; readonly seed: string }): number {
+export function runGradcheck(path: string, flags: CompileFlags & ModelFlag & { readonly batch: string; readonly seed: string }): number {
   const model = smallModel(readSource(path), path, flags);
-  const compared = compareGradients(model, Number(flags.seed));
+  const compared = compareGradients(model, Number(flags.seed), chosenStage(model, flags.model));
   const rows = compared.map(comparison => {
     const { parameter, error, used } = comparison;
     return [parameter.leaf!.name, printType(parameter.type), used ? error.toExponential(1) : '', verdict(comparison)];
@@ -61,34 +61,35 @@ function verdict({ error, used, declared }: Comparison): string {
 }
 
 /** The model with a batch of the given rows instead of its own. */
-function smallModel(source: SourceFile, path: string, flags: CompileFlags & { readonly batch: string }): Model {
+function smallModel(source: SourceFile, path: string, flags: CompileFlags & ModelFlag & { readonly batch: string }): Model {
   const options = compileOptions(path, flags);
   const { model } = compileSource(source, 'elaborate', options);
-  if (model.batchName === null || model.batch === Number(flags.batch)) return model;
-  return compileSource(withBatch(source, flags.batch), 'elaborate', options).model;
+  const stage = chosenStage(model, flags.model);
+  if (stage.batchName === null || stage.batch === Number(flags.batch)) return model;
+  return compileSource(withBatch(source, stage, flags.batch), 'elaborate', options).model;
 }
 
-function withBatch(source: SourceFile, batch: string): SourceFile {
-  const train = parse(source).file.items.find(item => item.kind === 'train');
+function withBatch(source: SourceFile, stage: Stage, batch: string): SourceFile {
+  const train = parse(source).file.items.filter(item => item.kind === 'train').find(block => (block.name?.text ?? stage.name) === stage.name);
   const setting = train?.settings.find(candidate => candidate.name.text === 'batch');
   const text = setting !== undefined
     ? `${source.text.slice(0, setting.span.start)}batch ${batch}${source.text.slice(setting.span.end)}`
     : train !== undefined
       ? `${source.text.slice(0, train.span.end - 1)}\nbatch ${batch}\n${source.text.slice(train.span.end - 1)}`
-      : `${source.text}\ntrain {\n  batch ${batch}\n}\n`;
+      : `${source.text}\ntrain ${stage.model} {\n  batch ${batch}\n}\n`;
   return { ...source, text };
 }
 
 /** Every trainable parameter's gradient at random values, compared in a few of its elements. */
-export function compareGradients(model: Model, seed: number): readonly Comparison[] {
-  const { loss } = model.training;
-  if (loss === null) throw new Failure(`the model \`${model.name}\` has no loss: there is no gradient to check`);
-  const parameters = model.parameters.filter(parameter => parameter.trainable).map(parameter => parameter.leaf);
+export function compareGradients(model: Model, seed: number, stage: Stage = model.stages.at(-1)!): readonly Comparison[] {
+  const { loss } = stage.training;
+  if (loss === null) throw new Failure(`the model \`${stage.model}\` has no loss: there is no gradient to check`);
+  const parameters = stage.parameters.filter(parameter => parameter.trainable).map(parameter => parameter.leaf);
   const symbolic = gradients(loss, full({ value: 1, dims: [], dtype: loss.type.dtype }), parameters);
   const draw = newDraws(seed);
   const run = newNestRunner();
   const roots = [loss, ...symbolic.filter(gradient => gradient !== null)];
-  const base = evaluateLowered(roots, feedsOf(model, roots, seed, draw, run), run);
+  const base = evaluateLowered(roots, feedsOf(model, stage, roots, seed, draw, run), run);
   const order = topological([loss]);
   return parameters.map((parameter, i) => {
     const gradient = symbolic[i] ?? null;
@@ -168,11 +169,11 @@ function newDraws(seed: number): Draw {
 }
 
 /** Parameters a little off their initial values, so that nothing sits on a kink; random inputs; the rest as training starts. */
-function feedsOf(model: Model, roots: readonly Value[], seed: number, draw: Draw, run: RunNest): ReadonlyMap<Value, Tensor> {
+function feedsOf(model: Model, stage: Stage, roots: readonly Value[], seed: number, draw: Draw, run: RunNest): ReadonlyMap<Value, Tensor> {
   const scalar = (value: number): Tensor => ({ dtype: 'i32', shape: [], data: Float64Array.of(value) });
   const numbers: Readonly<Record<string, Tensor>> = { seed: scalar(seed), step: scalar(1), steps: scalar(10) };
   const feeds = new Map<Value, Tensor>();
-  const owned = [...model.parameters, ...model.states];
+  const owned = model.stages.flatMap(({ parameters, states }): readonly State[] => [...parameters, ...states]);
   const initials = owned.map(one => one.initial);
   for (const value of topological([...roots, ...initials])) {
     const number = value.leaf === null ? undefined : numbers[value.leaf.role];
@@ -183,8 +184,8 @@ function feedsOf(model: Model, roots: readonly Value[], seed: number, draw: Draw
     const { dtype, shape, data } = first.get(initial)!;
     feeds.set(leaf, { dtype, shape, data: leaf.leaf!.role === 'parameter' ? data.map(value => value + 0.1 * draw() - 0.05) : data });
   }
-  const limits = indexLimits(model.training);
-  for (const input of model.inputs) feeds.set(input, randomInput(input, limits.get(input) ?? null, draw));
+  const limits = indexLimits(stage.training);
+  for (const input of stage.inputs) feeds.set(input, randomInput(input, limits.get(input) ?? null, draw));
   return feeds;
 }
 

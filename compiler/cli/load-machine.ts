@@ -30,13 +30,12 @@ export interface Machine {
 export interface FillableProgram {
   readonly memory: ArrayBuffer;
   readonly inputs: readonly { readonly name: string; readonly dtype: DType; readonly shape: Shape; readonly offset: number; readonly below: number | null }[];
-  readonly settings: { readonly seed: number };
 }
 
 export interface LoadedRuntime {
   readonly openMachine: (plan: MachinePlan) => Machine;
   /** Made-up inputs, as `nabla bench` has them. */
-  readonly fillInputs: (program: FillableProgram) => void;
+  readonly fillInputs: (program: FillableProgram, seed: number) => void;
   /** Fails where there is no GPU. */
   readonly requestGpuAdapter: () => Promise<object>;
 }

@@ -57,29 +57,48 @@ function declareCommands(finish: (code: number) => void): Command {
     .option('--log <file>', 'write one line of JSON for each step')
     .option('--save-gradients <file>', 'write the gradients of the last step (safetensors)')
     .option('--resume', 'go on from the last checkpoint')
+    .option('--only <name>', 'run one train block of several, by its name')
     .addOption(threads())
     .action(async (file, flags) => finish(await (await import('./train.ts')).runTrain(file, flags)));
   emitting(declare('evaluate <file>', 'compute the loss and the metrics on the test data'))
+    .addOption(oneModel())
     .option('--weights <file>', 'weights to use; default: what training saved')
     .addOption(threads())
     .action(async (file, flags) => finish(await (await import('./evaluate.ts')).runEvaluate(file, flags)));
   emitting(declare('predict <file>', 'compute the outputs for rows of your own'))
+    .addOption(oneModel())
     .option('--weights <file>', 'weights to use; default: what training saved')
     .option('--input <name=file>', 'rows for an input (npy); once for each input', repeated)
     .option('-o, --output <file>', 'where the outputs go (npz)')
     .addOption(threads())
     .action(async (file, flags) => finish(await (await import('./predict.ts')).runPredict(file, flags)));
+  emitting(declare('generate <file>', 'draw tokens from a trained model, one after the other'))
+    .option('--weights <file>', 'weights to use; default: what training saved')
+    .option('--prompt <text>', 'what is given, instead of the prompt of the model')
+    .option('--input <name=file>', 'a row for another input (npy); once for each input', repeated)
+    .option('--length <n>', 'the most tokens to draw', wholeNumber(1))
+    .option('--temperature <x>', 'what scores are divided by; 0 takes the likeliest token')
+    .option('--top-k <n>', 'how many of the likeliest tokens may be drawn', wholeNumber(1))
+    .option('--top-p <x>', 'the probability that the tokens together have that may be drawn')
+    .option('--stop <text>', 'a text that ends what is drawn; may be given several times', repeated)
+    .option('--seed <n>', 'start of all random numbers', wholeNumber(0))
+    .option('-o, --output <file>', 'where what is computed from the tokens goes (npz)')
+    .addOption(threads())
+    .action(async (file, flags) => finish(await (await import('./generate.ts')).runGenerate(file, flags)));
   emitting(declare('bench <file>', 'measure training steps on made-up inputs, as one line of JSON'))
+    .addOption(oneModel())
     .option('--steps <n>', 'number of steps', wholeNumber(1))
     .addOption(threads())
     .action(async (file, flags) => finish(await (await import('./bench.ts')).runBench(file, flags)));
   compiling(declare('profile <file>', 'measure where the time of a training step goes, by kernel, on made-up inputs'))
+    .addOption(oneModel())
     .option('--steps <n>', 'number of steps', wholeNumber(1), '30')
     .addOption(threads())
     .addOption(new Option('--format <format>', 'a table, data, or a picture of the kernels').choices(['text', 'json', 'dot', 'svg']).default('text'))
     .option('-o, --output <file>', 'where it goes; default: the standard output, of svg FILE-profile.svg; - for the standard output')
     .action(async (file, flags) => finish(await (await import('./profile.ts')).runProfile(file, flags)));
   compiling(declare('graph <file>', 'draw a stage of the compilation'))
+    .addOption(oneModel())
     .addOption(new Option('--stage <stage>', 'what is drawn')
       .choices(['source', 'forward', 'gradient', 'simplified', 'kernels', 'memory']).default('forward'))
     .option('--depth <n>', 'how many levels of layers are drawn open', wholeNumber(0))
@@ -91,9 +110,11 @@ function declareCommands(finish: (code: number) => void): Command {
       .choices(['ast', 'model', 'gradient', 'simplified', 'kernels', 'program', 'wasm', 'wgsl']).makeOptionMandatory())
     .action(async (file, flags) => finish((await import('./dump.ts')).runDump(file, flags)));
   compiling(declare('cost <file>', 'print what a step costs, by layer: parameters, FLOPs, bytes'))
+    .addOption(oneModel())
     .option('--json', 'print it as JSON')
     .action(async (file, flags) => finish((await import('./cost.ts')).runCost(file, flags)));
   compiling(declare('gradcheck <file>', 'compare every gradient with finite differences'))
+    .addOption(oneModel())
     .option('--batch <n>', 'rows of the batch', wholeNumber(1), '2')
     .option('--seed <n>', 'start of the random inputs', wholeNumber(0), '1')
     .action(async (file, flags) => finish((await import('./gradcheck.ts')).runGradcheck(file, flags)));
@@ -129,6 +150,8 @@ const debugging = (command: Command): Command =>
   command.option('--debug-nan', 'stop at the first value that is not finite and tell its line in the model');
 
 const threads = (): Option => new Option('--threads <n>', 'threads to compute on; default: one for each core').argParser(wholeNumber(1));
+
+const oneModel = (): Option => new Option('--model <name>', 'which model, or train block, where the file has several; default: the last');
 
 const repeated = (text: string, before: readonly string[] = []): readonly string[] => [...before, text];
 

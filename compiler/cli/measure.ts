@@ -6,7 +6,7 @@ import { moduleText } from '../6-emit/wasm/encode.ts';
 import { assemble } from '../6-emit/wasm/module.ts';
 import { roofline } from '../6-emit/wasm/roofline.ts';
 import { executeKernel } from '../ir/evaluate.ts';
-import type { Model } from '../ir/model.ts';
+import { entryName, type Model, type Stage } from '../ir/model.ts';
 import { partsOf, reachOfCall, type Part, type Program, type ProgramEntry } from '../ir/program.ts';
 import { elementBytes, isFloat, size, type DType } from '../ir/type.ts';
 import { loadRuntime, type LoadedRuntime, type Machine } from './load-machine.ts';
@@ -43,31 +43,33 @@ const shortMs = 0.005;
 const mostRepeats = 64;
 
 /** What a step runs, and how often; evaluation or prediction in a model that is not trained; nothing in one that computes nothing. */
-export function partsOfStep(model: Model, program: Program): readonly StepPart[] {
-  const entryOf = (name: string): readonly ProgramEntry[] => program.entries.filter(entry => entry.name === name);
+export function partsOfStep(model: Model, stage: Stage, program: Program): readonly StepPart[] {
+  const entryOf = (what: string): readonly ProgramEntry[] => program.entries.filter(entry => entry.name === entryName(model, stage, what));
   return [
-    ...entryOf('accumulate').map(entry => ({ entry, times: model.settings.accumulate })),
+    ...entryOf('accumulate').map(entry => ({ entry, times: stage.settings.accumulate })),
     ...['train', 'evaluate', 'predict'].flatMap(entryOf).slice(0, 1).map(entry => ({ entry, times: 1 })),
   ];
 }
 
-export async function measure(model: Model, program: Program, parts: readonly StepPart[], options: { readonly steps: number; readonly threads: number }): Promise<Measurement> {
+export async function measure(model: Model, stage: Stage, program: Program, parts: readonly StepPart[], options: { readonly steps: number; readonly threads: number }): Promise<Measurement> {
   const runtime = await loadRuntime();
   const limits = await measureLimits(runtime, program.arenaBytes, options.threads);
   const measured = parts.map(part => ({ ...part, calls: partsOf(part.entry.calls) }));
   const calls = measured.flatMap(part => part.calls).filter(part => !program.kernels[part.calls[0]!.kernel]!.host);
-  const apart = calls.map((part, i): ProgramEntry => ({ name: `call.${i}`, calls: part.calls, results: [] }));
-  const entries = [...program.entries, ...apart, { name: 'nothing', calls: [], results: [] }];
+  const apart = calls.map((part, i): ProgramEntry => ({ name: `call.${i}`, first: 0, calls: part.calls, results: [] }));
+  const entries = [...program.entries, ...apart, { name: 'nothing', first: 0, calls: [], results: [] }];
   const assembly = assemble({ ...program, entries }, { deterministic: false, inspected: false, wide: false });
   const machine = runtime.openMachine({ ...assembly, shared: assembly.entries.map((_, entry) => entry), ...moduleText(assembly.module) });
   const host = newHost(program, machine.memory);
   await machine.threads.start(options.threads);
   try {
-    host.set('seed', model.settings.seed);
-    const initialise = program.entries.find(entry => entry.name === 'initialise')!;
-    host.run(initialise);
-    machine.run(program.entries.indexOf(initialise));
-    runtime.fillInputs(fillable(model, program, machine.memory));
+    host.set('seed', stage.settings.seed);
+    for (const each of model.stages) {
+      const initialise = program.entries.find(entry => entry.name === entryName(model, each, 'initialise'))!;
+      host.run(initialise);
+      machine.run(program.entries.indexOf(initialise));
+    }
+    runtime.fillInputs(fillable(model, program, machine.memory), stage.settings.seed);
     const { stepMs, callMs } = measureRounds(program, measured, calls, machine, host, options.steps);
     const of = new Map(calls.map((call, i) => [call, callMs[i]!]));
     return { parts: measured.map(({ calls: own, ...part }) => ({ ...part, ms: own.map(call => of.get(call) ?? null) })), stepMs, limits };
@@ -180,7 +182,7 @@ function newHost(program: Program, memory: ArrayBuffer): Host {
 
 function fillable(model: Model, program: Program, memory: ArrayBuffer): Parameters<LoadedRuntime['fillInputs']>[0] {
   const below = new Map((model.data?.sources ?? []).flatMap(source => source.fields.map(field => [field.input, field.below] as const)));
-  return { memory, settings: model.settings, inputs: program.inputs.map(input => ({ ...input, below: below.get(input.name) ?? null })) };
+  return { memory, inputs: program.inputs.map(input => ({ ...input, below: below.get(input.name) ?? null })) };
 }
 
 const leastArrays = 1 << 18;

@@ -6,9 +6,10 @@ export interface PredictFlags extends EmitFlags {
   readonly input?: readonly string[];
   readonly output?: string;
   readonly threads?: string;
+  readonly model?: string;
 }
 
 export function runPredict(path: string, flags: PredictFlags): Promise<number> {
-  const { weights, input, output, threads } = flags;
-  return runProgram('predict', path, { ...flags, program: { weights, input, output, threads } });
+  const { weights, input, output, threads, model } = flags;
+  return runProgram('predict', path, { ...flags, program: { weights, input, output, threads, model } });
 }

@@ -7,17 +7,18 @@ import { basename } from 'node:path';
 import { modelLines } from '../6-emit/model-lines.ts';
 import type { Levels } from '../index.ts';
 import type { Origin } from '../ir/graph.ts';
+import type { Stage } from '../ir/model.ts';
 import { partsOf, type Call, type Part, type Program } from '../ir/program.ts';
 import { elementBytes, size } from '../ir/type.ts';
 import { movedBytes } from '../view/kernel-picture.ts';
 import { heatView, render } from '../view/view.ts';
-import { compileFile, type CompileFlags } from './compile-file.ts';
+import { chosenStage, compileFile, type CompileFlags, type ModelFlag } from './compile-file.ts';
 import { Failure } from './failure.ts';
 import { measure, partsOfStep, type MeasuredPart, type Measurement } from './measure.ts';
 import { printTable } from './table.ts';
 import { writeOutput } from './write-output.ts';
 
-export interface ProfileFlags extends CompileFlags {
+export interface ProfileFlags extends CompileFlags, ModelFlag {
   readonly steps: string;
   readonly threads?: string;
   readonly format: 'text' | 'json' | 'dot' | 'svg';
@@ -64,10 +65,11 @@ export async function runProfile(path: string, flags: ProfileFlags): Promise<num
   const levels = compileFile(path, 'schedule', flags);
   const steps = Number(flags.steps);
   const threads = flags.threads === undefined ? availableParallelism() : Number(flags.threads);
-  const parts = partsOfStep(levels.model, levels.program!);
-  if (parts.length === 0) throw new Failure(`the model \`${levels.model.name}\` computes nothing: give it a loss or an output`);
-  const measured = await measure(levels.model, levels.program!, parts, { steps, threads });
-  const profile = profileOf(levels, measured, steps, threads);
+  const stage = chosenStage(levels.model, flags.model);
+  const parts = partsOfStep(levels.model, stage, levels.program!);
+  if (parts.length === 0) throw new Failure(`the model \`${stage.model}\` computes nothing: give it a loss or an output`);
+  const measured = await measure(levels.model, stage, levels.program!, parts, { steps, threads });
+  const profile = profileOf(levels, stage, measured, steps, threads);
   const { format } = flags;
   const output = flags.output ?? (format === 'svg' ? `${basename(path).replace(/\.model$/, '')}-profile.svg` : '-');
   writeOutput(output, await contents(levels, measured, profile, format));
@@ -92,7 +94,7 @@ async function contents(levels: Levels, measured: Measurement, profile: Profile,
 const rounded = (_: string, value: unknown): unknown => (typeof value === 'number' && !Number.isInteger(value) ? Number(value.toPrecision(5)) : value);
 
 /** Calls of one kernel become one row. */
-export function profileOf({ model, program }: Levels, { parts, stepMs, limits }: Measurement, steps: number, threads: number): Profile {
+export function profileOf({ model, program }: Levels, stage: Stage, { parts, stepMs, limits }: Measurement, steps: number, threads: number): Profile {
   interface Row {
     readonly entry: string;
     readonly part: Part;
@@ -124,7 +126,7 @@ export function profileOf({ model, program }: Levels, { parts, stepMs, limits }:
   });
   const host = parts.flatMap(({ entry, ms }) => partsOf(entry.calls).flatMap(({ calls: [call] }, i) => (ms[i] === null ? [program!.kernels[call!.kernel]!.name] : [])));
   return {
-    model: model!.name, entries: parts.map(part => part.entry.name), batch: model!.batch, threads, steps,
+    model: model!.stages.length === 1 ? model!.name : stage.name, entries: parts.map(part => part.entry.name), batch: stage.batch, threads, steps,
     stepMs: total, outsideMs: total - inKernels, outsideShare: (total - inKernels) / total,
     limits: { gflops: limits.flops / 1e9, gbs: limits.bandwidth / 1e9, gbsOverBytes: limits.bandwidthOver },
     kernels: kernels.sort((a, b) => b.ms - a.ms), host: [...new Set(host)],

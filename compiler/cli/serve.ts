@@ -162,9 +162,8 @@ function compileServed(path: string, flags: EmitFlags, watch: (file: string) => 
 
 /** Those that are a number or a truth value, with the values that the page has them at. */
 function hyperparametersOf({ file }: Levels, query: URLSearchParams): readonly Hyperparameter[] {
-  const model = file.items.find(item => item.kind === 'model');
-  return (model?.parameters ?? []).flatMap(parameter => {
-    const name = parameter.name.text;
+  const parameters = new Map(file.items.flatMap(item => (item.kind === 'model' ? item.parameters.map(parameter => [parameter.name.text, parameter] as const) : [])));
+  return [...parameters].flatMap(([name, parameter]) => {
     const usual = parameter.default === null ? '' : file.span.file.text.slice(parameter.default.span.start, parameter.default.span.end);
     return /^(-?[\d_.]+(e[+-]?\d+)?|true|false)$/i.test(usual) ? [{ name, value: query.get(name) ?? usual.replaceAll('_', '') }] : [];
   });

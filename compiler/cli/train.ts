@@ -11,10 +11,11 @@ export interface TrainFlags extends EmitFlags {
   readonly saveGradients?: string;
   readonly resume?: true;
   readonly threads?: string;
+  readonly only?: string;
 }
 
 export function runTrain(path: string, flags: TrainFlags): Promise<number> {
-  const { steps, seed, init, save, log, saveGradients, resume, threads } = flags;
-  const program = { steps, seed, data: besideModel(path, flags.data), init, save, log, 'save-gradients': saveGradients, resume, threads };
+  const { steps, seed, init, save, log, saveGradients, resume, threads, only } = flags;
+  const program = { steps, seed, data: besideModel(path, flags.data), init, save, log, 'save-gradients': saveGradients, resume, threads, only };
   return runProgram('train', path, { ...flags, program });
 }

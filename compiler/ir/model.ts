@@ -1,14 +1,28 @@
 /**
- * What elaboration gives: a model whose layers are instantiated, whose loops are unrolled and whose shapes are known, with the
- * optimiser and the settings of its train block. Differentiation turns it into a `Graph` of entries.
+ * What elaboration gives: models whose layers are instantiated, whose loops are unrolled and whose shapes are known, each with the
+ * optimiser and the settings of a train block. Differentiation turns them into a `Graph` of entries.
  */
 import type { Span } from '../source/text.ts';
 import type { Named, Update, Value } from './graph.ts';
 import type { DType, Shape } from './type.ts';
 
+/** A file: its stages in the order in which they run, over the same parameters. */
 export interface Model {
+  /** Of the model, where the file has one; else of the file. */
   readonly name: string;
   readonly doc: string;
+  readonly stages: readonly Stage[];
+  /** Of all models by their names; where models have one of the same name, the leaf of the most rows. */
+  readonly inputs: readonly Value[];
+  readonly data: DataSettings | null;
+}
+
+/** A model as a train block trains it, or as it is where no block does. */
+export interface Stage {
+  /** The train block's, or the model's. */
+  readonly name: string;
+  /** The model's. */
+  readonly model: string;
   /** Rows of a training batch: the extent of the inputs' first dimension. */
   readonly batch: number;
   /** The name of that dimension; null when no input has a batch dimension (every input then is fed whole). */
@@ -25,8 +39,57 @@ export interface Model {
   /** What a training step does, in order, each from the parameters as those before have left them. Empty without a train block. */
   readonly minimizations: readonly Minimization[];
   readonly settings: TrainSettings;
-  readonly data: DataSettings | null;
+  /** Null where no generate block draws from it. */
+  readonly generation: Generation | null;
 }
+
+/** Tokens drawn one after the other, each from the scores that the model has for it after those before. Of one row. */
+export interface Generation {
+  /** The input leaf that holds the tokens, `i32[1, T]`. */
+  readonly sequence: Value;
+  /** `f32[1, T, V]`, computed from it. */
+  readonly scores: Value;
+  /** False where the model computes the tokens itself while it is trained. */
+  readonly isInput: boolean;
+  /** The other inputs that the scores depend on. */
+  readonly given: readonly string[];
+  /** What is computed from all tokens in the end; empty where they are an input. */
+  readonly outputs: readonly Named[];
+  /** The input that a prompt gives; null where none is a text. */
+  readonly prompt: string | null;
+  readonly settings: GenerateSettings;
+}
+
+export interface GenerateSettings {
+  /** Null for none. */
+  readonly prompt: string | null;
+  /** The most tokens to draw; null for as many as there are positions. */
+  readonly length: number | null;
+  /** What scores are divided by. */
+  readonly temperature: number;
+  /** How many of the likeliest tokens may be drawn; null for all. */
+  readonly topK: number | null;
+  /** The likeliest tokens that together have this probability may be drawn; null for all. */
+  readonly topP: number | null;
+  /** Texts that end what is drawn. */
+  readonly stop: readonly string[];
+}
+
+/** How the graph and the program call what a stage does: `train`, or `Dvae.train` where there are several stages. */
+export const entryName = ({ stages }: Pick<Model, 'stages'>, stage: Stage, what: string): string =>
+  (stages.length === 1 ? what : `${stage.name}.${what}`);
+
+/** The stage of that name, or the last one of the model of that name; the last one of all without a name. Null where there is none. */
+export const stageNamed = ({ stages }: Pick<Model, 'stages'>, name: string | undefined): Stage | null =>
+  (name === undefined ? stages.at(-1)! : stages.find(stage => stage.name === name) ?? stages.findLast(stage => stage.model === name) ?? null);
+
+/** Which stage an entry of the graph is of. */
+export const stageOfEntry = ({ stages }: Pick<Model, 'stages'>, entry: string): Stage =>
+  (stages.length === 1 ? stages[0]! : stages.find(stage => entry.startsWith(`${stage.name}.`))!);
+
+/** The least that a stage allows: all of them run in one memory. */
+export const memoryLimit = ({ stages }: Pick<Model, 'stages'>): MemoryLimit | null =>
+  stages.map(stage => stage.settings.memory).reduce((least, limit) => (least === null || (limit !== null && limit.bytes < least.bytes) ? limit : least), null);
 
 /** One elaboration of the model's body. Leaves are shared between elaborations: the same `Value` for the same parameter. */
 export interface Forward {
@@ -43,9 +106,11 @@ export interface Forward {
 
 export interface Parameter {
   readonly leaf: Value;
+  /** Its path in its model; the leaf's name begins with the model's where a file has several. */
+  readonly path: string;
   /** Computed at start from the seed; depends on nothing but `seed`. */
   readonly initial: Value;
-  /** False for what `freeze` names. */
+  /** False for what the train block's `freeze` names. */
   readonly trainable: boolean;
   readonly span: Span;
 }
@@ -122,6 +187,8 @@ export interface DataSettings {
   readonly split: number | null;
   /** The number of last rows held out as test rows instead; null for none. */
   readonly holdOut: number | null;
+  /** Chooses the rows of a split. */
+  readonly seed: number;
   /** What fields with tokens count. */
   readonly vocabularies: readonly Vocabulary[];
 }

@@ -66,13 +66,6 @@ data, and belong in a data file.
   wrong:  y = x + x + x + … a thousand times …
   right:  y = 1000 * x`,
   },
-  'syntax.later': {
-    title: 'A construct of a later version',
-    explanation: `The word or form is reserved for something that this version of nabla cannot compile yet.
-
-  wrong:  generate { prompt "Call me" }
-  right:  output next = softmax(logits[:, -1])`,
-  },
   'syntax.assignment': {
     title: 'An equals sign in the wrong place',
     explanation: `One equals sign binds a name. Arguments are named with a colon, and values are compared with two equals signs.
@@ -602,12 +595,22 @@ another layer for others.
   wrong:  return softmax(logits)
   right:  output probabilities = softmax(logits)`,
   },
-  'model.several': {
-    title: 'Several models in a file',
-    explanation: `A file holds one model in this version of nabla.
+  'model.freeze': {
+    title: 'A model that another one cannot hold',
+    explanation: `A model holds an earlier one of its file as it is, with its hyperparameters and its parameters, which are not
+trained there. It is applied as a layer is, and gives its outputs by name; of its body the layers, parameters and
+hyperparameters can be used, but nothing that is computed from its inputs.
 
-  wrong:  model A { … }   model B { … }
-  right:  one file for each`,
+  wrong:  vae = Dvae()            freeze vae = Dvae(width: 8)     vae.logits
+  right:  freeze vae = Dvae()     vae(image).codes                vae.decoder(codes)`,
+  },
+  'model.inputs': {
+    title: 'Inputs of several models that one data block cannot feed',
+    explanation: `One data block feeds all models of a file. Inputs of the same name take the same rows: their types are equal but for
+the rows of a batch. Either all models take batches of rows, or all are fed whole.
+
+  wrong:  input image: u8[B, 784]   in one model, and   input image: f32[B, 784]   in another
+  right:  input image: u8[B, 784]   in both`,
   },
   'model.missing': {
     title: 'A train or data block without a model',
@@ -618,7 +621,7 @@ another layer for others.
   },
   'train.unknown': {
     title: 'A setting of the train block that does not exist',
-    explanation: `Settings are batch, epochs, steps, seed, optimizer, freeze, clip_norm, evaluate, checkpoint, early_stop and
+    explanation: `Settings are model, batch, epochs, steps, seed, optimizer, freeze, clip_norm, evaluate, checkpoint, early_stop and
 precision.
 
   wrong:  epoch 5
@@ -637,6 +640,51 @@ precision.
 
   wrong:  checkpoint 100
   right:  checkpoint every 100`,
+  },
+  'generate.several': {
+    title: 'More than one generate block',
+    explanation: `A file has one generate block, as it has one data block.`,
+  },
+  'generate.unknown': {
+    title: 'A setting of the generate block that does not exist',
+    explanation: `Settings are model, sample, prompt, length, temperature, top_k, top_p and stop.
+
+  wrong:  topk 40
+  right:  top_k 40`,
+  },
+  'generate.twice': {
+    title: 'A setting of the generate block that is given twice',
+    explanation: `Each setting stands once in a generate block. Several texts that stop are written in one line.
+
+  wrong:  stop "."
+          stop "!"
+  right:  stop "." "!"`,
+  },
+  'generate.value': {
+    title: 'A setting of the generate block with a value that does not fit',
+    explanation: `The message tells what the setting takes.
+
+  wrong:  sample logits
+  right:  sample text from logits`,
+  },
+  'generate.sample': {
+    title: 'Tokens or scores that nothing can be drawn from',
+    explanation: `Tokens are drawn one after the other, each from the scores that the model computes from those before it. The tokens are
+i32[B, T], an input or a value that the model computes itself while it is trained, as the codes of an image. The scores are f32[B, T, V],
+logits for each position and token, as cross_entropy takes them, and depend on the tokens.
+
+  wrong:  sample text from loss
+  right:  sample text from logits`,
+  },
+  'generate.prompt': {
+    title: 'A text that no tokens can be made of',
+    explanation: `A prompt begins the tokens that are drawn, or gives another input that the scores depend on, such as a caption; prompt caption
+says which one. What is given as a text, and texts that stop, need an input that the data block reads from texts, so that there is a
+vocabulary.
+
+  wrong:  data { train = npy(text: "tokens.npy") }
+          generate { sample text from logits  prompt "Call me" }
+  right:  data { train = text("book.txt", text: characters) }`,
   },
   'train.memory': {
     title: 'A memory limit that cannot be kept',
@@ -700,11 +748,26 @@ parameters. Then every loss is minimized, and every parameter that is not frozen
   right:  except "*.bias" (weight_decay: 0)`,
   },
   'train.several': {
-    title: 'Several train blocks in a file',
-    explanation: `A file has one train block in this version of nabla.
+    title: 'Train blocks of one name',
+    explanation: `Each train block has a name of its own: that of the model it trains, or another with a line that says which.
 
-  wrong:  train { … }   train { … }
-  right:  train { … }`,
+  wrong:  train Gpt { … }        train Gpt { … }
+  right:  train pretrain { model Gpt … }   train finetune { model Gpt … }`,
+  },
+  'train.model': {
+    title: 'A train block that does not say what it trains',
+    explanation: `A train block is named as the model that it trains, or says it in a line model; where a file has one model, neither
+is needed.
+
+  wrong:  train pretrain { … }              in a file of several models
+  right:  train pretrain { model Gpt … }    train Gpt { … }`,
+  },
+  'train.order': {
+    title: 'A model that is trained before one that it holds',
+    explanation: `Train blocks run in the order in which they stand. What a model holds is trained before it.
+
+  wrong:  train Prior { … }   train Dvae { … }    where Prior holds Dvae
+  right:  train Dvae { … }    train Prior { … }`,
   },
   'data.unknown': {
     title: 'A part of the data block that does not exist',

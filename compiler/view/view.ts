@@ -6,7 +6,7 @@ import { createRequire } from 'node:module';
 import { Resvg, renderAsync } from '@resvg/resvg-js';
 import { renderGraphFromSource } from 'graphviz-cli';
 import type { Graph } from '../ir/graph.ts';
-import type { Model } from '../ir/model.ts';
+import { entryName, type Model, type Stage as ModelStage } from '../ir/model.ts';
 import type { ProgramEntry } from '../ir/program.ts';
 import type { Levels } from '../pipeline.ts';
 import { pictureDot } from './dot.ts';
@@ -20,6 +20,8 @@ export type Stage = 'source' | 'forward' | 'gradient' | 'simplified' | 'kernels'
 export interface ViewOptions {
   /** Layers nested deeper become one box each; absent: as deep as a picture of a readable size allows. */
   readonly depth?: number;
+  /** Of the models of a file the one that is drawn; absent: the last. */
+  readonly stage?: ModelStage;
 }
 
 /** Boxes that fit a picture one can still read; those of kernels are large. */
@@ -27,22 +29,23 @@ const readable = 120;
 const readableKernels = 60;
 
 /** The picture of a stage. `levels` must hold the level that it shows, and the model. */
-export function view(levels: Levels, stage: Stage, { depth }: ViewOptions = {}): string {
+export function view(levels: Levels, stage: Stage, { depth, stage: one }: ViewOptions = {}): string {
   const model = levels.model!;
+  const of = one ?? model.stages.at(-1)!;
   const folded = (picture: Picture, most: number): string =>
     pictureDot(depth === undefined ? foldToFit(picture, most) : foldPicture(picture, { depth, updateDepth: depth, expressions: false }));
   switch (stage) {
     case 'source':
-      return pictureDot(foldPicture(forwardPicture(model, 'as written'), { depth: depth ?? 0, updateDepth: 0, expressions: true }));
-    case 'forward': return folded(forwardPicture(model, 'forward'), readable);
-    case 'gradient': return folded(entryPicture(model, levels.gradient!, 'with gradients'), readable);
-    case 'simplified': return folded(entryPicture(model, levels.simplified!, 'simplified'), readable);
+      return pictureDot(foldPicture(forwardPicture(of, 'as written'), { depth: depth ?? 0, updateDepth: 0, expressions: true }));
+    case 'forward': return folded(forwardPicture(of, 'forward'), readable);
+    case 'gradient': return folded(entryPicture(model, of, levels.gradient!, 'with gradients'), readable);
+    case 'simplified': return folded(entryPicture(model, of, levels.simplified!, 'simplified'), readable);
     case 'kernels': {
-      const entry = chosen(levels.program!.entries);
+      const entry = chosen(model, of, levels.program!.entries);
       return folded(kernelPicture(`${model.name}, kernels of ${entry.name}`, levels.program!, entry), readableKernels);
     }
     case 'memory': {
-      const entry = chosen(levels.program!.entries);
+      const entry = chosen(model, of, levels.program!.entries);
       return memoryDot(`${model.name}, memory of ${entry.name}`, levels.program!, entry);
     }
     default: return stage satisfies never;
@@ -55,18 +58,18 @@ export function heatView({ model, program }: Levels, entry: ProgramEntry, heats:
   return pictureDot(foldToFit({ ...picture, notes: [...picture.notes, note] }, readableKernels));
 }
 
-function forwardPicture(model: Model, what: string): Picture {
-  const { loss, metrics, outputs, updates } = model.training;
+function forwardPicture(stage: ModelStage, what: string): Picture {
+  const { loss, metrics, outputs, updates } = stage.training;
   const results = [...(loss === null ? [] : [{ name: 'loss', value: loss }]), ...metrics, ...outputs];
-  return graphPicture({ title: `${model.name}, ${what}`, results, updates, placements: [] });
+  return graphPicture({ title: `${stage.model}, ${what}`, results, updates, placements: [] });
 }
 
 /** A step of training, or one of the batches that make a step, or what else the program does when it does not train. */
-const chosen = <E extends { readonly name: string }>(entries: readonly E[]): E =>
-  ['accumulate', 'train', 'predict'].flatMap(wanted => entries.filter(({ name }) => name === wanted))[0] ?? entries[0]!;
+const chosen = <E extends { readonly name: string }>(model: Model, stage: ModelStage, entries: readonly E[]): E =>
+  ['accumulate', 'train', 'predict', 'initialise'].flatMap(wanted => entries.filter(({ name }) => name === entryName(model, stage, wanted)))[0]!;
 
-function entryPicture(model: Model, graph: Graph, what: string): Picture {
-  const entry = chosen(graph.entries);
+function entryPicture(model: Model, stage: ModelStage, graph: Graph, what: string): Picture {
+  const entry = chosen(model, stage, graph.entries);
   return graphPicture({ title: `${model.name}, ${entry.name} ${what}`, ...entry, placements: graph.placements });
 }
 

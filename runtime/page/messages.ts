@@ -1,6 +1,6 @@
 /** What the page and its trainer, which is a web worker, tell one another. Plain data. */
 import type { Classes } from '../table.ts';
-import type { CompiledProgram, InputPlace, Interval, TensorPlace } from '../program.ts';
+import type { CompiledProgram, InputPlace, Interval, TensorPlace, TrainSettings } from '../program.ts';
 import type { TensorArray } from '../tensor.ts';
 
 /** From the page. Each is answered by a report, if only by `failed`. */
@@ -18,9 +18,14 @@ export interface NamedBytes {
 
 /** What a run takes from the page instead of the model's file. */
 export interface RunSettings {
+  readonly threads: number;
+  /** Null where several stages train, each as its train block says. */
+  readonly changed: ChangedSettings | null;
+}
+
+export interface ChangedSettings {
   readonly length: Interval;
   readonly seed: number;
-  readonly threads: number;
   readonly evaluateEvery: Interval;
 }
 
@@ -40,8 +45,12 @@ export type TrainerReport =
   | { readonly kind: 'failed'; readonly request: TrainerRequest['kind']; readonly message: string };
 
 /** What the page shows of a program. */
-export interface ProgramFacts extends Pick<CompiledProgram, 'name' | 'batched' | 'settings' | 'data'> {
+export interface ProgramFacts extends Pick<CompiledProgram, 'name' | 'data'> {
   readonly inputs: readonly InputPlace[];
+  /** Whether rows go in and come out. */
+  readonly batched: boolean;
+  /** Of the only stage that trains; null where none does, or several. */
+  readonly settings: TrainSettings | null;
   /** Those that a prediction takes. */
   readonly predictInputs: readonly string[];
   readonly outputs: readonly TensorPlace[];
@@ -79,6 +88,8 @@ export interface Placement {
 }
 
 export interface ProgressFacts {
+  /** Which of several; null of one. */
+  readonly stage: string | null;
   readonly step: number;
   readonly steps: number;
   /** From 1; null where the data has no epochs. */

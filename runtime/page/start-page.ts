@@ -123,30 +123,38 @@ export function pressStart(page: PageParts): void {
   const number = (name: string): number => Number((form.elements.namedItem(name) as HTMLInputElement).value);
   const unit = (form.elements.namedItem('unit') as HTMLInputElement).value as Interval['unit'];
   const evaluateEvery = { count: number('every'), unit: (form.elements.namedItem('every-unit') as HTMLSelectElement).value as Interval['unit'] };
+  const changed = page.program!.settings === null ? null : { length: { count: number('length'), unit }, seed: number('seed'), evaluateEvery };
   // The button answers at once; the first report may take a moment.
   page.state = 'running';
   showState(page);
-  page.send({ kind: 'start', settings: { length: { count: number('length'), unit }, seed: number('seed'), threads: number('threads'), evaluateEvery } });
+  page.send({ kind: 'start', settings: { threads: number('threads'), changed } });
 }
 
 /** What does not change while the page is open, and the fields of the settings. */
 export function showProgram(program: ProgramFacts): void {
   const { settings } = program;
-  const length = settings.steps !== null ? { count: settings.steps, unit: 'steps' as const } : { count: settings.epochs ?? 1, unit: 'epochs' as const };
   const fields = byId<HTMLFormElement>('settings').elements;
   const set = (name: string, value: string | number): void => {
     (fields.namedItem(name) as HTMLInputElement).value = String(value);
   };
-  set('length', length.count);
-  set('unit', length.unit);
-  byId('length-label').textContent = length.unit;
-  set('seed', settings.seed);
+  if (settings !== null) {
+    const length = settings.steps !== null ? { count: settings.steps, unit: 'steps' as const } : { count: settings.epochs ?? 1, unit: 'epochs' as const };
+    set('length', length.count);
+    set('unit', length.unit);
+    byId('length-label').textContent = length.unit;
+    set('seed', settings.seed);
+    set('every', settings.evaluateEvery?.count ?? 1);
+    set('every-unit', settings.evaluateEvery?.unit ?? 'epochs');
+  }
+  // Several stages train as the file says.
+  for (const field of document.querySelectorAll<HTMLElement>('.of-stage')) {
+    field.hidden = settings === null;
+    for (const input of field.querySelectorAll('input')) input.required = settings !== null;
+  }
   const threads = Math.max(1, Math.min(navigator.hardwareConcurrency, program.mostThreads));
   set('threads', threads);
   (fields.namedItem('threads') as HTMLInputElement).max = String(program.mostThreads);
   byId('threads-field').hidden = program.mostThreads === 1;
-  set('every', settings.evaluateEvery?.count ?? 1);
-  set('every-unit', settings.evaluateEvery?.unit ?? 'epochs');
   byId('memory').textContent = showBytes(program.memoryBytes);
   showEngine(program, program.mostThreads === 1 ? 1 : threads);
   if (program.alone !== null) byId('alone').textContent = `${program.alone[0]!.toUpperCase()}${program.alone.slice(1)}.`;
@@ -187,7 +195,8 @@ export function showProgress(progress: ProgressFacts | null): void {
   byId('rate').textContent = progress?.learningRate === null || progress === null ? '–' : showNumber(progress.learningRate);
   if (progress === null) return;
   const epoch = progress.epoch === null ? '' : `epoch ${progress.epoch} of ${progress.epochs}, `;
-  byId('status').textContent = `${epoch}step ${progress.step.toLocaleString('en-US')} of ${progress.steps.toLocaleString('en-US')}`.replace(/^./, letter => letter.toUpperCase());
+  const stage = progress.stage === null ? '' : `${progress.stage}: `;
+  byId('status').textContent = `${stage}${epoch}step ${progress.step.toLocaleString('en-US')} of ${progress.steps.toLocaleString('en-US')}`.replace(/^./, letter => letter.toUpperCase());
 }
 
 /** The data files: carried by the page, served beside it, or chosen by whoever is at the page. All of them open the data. */

@@ -15,12 +15,13 @@ import { predictRows } from '../predict.ts';
 import type { CompiledProgram } from '../program.ts';
 import type { ProgramData, RowSet } from '../row-set.ts';
 import { rowShapeOf } from '../row-set.ts';
+import { initialiseProgram, stageNamed, stageTitle, trainedStages } from '../stages.ts';
 import type { TensorArray } from '../tensor.ts';
 import { elementCount, newTensorArray } from '../tensor.ts';
-import type { Progress, TrainPlan } from '../training.ts';
-import { letOthersRun, newProgress, planOf, runTraining, setScalars, silentReporter, trainEntryOf } from '../training.ts';
+import type { Progress, StageRun, TrainOutcome, TrainPlan } from '../training.ts';
+import { letOthersRun, newProgress, planOf, runTraining, silentReporter, stageRuns } from '../training.ts';
 import { readWeights } from '../weights.ts';
-import type { DataFacts, LearningCurve, NamedBytes, PictureFacts, ProgramFacts, ProgressFacts, RunSettings, TrainerReport, TrainerRequest } from './messages.ts';
+import type { ChangedSettings, DataFacts, LearningCurve, NamedBytes, PictureFacts, ProgramFacts, ProgressFacts, RunSettings, TrainerReport, TrainerRequest } from './messages.ts';
 import { pictureFacts, pictureShapeOf } from './picture.ts';
 
 /** What a worker has of its page. */
@@ -39,49 +40,50 @@ export function startTrainer(program: CompiledProgram): void {
   let data: ProgramData = { train: null, test: null };
   /** Weights that somebody has loaded, for runs to start from. */
   let initial: NamedBytes | null = null;
-  let run: { readonly progress: Progress; paused: boolean; stopped: boolean } | null = null;
+  let run: { paused: boolean; stopped: boolean } | null = null;
   let busy = false;
   let wake = (): void => undefined;
   const state = (next: 'idle' | 'running' | 'paused' | 'finished', note: string | null = null): void =>
     send({ kind: 'state', state: next, threads: program.threads?.count() ?? 1, note });
 
   const restore = (): void => {
-    setScalars(program, program.settings.seed, 0, 0);
-    program.initialise();
+    initialiseProgram(program, undefined);
     if (initial !== null) readWeights(program, memoryBytes(initial.name, initial.bytes));
   };
 
   const train = async (settings: RunSettings): Promise<void> => {
-    const { length, seed, evaluateEvery } = settings;
-    const plan = planOf(program, trainEntryOf(program), data);
-    const chosen = { ...program, settings: { ...program.settings, evaluateEvery: data.test === null ? null : evaluateEvery } };
-    const progress = newProgress(chosen, plan, { seed, steps: length.unit === 'steps' ? length.count : Math.ceil(length.count * plan.stepsPerEpoch) });
+    const runs = settings.changed === null ? stageRuns(program, data, {}) : [changedRun(program, data, settings.changed)];
+    initialiseProgram(program, settings.changed?.seed);
     if (initial !== null) readWeights(program, memoryBytes(initial.name, initial.bytes));
     const note = await startThreads(program, settings.threads);
-    const current = { progress, paused: false, stopped: false };
+    const current = { paused: false, stopped: false };
     run = current;
     state('running', note);
-    const reporter = progressReporter(facts => send({ kind: 'progress', progress: facts }));
     try {
-      const outcome = await runTraining(chosen, plan, data, progress, {
-        reporter,
-        log: null,
-        checkpoint: async () => undefined,
-        interrupted: () => current.stopped,
-        letOthersRun: async () => {
-          await letOthersRun();
-          await answer();
-          while (current.paused && !current.stopped) {
-            await new Promise<void>(resolve => {
-              wake = resolve;
-            });
+      let outcome: TrainOutcome = 'finished';
+      for (const each of runs) {
+        const reporter = progressReporter(stageTitle(program, each.stage), facts => send({ kind: 'progress', progress: facts }));
+        outcome = await runTraining(program, each, data, {
+          reporter,
+          log: null,
+          checkpoint: async () => undefined,
+          interrupted: () => current.stopped,
+          letOthersRun: async () => {
+            await letOthersRun();
             await answer();
-            reporter.rested();
-          }
-        },
-      });
+            while (current.paused && !current.stopped) {
+              await new Promise<void>(resolve => {
+                wake = resolve;
+              });
+              await answer();
+              reporter.rested();
+            }
+          },
+        });
+        if (outcome === 'interrupted') break;
+        reporter.finish(each.plan, each.progress);
+      }
       if (outcome === 'interrupted') restore();
-      else reporter.finish(plan, progress);
       state(outcome === 'interrupted' ? 'idle' : 'finished', outcome === 'stopped early' ? 'stopped early: the test loss no longer falls' : null);
     } catch (error) {
       state('idle');
@@ -125,7 +127,7 @@ export function startTrainer(program: CompiledProgram): void {
         initial = request.file;
         return send({ kind: 'loaded', name: request.file.name });
       case 'example': return send({ kind: 'example', rows: exampleOf(program, data.test ?? data.train) });
-      case 'predict': return send({ kind: 'prediction', outputs: await predictRows(program, request.rows) });
+      case 'predict': return send({ kind: 'prediction', outputs: await predictRows(program, stageNamed(program, undefined), request.rows) });
       default: return request satisfies never;
     }
   };
@@ -152,6 +154,15 @@ export function startTrainer(program: CompiledProgram): void {
   }).catch((error: unknown) => send({ kind: 'failed', request: 'reset', message: messageOf(error) }));
 }
 
+/** The only stage that trains, as the page wants it. */
+export function changedRun(program: CompiledProgram, data: ProgramData, { length, seed, evaluateEvery }: ChangedSettings): StageRun {
+  const [trained] = trainedStages(program, undefined);
+  const stage = { ...trained!, settings: { ...trained!.settings, evaluateEvery: data.test === null ? null : evaluateEvery } };
+  const plan = planOf(program, stage, data);
+  const steps = length.unit === 'steps' ? length.count : Math.ceil(length.count * plan.stepsPerEpoch);
+  return { stage, plan, progress: newProgress(stage, plan, { seed, steps }) };
+}
+
 /** The number of threads given, or one: then the reason is told. */
 export async function startThreads(program: CompiledProgram, threads: number): Promise<string | null> {
   try {
@@ -163,12 +174,15 @@ export async function startThreads(program: CompiledProgram, threads: number): P
 }
 
 export function factsOf(program: CompiledProgram): ProgramFacts {
-  const { name, batched, settings, data, inputs, predict, train, device, threads, memory } = program;
+  const { name, batched, data, inputs, device, threads, memory } = program;
+  const { predict } = stageNamed(program, undefined);
+  const trained = program.stages.filter(stage => stage.train !== null);
   return {
-    name, batched, settings, data, inputs,
+    name, batched, data, inputs,
+    settings: trained.length === 1 ? trained[0]!.settings : null,
     predictInputs: predict?.inputs ?? [],
     outputs: predict?.results ?? [],
-    trains: train !== null,
+    trains: trained.length > 0,
     engine: device !== null ? 'WebGPU' : threads !== null ? 'WebAssembly' : 'JavaScript',
     mostThreads: threads?.most ?? 1,
     alone: threads?.alone ?? null,
@@ -204,7 +218,7 @@ export function rowAt(program: CompiledProgram, { columns, selection }: RowSet, 
 }
 
 /** A reporter that tells of progress now and then, with the curves of metrics, and how fast the steps between two pauses are. */
-export function progressReporter(tell: (facts: ProgressFacts) => void) {
+export function progressReporter(stage: string | null, tell: (facts: ProgressFacts) => void) {
   const histories = new Map<string, History>();
   const smoothed = new Map<string, number>();
   let learningRate: number | null = null;
@@ -221,7 +235,7 @@ export function progressReporter(tell: (facts: ProgressFacts) => void) {
     const { step, steps } = progress;
     const stepsASecond = speed > 0 ? speed : ((step - counted.step) / Math.max(performance.now() - counted.time, 1)) * 1000;
     return {
-      step, steps,
+      stage, step, steps,
       epoch: plan.rows === 0 ? null : Math.floor((progress.position - plan.batch) / plan.rows) + 1,
       epochs: Math.floor(((steps - 1) * plan.batch) / Math.max(plan.rows, 1)) + 1,
       values: [{ name: 'loss', value: progress.smoothed ?? NaN }, ...plan.metrics.map(name => ({ name, value: smoothed.get(name) ?? NaN }))],

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { emit, type EmitOptions, type Target } from '../../compiler/6-emit/emit.ts';
 import type { Levels } from '../../compiler/index.ts';
-import type { CompiledProgram, Entry, TensorPlace } from '../../runtime/program.ts';
+import type { CompiledProgram, Entry, Stage, TensorPlace } from '../../runtime/program.ts';
 import { viewOf } from '../../runtime/tensor.ts';
 import type { Machine, Role } from './machine.ts';
 
@@ -34,16 +34,19 @@ export async function importEmitted(text: string): Promise<EmittedModule> {
 /** The emitted program of scheduled levels as a machine that computes in single precision. */
 export async function emittedMachine(levels: Levels): Promise<Machine> {
   const { program } = await importEmitted(emit(levels, emitOptions('typescript')));
-  const places = { input: program.inputs, parameter: program.parameters, gradient: program.gradients, state: program.states } as const;
+  const [stage] = program.stages as [Stage];
+  const { generator } = stage;
+  const places = { input: [...program.inputs, ...(generator ? [generator.sequence] : [])], parameter: program.parameters, gradient: stage.gradients, state: program.states } as const;
   const placeOf = (role: Role, name: string): TensorPlace => {
-    if (role === 'scalar') return { name, dtype: 'i32', shape: [], offset: program.scalars[name as 'seed'] };
+    if (role === 'scalar') return { name, dtype: 'i32', shape: [], offset: name === 'position' ? generator!.position : program.scalars[name as 'seed'] };
     const found = (places[role] as readonly TensorPlace[]).find(place => place.name === name);
     if (found === undefined) throw new Error(`there is no ${role} ${name}`);
     return found;
   };
   const entries: Readonly<Record<string, Entry | null>> = {
-    initialise: { run: program.initialise, number: 0, inputs: [], results: [], rows: 0 },
-    accumulate: program.accumulate?.batch ?? null, train: program.train, evaluate: program.evaluate, predict: program.predict, evaluate_row: program.evaluateRow, predict_row: program.predictRow,
+    initialise: { run: stage.initialise, number: 0, inputs: [], results: [], rows: 0 },
+    accumulate: stage.accumulate?.batch ?? null, train: stage.train, evaluate: stage.evaluate, predict: stage.predict, evaluate_row: stage.evaluateRow, predict_row: stage.predictRow,
+    generate_start: generator?.start ?? null, generate_step: generator?.step ?? null, generate_scores: generator?.scores ?? null,
     ...Object.fromEntries((program.synthetic?.sources ?? []).map(({ name, entry }) => [`${name}_rows`, entry])),
   };
   return {

@@ -23,13 +23,13 @@ export async function trace(machine: Machine | RemoteMachine, { model }: Levels,
   machine.write('scalar', 'steps', [4]);
   await machine.run('initialise');
   for (const name of machine.names('parameter')) seen.set(`initial ${name}`, await machine.read('parameter', name));
-  for (const { leaf: { leaf, type } } of model!.parameters) machine.write('parameter', leaf!.name, filled(size(shapeOf(type))));
+  for (const { leaf: { leaf, type } } of model!.stages[0]!.parameters) machine.write('parameter', leaf!.name, filled(size(shapeOf(type))));
   const whole = (count: number): number[] => filled(count).map(value => (value > 0 ? 1 : 0));
   const fill = (): void => {
     for (const { leaf, type } of model!.inputs)
       machine.write('input', leaf!.name, leaf!.name === 'index' ? [1, 0, 1] : (isFloat(type.dtype) ? filled : whole)(size(shapeOf(type))));
   };
-  const { accumulate } = model!.settings;
+  const { accumulate } = model!.stages[0]!.settings;
   for (let step = 1; step <= 2; step++) {
     for (let batch = (step - 1) * accumulate + 1; accumulate > 1 && batch <= step * accumulate; batch++) {
       machine.write('scalar', 'step', [batch]);

@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { gzipSync } from 'node:zlib';
-import type { Model } from '../../ir/model.ts';
+import type { Model, Stage } from '../../ir/model.ts';
 import { size } from '../../ir/type.ts';
 import { emit, type EmitLevels, type EmitOptions } from '../emit.ts';
 import { reached, readRuntime, withoutTypes } from '../runtime.ts';
@@ -80,9 +80,11 @@ const escaped = (text: string): string =>
 const inScript = (text: string): string => text.replaceAll('</', '<\\/').replaceAll('<!--', '<\\!--');
 
 function summary(model: Model): string {
-  const count = model.parameters.reduce((sum, { leaf }) => sum + size(leaf.type.dims.map(dim => dim.extent)), 0);
-  const { accumulate } = model.settings;
-  return `${count.toLocaleString('en-US')} parameters, batches of ${model.batch}${accumulate === 1 ? '' : `, ${accumulate} of them a step`}`;
+  const leaves = new Set(model.stages.flatMap(({ parameters }) => parameters.map(({ leaf }) => leaf)));
+  const count = [...leaves].reduce((sum, { type }) => sum + size(type.dims.map(dim => dim.extent)), 0);
+  const batches = (stage: Stage): string => `batches of ${stage.batch}${stage.settings.accumulate === 1 ? '' : `, ${stage.settings.accumulate} of them a step`}`;
+  const [only, ...others] = model.stages;
+  return `${count.toLocaleString('en-US')} parameters, ${others.length === 0 ? batches(only!) : model.stages.map(stage => `${stage.name} in ${batches(stage)}`).join(', ')}`;
 }
 
 /** A change asks the server for another page. */

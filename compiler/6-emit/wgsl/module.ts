@@ -33,6 +33,8 @@ export interface GpuEntry {
 /** Dispatches and loops inside, in order; in a loop at each position of its axes, the last axis fastest. */
 export interface GpuPart {
   readonly axes: Shape;
+  /** Where the host gives the position: the first at which they run; null in a loop that runs. */
+  readonly first: number | null;
   readonly dispatches: readonly (Dispatch | GpuPart)[];
 }
 
@@ -97,18 +99,18 @@ export function gpuModule(program: Program, options: GpuOptions): GpuModule {
     const [shader] = shadersFor('counter', () => [{ ...counterShader, name: 'counter', kernel: null }]);
     return { shader: shader!, segments: [segment], places: [(offset - segments[segment]!.start) / 4, 0], moves: Array.from({ length: count }, (_, own) => [0, own === axis ? 1 : 0]) };
   };
-  const inLoop = ({ axes, counters }: Loop, body: readonly Part[], around: number): GpuPart => {
+  const inLoop = ({ axes, given, counters }: Loop, body: readonly Part[], around: number): GpuPart => {
     const counts = counters.flatMap((buffer, axis) => (buffer === null ? [] : [counting(buffer, around + axis, around + axes.length)]));
     const inner = body.flatMap(({ loop, calls, body: parts }): readonly (Dispatch | GpuPart)[] =>
       (loop === null ? calls.flatMap(dispatchesOf) : [inLoop(loop, parts, around + axes.length)]));
-    return { axes, dispatches: [...counts, ...inner] };
+    return { axes, first: given?.first ?? null, dispatches: [...counts, ...inner] };
   };
   const entries = program.entries.map(({ name, calls }): GpuEntry => {
     const parts: GpuPart[] = [];
     for (const { loop, calls: own, body } of partsOf(calls)) {
-      const part = loop === null ? { axes: [], dispatches: own.flatMap(dispatchesOf) } : inLoop(loop, body, 0);
+      const part = loop === null ? { axes: [], first: null, dispatches: own.flatMap(dispatchesOf) } : inLoop(loop, body, 0);
       const last = parts.at(-1);
-      if (loop === null && last?.axes.length === 0) parts[parts.length - 1] = { axes: [], dispatches: [...last.dispatches, ...part.dispatches] };
+      if (loop === null && last?.axes.length === 0) parts[parts.length - 1] = { axes: [], first: null, dispatches: [...last.dispatches, ...part.dispatches] };
       else if (part.dispatches.length > 0) parts.push(part);
     }
     return { name, parts };

@@ -17,10 +17,12 @@ export interface GpuPlan {
     readonly results: readonly TensorPlace[];
   }[];
   readonly largest: string;
+  readonly position: number | null;
 }
 
 interface GpuPartPlan {
   readonly axes: Shape;
+  readonly first: number | null;
   readonly dispatches: readonly (readonly [number, readonly number[], readonly number[], readonly (readonly number[])[]] | GpuPartPlan)[];
 }
 
@@ -41,12 +43,14 @@ export function gpuPlan(program: Program, options: GpuOptions): GpuPlan {
       uploads: uploadsOf(program, entry),
       results: entry.results,
     })),
+    position: program.scalars.find(scalar => scalar.name === 'position')?.offset ?? null,
     largest: `${biggest.name}${biggest.origin?.span ? `, ${place(biggest.origin.span)}` : ''}`,
   };
 }
 
-const partPlan = ({ axes, dispatches }: GpuPart): GpuPartPlan => ({
+const partPlan = ({ axes, first, dispatches }: GpuPart): GpuPartPlan => ({
   axes,
+  first,
   dispatches: dispatches.map(each => ('axes' in each ? partPlan(each) : [each.shader, each.segments, each.places, each.moves])),
 });
 

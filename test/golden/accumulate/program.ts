@@ -326,89 +326,96 @@ const program: CompiledProgram = {
     { name: "ema.linear.weight", dtype: 'f32', shape: [1, 3], offset: 128 },
     { name: "ema.linear.bias", dtype: 'f32', shape: [1], offset: 140 },
   ],
-  gradients: [
-    { name: "linear.weight", dtype: 'f32', shape: [1, 3], offset: 64 },
-    { name: "linear.bias", dtype: 'f32', shape: [1], offset: 76 },
-  ],
   scalars: { seed: 448, step: 512, steps: 832 },
-  initialise: initialiseEntry,
-  accumulate: { count: 4, batch: {
-    run: accumulateEntry,
-    number: 1,
+  stages: [{
+    name: "LinearRegression",
+    model: "LinearRegression",
+    batched: true,
     inputs: ["x", "y"],
-    results: [
-      { name: "loss", dtype: 'f32', shape: [], offset: 704 },
+    gradients: [
+      { name: "linear.weight", dtype: 'f32', shape: [1, 3], offset: 64 },
+      { name: "linear.bias", dtype: 'f32', shape: [1], offset: 76 },
     ],
-    rows: 16,
-  } },
-  train: {
-    run: trainEntry,
-    number: 2,
-    inputs: [],
-    results: [
-      { name: "lr", dtype: 'f32', shape: [], offset: 576 },
-    ],
-    rows: 0,
-  },
-  gradientNorm: {
-    run: gradientNormEntry,
-    number: 3,
-    inputs: [],
-    results: [
-      { name: "grad_norm", dtype: 'f32', shape: [], offset: 576 },
-    ],
-    rows: 16,
-  },
-  evaluate: {
-    run: evaluateEntry,
-    number: 4,
-    inputs: ["x", "y"],
-    results: [
-      { name: "loss", dtype: 'f32', shape: [], offset: 640 },
-    ],
-    rows: 16,
-  },
-  evaluateRow: {
-    run: evaluateRowEntry,
-    number: 6,
-    inputs: ["x", "y"],
-    results: [
-      { name: "loss", dtype: 'f32', shape: [], offset: 576 },
-    ],
-    rows: 1,
-  },
-  predict: {
-    run: predictEntry,
-    number: 5,
-    inputs: ["x"],
-    results: [
-      { name: "prediction", dtype: 'f32', shape: [16, 1], offset: 576 },
-    ],
-    rows: 16,
-  },
-  predictRow: {
-    run: predictRowEntry,
-    number: 7,
-    inputs: ["x"],
-    results: [
-      { name: "prediction", dtype: 'f32', shape: [1, 1], offset: 576 },
-    ],
-    rows: 1,
-  },
-  settings: {"epochs":10,"steps":null,"seed":0,"clipNorm":null,"accumulate":4,"ema":0.99,"precision":"f32","memory":null,"evaluateEvery":null,"checkpointEvery":null,"checkpointKeep":1,"earlyStop":null},
-  data: {"sources":[{"name":"train","separator":",","header":true,"stride":null,"format":"csv","fields":[{"input":"x","dtype":"f32","shape":[3],"below":null,"file":"points.csv","columns":["a","b","c"],"categorical":false,"picture":false,"tokens":null},{"input":"y","dtype":"f32","shape":[1],"below":null,"file":"points.csv","columns":["y"],"categorical":false,"picture":false,"tokens":null}]}],"shuffle":true,"split":0.8,"holdOut":null},
+    initialise: initialiseEntry,
+    accumulate: { count: 4, batch: {
+      run: accumulateEntry,
+      number: 1,
+      inputs: ["x", "y"],
+      results: [
+        { name: "loss", dtype: 'f32', shape: [], offset: 704 },
+      ],
+      rows: 16,
+    } },
+    train: {
+      run: trainEntry,
+      number: 2,
+      inputs: [],
+      results: [
+        { name: "lr", dtype: 'f32', shape: [], offset: 576 },
+      ],
+      rows: 0,
+    },
+    gradientNorm: {
+      run: gradientNormEntry,
+      number: 3,
+      inputs: [],
+      results: [
+        { name: "grad_norm", dtype: 'f32', shape: [], offset: 576 },
+      ],
+      rows: 16,
+    },
+    evaluate: {
+      run: evaluateEntry,
+      number: 4,
+      inputs: ["x", "y"],
+      results: [
+        { name: "loss", dtype: 'f32', shape: [], offset: 640 },
+      ],
+      rows: 16,
+    },
+    evaluateRow: {
+      run: evaluateRowEntry,
+      number: 6,
+      inputs: ["x", "y"],
+      results: [
+        { name: "loss", dtype: 'f32', shape: [], offset: 576 },
+      ],
+      rows: 1,
+    },
+    predict: {
+      run: predictEntry,
+      number: 5,
+      inputs: ["x"],
+      results: [
+        { name: "prediction", dtype: 'f32', shape: [16, 1], offset: 576 },
+      ],
+      rows: 16,
+    },
+    predictRow: {
+      run: predictRowEntry,
+      number: 7,
+      inputs: ["x"],
+      results: [
+        { name: "prediction", dtype: 'f32', shape: [1, 1], offset: 576 },
+      ],
+      rows: 1,
+    },
+    generator: null,
+    settings: {"epochs":10,"steps":null,"seed":0,"clipNorm":null,"accumulate":4,"ema":0.99,"precision":"f32","memory":null,"evaluateEvery":null,"checkpointEvery":null,"checkpointKeep":1,"earlyStop":null},
+    flopsPerStep: 1420,
+  }],
+  data: {"sources":[{"name":"train","separator":",","header":true,"stride":null,"format":"csv","fields":[{"input":"x","dtype":"f32","shape":[3],"below":null,"file":"points.csv","columns":["a","b","c"],"categorical":false,"picture":false,"tokens":null},{"input":"y","dtype":"f32","shape":[1],"below":null,"file":"points.csv","columns":["y"],"categorical":false,"picture":false,"tokens":null}]}],"shuffle":true,"split":0.8,"holdOut":null,"seed":0},
   readers: { csv: csvColumns },
   synthetic: null,
   tokenizers: [],
   pictures: null,
-  flopsPerStep: 1420,
 };
 
 // ── Interface ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** Any number of rows at once, one after the other in each array; `x`: 3 a row. */
 export async function predict(rows: { x: Float32Array }): Promise<{ prediction: Float32Array }> {
-  return await predictRows(program, rows) as { prediction: Float32Array };
+  return await predictRows(program, program.stages.at(-1)!, rows) as { prediction: Float32Array };
 }
 
 /** Trains as the `train` block says, from new parameters; options replace its settings. */
@@ -418,7 +425,7 @@ export async function train(options: TrainOptions<{ x: Float32Array; y: Float32A
 
 /** Loss and metrics over the given rows. */
 export async function evaluate(rows: { x: Float32Array; y: Float32Array }): Promise<Results> {
-  return evaluateRows(program, rows);
+  return evaluateRows(program, program.stages.at(-1)!, rows);
 }
 
 /** Takes the weights out of the bytes of a safetensors file. */

@@ -831,84 +831,91 @@ const program: CompiledProgram = {
     { name: "optimizer.velocity.linear.weight", dtype: 'f32', shape: [1, 48], offset: 1124 },
     { name: "optimizer.velocity.linear.bias", dtype: 'f32', shape: [1], offset: 1316 },
   ],
-  gradients: [
-    { name: "conv2d.weight", dtype: 'f32', shape: [3, 2, 3, 3], offset: 448 },
-    { name: "conv2d.bias", dtype: 'f32', shape: [3], offset: 664 },
-    { name: "linear.weight", dtype: 'f32', shape: [1, 48], offset: 676 },
-    { name: "linear.bias", dtype: 'f32', shape: [1], offset: 868 },
-  ],
   scalars: { seed: 3456, step: 13056, steps: 13120 },
-  initialise: initialiseEntry,
-  accumulate: null,
-  train: {
-    run: trainEntry,
-    number: 1,
+  stages: [{
+    name: "Convolution",
+    model: "Convolution",
+    batched: true,
     inputs: ["image", "target"],
-    results: [
-      { name: "loss", dtype: 'f32', shape: [], offset: 12992 },
-      { name: "lr", dtype: 'f32', shape: [], offset: 12928 },
+    gradients: [
+      { name: "conv2d.weight", dtype: 'f32', shape: [3, 2, 3, 3], offset: 448 },
+      { name: "conv2d.bias", dtype: 'f32', shape: [3], offset: 664 },
+      { name: "linear.weight", dtype: 'f32', shape: [1, 48], offset: 676 },
+      { name: "linear.bias", dtype: 'f32', shape: [1], offset: 868 },
     ],
-    rows: 4,
-  },
-  gradientNorm: {
-    run: gradientNormEntry,
-    number: 2,
-    inputs: [],
-    results: [
-      { name: "grad_norm", dtype: 'f32', shape: [], offset: 3520 },
-    ],
-    rows: 4,
-  },
-  evaluate: {
-    run: evaluateEntry,
-    number: 3,
-    inputs: ["image", "target"],
-    results: [
-      { name: "loss", dtype: 'f32', shape: [], offset: 3520 },
-    ],
-    rows: 4,
-  },
-  evaluateRow: {
-    run: evaluateRowEntry,
-    number: 5,
-    inputs: ["image", "target"],
-    results: [
-      { name: "loss", dtype: 'f32', shape: [], offset: 3712 },
-    ],
-    rows: 1,
-  },
-  predict: {
-    run: predictEntry,
-    number: 4,
-    inputs: ["image"],
-    results: [
-      { name: "value", dtype: 'f32', shape: [4], offset: 4288 },
-    ],
-    rows: 4,
-  },
-  predictRow: {
-    run: predictRowEntry,
-    number: 6,
-    inputs: ["image"],
-    results: [
-      { name: "value", dtype: 'f32', shape: [1], offset: 3712 },
-    ],
-    rows: 1,
-  },
-  settings: {"epochs":null,"steps":null,"seed":0,"clipNorm":null,"accumulate":1,"ema":null,"precision":"f32","memory":null,"evaluateEvery":null,"checkpointEvery":null,"checkpointKeep":1,"earlyStop":null},
+    initialise: initialiseEntry,
+    accumulate: null,
+    train: {
+      run: trainEntry,
+      number: 1,
+      inputs: ["image", "target"],
+      results: [
+        { name: "loss", dtype: 'f32', shape: [], offset: 12992 },
+        { name: "lr", dtype: 'f32', shape: [], offset: 12928 },
+      ],
+      rows: 4,
+    },
+    gradientNorm: {
+      run: gradientNormEntry,
+      number: 2,
+      inputs: [],
+      results: [
+        { name: "grad_norm", dtype: 'f32', shape: [], offset: 3520 },
+      ],
+      rows: 4,
+    },
+    evaluate: {
+      run: evaluateEntry,
+      number: 3,
+      inputs: ["image", "target"],
+      results: [
+        { name: "loss", dtype: 'f32', shape: [], offset: 3520 },
+      ],
+      rows: 4,
+    },
+    evaluateRow: {
+      run: evaluateRowEntry,
+      number: 5,
+      inputs: ["image", "target"],
+      results: [
+        { name: "loss", dtype: 'f32', shape: [], offset: 3712 },
+      ],
+      rows: 1,
+    },
+    predict: {
+      run: predictEntry,
+      number: 4,
+      inputs: ["image"],
+      results: [
+        { name: "value", dtype: 'f32', shape: [4], offset: 4288 },
+      ],
+      rows: 4,
+    },
+    predictRow: {
+      run: predictRowEntry,
+      number: 6,
+      inputs: ["image"],
+      results: [
+        { name: "value", dtype: 'f32', shape: [1], offset: 3712 },
+      ],
+      rows: 1,
+    },
+    generator: null,
+    settings: {"epochs":null,"steps":null,"seed":0,"clipNorm":null,"accumulate":1,"ema":null,"precision":"f32","memory":null,"evaluateEvery":null,"checkpointEvery":null,"checkpointKeep":1,"earlyStop":null},
+    flopsPerStep: 70561,
+  }],
   data: null,
   readers: {},
   synthetic: null,
   tokenizers: [],
   pictures: null,
-  flopsPerStep: 70561,
 };
 
 // ── Interface ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** Any number of rows at once, one after the other in each array; `image`: 2×8×8 a row. */
 export async function predict(rows: { image: Float32Array }): Promise<{ value: Float32Array }> {
-  return await predictRows(program, rows) as { value: Float32Array };
+  return await predictRows(program, program.stages.at(-1)!, rows) as { value: Float32Array };
 }
 
 /** Trains as the `train` block says, from new parameters; options replace its settings. */
@@ -918,7 +925,7 @@ export async function train(options: TrainOptions<{ image: Float32Array; target:
 
 /** Loss and metrics over the given rows. */
 export async function evaluate(rows: { image: Float32Array; target: Float32Array }): Promise<Results> {
-  return evaluateRows(program, rows);
+  return evaluateRows(program, program.stages.at(-1)!, rows);
 }
 
 /** Takes the weights out of the bytes of a safetensors file. */

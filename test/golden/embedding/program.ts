@@ -737,82 +737,89 @@ const program: CompiledProgram = {
     { name: "optimizer.total.embedding.weight", dtype: 'f32', shape: [9, 6], offset: 640 },
     { name: "optimizer.total.linear.weight", dtype: 'f32', shape: [4, 6], offset: 856 },
   ],
-  gradients: [
-    { name: "embedding.weight", dtype: 'f32', shape: [9, 6], offset: 320 },
-    { name: "linear.weight", dtype: 'f32', shape: [4, 6], offset: 536 },
-  ],
   scalars: { seed: 1088, step: 1728, steps: 1792 },
-  initialise: initialiseEntry,
-  accumulate: null,
-  train: {
-    run: trainEntry,
-    number: 1,
+  stages: [{
+    name: "Embedding",
+    model: "Embedding",
+    batched: true,
     inputs: ["word", "label"],
-    results: [
-      { name: "loss", dtype: 'f32', shape: [], offset: 1344 },
-      { name: "lr", dtype: 'f32', shape: [], offset: 1664 },
+    gradients: [
+      { name: "embedding.weight", dtype: 'f32', shape: [9, 6], offset: 320 },
+      { name: "linear.weight", dtype: 'f32', shape: [4, 6], offset: 536 },
     ],
-    rows: 3,
-  },
-  gradientNorm: {
-    run: gradientNormEntry,
-    number: 2,
-    inputs: [],
-    results: [
-      { name: "grad_norm", dtype: 'f32', shape: [], offset: 1152 },
-    ],
-    rows: 3,
-  },
-  evaluate: {
-    run: evaluateEntry,
-    number: 3,
-    inputs: ["word", "label"],
-    results: [
-      { name: "loss", dtype: 'f32', shape: [], offset: 1216 },
-    ],
-    rows: 3,
-  },
-  evaluateRow: {
-    run: evaluateRowEntry,
-    number: 5,
-    inputs: ["word", "label"],
-    results: [
-      { name: "loss", dtype: 'f32', shape: [], offset: 1152 },
-    ],
-    rows: 1,
-  },
-  predict: {
-    run: predictEntry,
-    number: 4,
-    inputs: ["word"],
-    results: [
-      { name: "class", dtype: 'i32', shape: [3], offset: 1152 },
-    ],
-    rows: 3,
-  },
-  predictRow: {
-    run: predictRowEntry,
-    number: 6,
-    inputs: ["word"],
-    results: [
-      { name: "class", dtype: 'i32', shape: [1], offset: 1152 },
-    ],
-    rows: 1,
-  },
-  settings: {"epochs":null,"steps":null,"seed":0,"clipNorm":null,"accumulate":1,"ema":null,"precision":"f32","memory":null,"evaluateEvery":null,"checkpointEvery":null,"checkpointKeep":1,"earlyStop":null},
+    initialise: initialiseEntry,
+    accumulate: null,
+    train: {
+      run: trainEntry,
+      number: 1,
+      inputs: ["word", "label"],
+      results: [
+        { name: "loss", dtype: 'f32', shape: [], offset: 1344 },
+        { name: "lr", dtype: 'f32', shape: [], offset: 1664 },
+      ],
+      rows: 3,
+    },
+    gradientNorm: {
+      run: gradientNormEntry,
+      number: 2,
+      inputs: [],
+      results: [
+        { name: "grad_norm", dtype: 'f32', shape: [], offset: 1152 },
+      ],
+      rows: 3,
+    },
+    evaluate: {
+      run: evaluateEntry,
+      number: 3,
+      inputs: ["word", "label"],
+      results: [
+        { name: "loss", dtype: 'f32', shape: [], offset: 1216 },
+      ],
+      rows: 3,
+    },
+    evaluateRow: {
+      run: evaluateRowEntry,
+      number: 5,
+      inputs: ["word", "label"],
+      results: [
+        { name: "loss", dtype: 'f32', shape: [], offset: 1152 },
+      ],
+      rows: 1,
+    },
+    predict: {
+      run: predictEntry,
+      number: 4,
+      inputs: ["word"],
+      results: [
+        { name: "class", dtype: 'i32', shape: [3], offset: 1152 },
+      ],
+      rows: 3,
+    },
+    predictRow: {
+      run: predictRowEntry,
+      number: 6,
+      inputs: ["word"],
+      results: [
+        { name: "class", dtype: 'i32', shape: [1], offset: 1152 },
+      ],
+      rows: 1,
+    },
+    generator: null,
+    settings: {"epochs":null,"steps":null,"seed":0,"clipNorm":null,"accumulate":1,"ema":null,"precision":"f32","memory":null,"evaluateEvery":null,"checkpointEvery":null,"checkpointKeep":1,"earlyStop":null},
+    flopsPerStep: 1585,
+  }],
   data: null,
   readers: {},
   synthetic: null,
   tokenizers: [],
   pictures: null,
-  flopsPerStep: 1585,
 };
 
 // ── Interface ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** Any number of rows at once, one after the other in each array; `word`: 5 a row. */
 export async function predict(rows: { word: Int32Array }): Promise<{ class: Int32Array }> {
-  return await predictRows(program, rows) as { class: Int32Array };
+  return await predictRows(program, program.stages.at(-1)!, rows) as { class: Int32Array };
 }
 
 /** Trains as the `train` block says, from new parameters; options replace its settings. */
@@ -822,7 +829,7 @@ export async function train(options: TrainOptions<{ word: Int32Array; label: Int
 
 /** Loss and metrics over the given rows. */
 export async function evaluate(rows: { word: Int32Array; label: Int32Array }): Promise<Results> {
-  return evaluateRows(program, rows);
+  return evaluateRows(program, program.stages.at(-1)!, rows);
 }
 
 /** Takes the weights out of the bytes of a safetensors file. */

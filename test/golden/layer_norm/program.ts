@@ -756,84 +756,91 @@ const program: CompiledProgram = {
     { name: "optimizer.square_mean.linear.weight", dtype: 'f32', shape: [6, 6], offset: 560 },
     { name: "optimizer.square_mean.linear.bias", dtype: 'f32', shape: [6], offset: 704 },
   ],
-  gradients: [
-    { name: "layer_norm.weight", dtype: 'f32', shape: [6], offset: 256 },
-    { name: "layer_norm.bias", dtype: 'f32', shape: [6], offset: 280 },
-    { name: "linear.weight", dtype: 'f32', shape: [6, 6], offset: 304 },
-    { name: "linear.bias", dtype: 'f32', shape: [6], offset: 448 },
-  ],
   scalars: { seed: 896, step: 960, steps: 1856 },
-  initialise: initialiseEntry,
-  accumulate: null,
-  train: {
-    run: trainEntry,
-    number: 1,
+  stages: [{
+    name: "LayerNorm",
+    model: "LayerNorm",
+    batched: true,
     inputs: ["x"],
-    results: [
-      { name: "loss", dtype: 'f32', shape: [], offset: 1280 },
-      { name: "lr", dtype: 'f32', shape: [], offset: 1792 },
+    gradients: [
+      { name: "layer_norm.weight", dtype: 'f32', shape: [6], offset: 256 },
+      { name: "layer_norm.bias", dtype: 'f32', shape: [6], offset: 280 },
+      { name: "linear.weight", dtype: 'f32', shape: [6, 6], offset: 304 },
+      { name: "linear.bias", dtype: 'f32', shape: [6], offset: 448 },
     ],
-    rows: 4,
-  },
-  gradientNorm: {
-    run: gradientNormEntry,
-    number: 2,
-    inputs: [],
-    results: [
-      { name: "grad_norm", dtype: 'f32', shape: [], offset: 1024 },
-    ],
-    rows: 4,
-  },
-  evaluate: {
-    run: evaluateEntry,
-    number: 3,
-    inputs: ["x"],
-    results: [
-      { name: "loss", dtype: 'f32', shape: [], offset: 1024 },
-    ],
-    rows: 4,
-  },
-  evaluateRow: {
-    run: evaluateRowEntry,
-    number: 5,
-    inputs: ["x"],
-    results: [
-      { name: "loss", dtype: 'f32', shape: [], offset: 1024 },
-    ],
-    rows: 1,
-  },
-  predict: {
-    run: predictEntry,
-    number: 4,
-    inputs: ["x"],
-    results: [
-      { name: "y", dtype: 'f32', shape: [4, 6], offset: 1152 },
-    ],
-    rows: 4,
-  },
-  predictRow: {
-    run: predictRowEntry,
-    number: 6,
-    inputs: ["x"],
-    results: [
-      { name: "y", dtype: 'f32', shape: [1, 6], offset: 1088 },
-    ],
-    rows: 1,
-  },
-  settings: {"epochs":null,"steps":null,"seed":0,"clipNorm":null,"accumulate":1,"ema":null,"precision":"f32","memory":null,"evaluateEvery":null,"checkpointEvery":null,"checkpointKeep":1,"earlyStop":null},
+    initialise: initialiseEntry,
+    accumulate: null,
+    train: {
+      run: trainEntry,
+      number: 1,
+      inputs: ["x"],
+      results: [
+        { name: "loss", dtype: 'f32', shape: [], offset: 1280 },
+        { name: "lr", dtype: 'f32', shape: [], offset: 1792 },
+      ],
+      rows: 4,
+    },
+    gradientNorm: {
+      run: gradientNormEntry,
+      number: 2,
+      inputs: [],
+      results: [
+        { name: "grad_norm", dtype: 'f32', shape: [], offset: 1024 },
+      ],
+      rows: 4,
+    },
+    evaluate: {
+      run: evaluateEntry,
+      number: 3,
+      inputs: ["x"],
+      results: [
+        { name: "loss", dtype: 'f32', shape: [], offset: 1024 },
+      ],
+      rows: 4,
+    },
+    evaluateRow: {
+      run: evaluateRowEntry,
+      number: 5,
+      inputs: ["x"],
+      results: [
+        { name: "loss", dtype: 'f32', shape: [], offset: 1024 },
+      ],
+      rows: 1,
+    },
+    predict: {
+      run: predictEntry,
+      number: 4,
+      inputs: ["x"],
+      results: [
+        { name: "y", dtype: 'f32', shape: [4, 6], offset: 1152 },
+      ],
+      rows: 4,
+    },
+    predictRow: {
+      run: predictRowEntry,
+      number: 6,
+      inputs: ["x"],
+      results: [
+        { name: "y", dtype: 'f32', shape: [1, 6], offset: 1088 },
+      ],
+      rows: 1,
+    },
+    generator: null,
+    settings: {"epochs":null,"steps":null,"seed":0,"clipNorm":null,"accumulate":1,"ema":null,"precision":"f32","memory":null,"evaluateEvery":null,"checkpointEvery":null,"checkpointKeep":1,"earlyStop":null},
+    flopsPerStep: 3247,
+  }],
   data: null,
   readers: {},
   synthetic: null,
   tokenizers: [],
   pictures: null,
-  flopsPerStep: 3247,
 };
 
 // ── Interface ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** Any number of rows at once, one after the other in each array; `x`: 6 a row. */
 export async function predict(rows: { x: Float32Array }): Promise<{ y: Float32Array }> {
-  return await predictRows(program, rows) as { y: Float32Array };
+  return await predictRows(program, program.stages.at(-1)!, rows) as { y: Float32Array };
 }
 
 /** Trains as the `train` block says, from new parameters; options replace its settings. */
@@ -843,7 +850,7 @@ export async function train(options: TrainOptions<{ x: Float32Array }> = {}): Pr
 
 /** Loss and metrics over the given rows. */
 export async function evaluate(rows: { x: Float32Array }): Promise<Results> {
-  return evaluateRows(program, rows);
+  return evaluateRows(program, program.stages.at(-1)!, rows);
 }
 
 /** Takes the weights out of the bytes of a safetensors file. */

@@ -288,82 +288,89 @@ const program: CompiledProgram = {
     { name: "linear.bias", dtype: 'f32', shape: [1], offset: 12 },
   ],
   states: [],
-  gradients: [
-    { name: "linear.weight", dtype: 'f32', shape: [1, 3], offset: 64 },
-    { name: "linear.bias", dtype: 'f32', shape: [1], offset: 76 },
-  ],
   scalars: { seed: 384, step: 704, steps: 768 },
-  initialise: initialiseEntry,
-  accumulate: null,
-  train: {
-    run: trainEntry,
-    number: 1,
+  stages: [{
+    name: "LinearRegression",
+    model: "LinearRegression",
+    batched: true,
     inputs: ["x", "y"],
-    results: [
-      { name: "loss", dtype: 'f32', shape: [], offset: 640 },
-      { name: "lr", dtype: 'f32', shape: [], offset: 576 },
+    gradients: [
+      { name: "linear.weight", dtype: 'f32', shape: [1, 3], offset: 64 },
+      { name: "linear.bias", dtype: 'f32', shape: [1], offset: 76 },
     ],
-    rows: 16,
-  },
-  gradientNorm: {
-    run: gradientNormEntry,
-    number: 2,
-    inputs: [],
-    results: [
-      { name: "grad_norm", dtype: 'f32', shape: [], offset: 448 },
-    ],
-    rows: 16,
-  },
-  evaluate: {
-    run: evaluateEntry,
-    number: 3,
-    inputs: ["x", "y"],
-    results: [
-      { name: "loss", dtype: 'f32', shape: [], offset: 512 },
-    ],
-    rows: 16,
-  },
-  evaluateRow: {
-    run: evaluateRowEntry,
-    number: 5,
-    inputs: ["x", "y"],
-    results: [
-      { name: "loss", dtype: 'f32', shape: [], offset: 448 },
-    ],
-    rows: 1,
-  },
-  predict: {
-    run: predictEntry,
-    number: 4,
-    inputs: ["x"],
-    results: [
-      { name: "prediction", dtype: 'f32', shape: [16, 1], offset: 448 },
-    ],
-    rows: 16,
-  },
-  predictRow: {
-    run: predictRowEntry,
-    number: 6,
-    inputs: ["x"],
-    results: [
-      { name: "prediction", dtype: 'f32', shape: [1, 1], offset: 448 },
-    ],
-    rows: 1,
-  },
-  settings: {"epochs":10,"steps":null,"seed":0,"clipNorm":null,"accumulate":1,"ema":null,"precision":"f32","memory":null,"evaluateEvery":null,"checkpointEvery":null,"checkpointKeep":1,"earlyStop":null},
-  data: {"sources":[{"name":"train","separator":",","header":true,"stride":null,"format":"csv","fields":[{"input":"x","dtype":"f32","shape":[3],"below":null,"file":"points.csv","columns":["a","b","c"],"categorical":false,"picture":false,"tokens":null},{"input":"y","dtype":"f32","shape":[1],"below":null,"file":"points.csv","columns":["y"],"categorical":false,"picture":false,"tokens":null}]}],"shuffle":true,"split":0.8,"holdOut":null},
+    initialise: initialiseEntry,
+    accumulate: null,
+    train: {
+      run: trainEntry,
+      number: 1,
+      inputs: ["x", "y"],
+      results: [
+        { name: "loss", dtype: 'f32', shape: [], offset: 640 },
+        { name: "lr", dtype: 'f32', shape: [], offset: 576 },
+      ],
+      rows: 16,
+    },
+    gradientNorm: {
+      run: gradientNormEntry,
+      number: 2,
+      inputs: [],
+      results: [
+        { name: "grad_norm", dtype: 'f32', shape: [], offset: 448 },
+      ],
+      rows: 16,
+    },
+    evaluate: {
+      run: evaluateEntry,
+      number: 3,
+      inputs: ["x", "y"],
+      results: [
+        { name: "loss", dtype: 'f32', shape: [], offset: 512 },
+      ],
+      rows: 16,
+    },
+    evaluateRow: {
+      run: evaluateRowEntry,
+      number: 5,
+      inputs: ["x", "y"],
+      results: [
+        { name: "loss", dtype: 'f32', shape: [], offset: 448 },
+      ],
+      rows: 1,
+    },
+    predict: {
+      run: predictEntry,
+      number: 4,
+      inputs: ["x"],
+      results: [
+        { name: "prediction", dtype: 'f32', shape: [16, 1], offset: 448 },
+      ],
+      rows: 16,
+    },
+    predictRow: {
+      run: predictRowEntry,
+      number: 6,
+      inputs: ["x"],
+      results: [
+        { name: "prediction", dtype: 'f32', shape: [1, 1], offset: 448 },
+      ],
+      rows: 1,
+    },
+    generator: null,
+    settings: {"epochs":10,"steps":null,"seed":0,"clipNorm":null,"accumulate":1,"ema":null,"precision":"f32","memory":null,"evaluateEvery":null,"checkpointEvery":null,"checkpointKeep":1,"earlyStop":null},
+    flopsPerStep: 345,
+  }],
+  data: {"sources":[{"name":"train","separator":",","header":true,"stride":null,"format":"csv","fields":[{"input":"x","dtype":"f32","shape":[3],"below":null,"file":"points.csv","columns":["a","b","c"],"categorical":false,"picture":false,"tokens":null},{"input":"y","dtype":"f32","shape":[1],"below":null,"file":"points.csv","columns":["y"],"categorical":false,"picture":false,"tokens":null}]}],"shuffle":true,"split":0.8,"holdOut":null,"seed":0},
   readers: { csv: csvColumns },
   synthetic: null,
   tokenizers: [],
   pictures: null,
-  flopsPerStep: 345,
 };
 
 // ── Interface ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** Any number of rows at once, one after the other in each array; `x`: 3 a row. */
 export async function predict(rows: { x: Float32Array }): Promise<{ prediction: Float32Array }> {
-  return await predictRows(program, rows) as { prediction: Float32Array };
+  return await predictRows(program, program.stages.at(-1)!, rows) as { prediction: Float32Array };
 }
 
 /** Trains as the `train` block says, from new parameters; options replace its settings. */
@@ -373,7 +380,7 @@ export async function train(options: TrainOptions<{ x: Float32Array; y: Float32A
 
 /** Loss and metrics over the given rows. */
 export async function evaluate(rows: { x: Float32Array; y: Float32Array }): Promise<Results> {
-  return evaluateRows(program, rows);
+  return evaluateRows(program, program.stages.at(-1)!, rows);
 }
 
 /** Takes the weights out of the bytes of a safetensors file. */

@@ -1004,80 +1004,87 @@ const program: CompiledProgram = {
     { name: "optimizer.m.linear.1.bias", dtype: 'f32', shape: [5], offset: 3808 },
     { name: "optimizer.v.linear.1.bias", dtype: 'f32', shape: [5], offset: 5088 },
   ],
-  gradients: [
-    { name: "linear.0.weight", dtype: 'f32', shape: [12, 20], offset: 1280 },
-    { name: "linear.0.bias", dtype: 'f32', shape: [12], offset: 2240 },
-    { name: "linear.1.weight", dtype: 'f32', shape: [5, 12], offset: 2288 },
-    { name: "linear.1.bias", dtype: 'f32', shape: [5], offset: 2528 },
-  ],
   scalars: { seed: 5376, step: 5440, steps: 5504 },
-  initialise: initialiseEntry,
-  accumulate: null,
-  train: {
-    run: trainEntry,
-    number: 1,
+  stages: [{
+    name: "Mlp",
+    model: "Mlp",
+    batched: true,
     inputs: ["x", "label"],
-    results: [
-      { name: "loss", dtype: 'f32', shape: [], offset: 6592 },
-      { name: "accuracy", dtype: 'f32', shape: [], offset: 7680 },
-      { name: "grad_norm", dtype: 'f32', shape: [], offset: 5568 },
-      { name: "lr", dtype: 'f32', shape: [], offset: 7424 },
+    gradients: [
+      { name: "linear.0.weight", dtype: 'f32', shape: [12, 20], offset: 1280 },
+      { name: "linear.0.bias", dtype: 'f32', shape: [12], offset: 2240 },
+      { name: "linear.1.weight", dtype: 'f32', shape: [5, 12], offset: 2288 },
+      { name: "linear.1.bias", dtype: 'f32', shape: [5], offset: 2528 },
     ],
-    rows: 8,
-  },
-  gradientNorm: null,
-  evaluate: {
-    run: evaluateEntry,
-    number: 2,
-    inputs: ["x", "label"],
-    results: [
-      { name: "loss", dtype: 'f32', shape: [], offset: 5632 },
-      { name: "accuracy", dtype: 'f32', shape: [], offset: 5568 },
-    ],
-    rows: 8,
-  },
-  evaluateRow: {
-    run: evaluateRowEntry,
-    number: 4,
-    inputs: ["x", "label"],
-    results: [
-      { name: "loss", dtype: 'f32', shape: [], offset: 5632 },
-      { name: "accuracy", dtype: 'f32', shape: [], offset: 5696 },
-    ],
-    rows: 1,
-  },
-  predict: {
-    run: predictEntry,
-    number: 3,
-    inputs: ["x"],
-    results: [
-      { name: "probabilities", dtype: 'f32', shape: [8, 5], offset: 5952 },
-    ],
-    rows: 8,
-  },
-  predictRow: {
-    run: predictRowEntry,
-    number: 5,
-    inputs: ["x"],
-    results: [
-      { name: "probabilities", dtype: 'f32', shape: [1, 5], offset: 5568 },
-    ],
-    rows: 1,
-  },
-  settings: {"epochs":null,"steps":100,"seed":0,"clipNorm":1,"accumulate":1,"ema":null,"precision":"f32","memory":null,"evaluateEvery":null,"checkpointEvery":null,"checkpointKeep":1,"earlyStop":null},
+    initialise: initialiseEntry,
+    accumulate: null,
+    train: {
+      run: trainEntry,
+      number: 1,
+      inputs: ["x", "label"],
+      results: [
+        { name: "loss", dtype: 'f32', shape: [], offset: 6592 },
+        { name: "accuracy", dtype: 'f32', shape: [], offset: 7680 },
+        { name: "grad_norm", dtype: 'f32', shape: [], offset: 5568 },
+        { name: "lr", dtype: 'f32', shape: [], offset: 7424 },
+      ],
+      rows: 8,
+    },
+    gradientNorm: null,
+    evaluate: {
+      run: evaluateEntry,
+      number: 2,
+      inputs: ["x", "label"],
+      results: [
+        { name: "loss", dtype: 'f32', shape: [], offset: 5632 },
+        { name: "accuracy", dtype: 'f32', shape: [], offset: 5568 },
+      ],
+      rows: 8,
+    },
+    evaluateRow: {
+      run: evaluateRowEntry,
+      number: 4,
+      inputs: ["x", "label"],
+      results: [
+        { name: "loss", dtype: 'f32', shape: [], offset: 5632 },
+        { name: "accuracy", dtype: 'f32', shape: [], offset: 5696 },
+      ],
+      rows: 1,
+    },
+    predict: {
+      run: predictEntry,
+      number: 3,
+      inputs: ["x"],
+      results: [
+        { name: "probabilities", dtype: 'f32', shape: [8, 5], offset: 5952 },
+      ],
+      rows: 8,
+    },
+    predictRow: {
+      run: predictRowEntry,
+      number: 5,
+      inputs: ["x"],
+      results: [
+        { name: "probabilities", dtype: 'f32', shape: [1, 5], offset: 5568 },
+      ],
+      rows: 1,
+    },
+    generator: null,
+    settings: {"epochs":null,"steps":100,"seed":0,"clipNorm":1,"accumulate":1,"ema":null,"precision":"f32","memory":null,"evaluateEvery":null,"checkpointEvery":null,"checkpointKeep":1,"earlyStop":null},
+    flopsPerStep: 21164,
+  }],
   data: null,
   readers: {},
   synthetic: null,
   tokenizers: [],
   pictures: null,
-  flopsPerStep: 21164,
 };
 
 // ── Interface ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** Any number of rows at once, one after the other in each array; `x`: 20 a row. */
 export async function predict(rows: { x: Uint8Array }): Promise<{ probabilities: Float32Array }> {
-  return await predictRows(program, rows) as { probabilities: Float32Array };
+  return await predictRows(program, program.stages.at(-1)!, rows) as { probabilities: Float32Array };
 }
 
 /** Trains as the `train` block says, from new parameters; options replace its settings. */
@@ -1087,7 +1094,7 @@ export async function train(options: TrainOptions<{ x: Uint8Array; label: Int32A
 
 /** Loss and metrics over the given rows. */
 export async function evaluate(rows: { x: Uint8Array; label: Int32Array }): Promise<Results> {
-  return evaluateRows(program, rows);
+  return evaluateRows(program, program.stages.at(-1)!, rows);
 }
 
 /** Takes the weights out of the bytes of a safetensors file. */
