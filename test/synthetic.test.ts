@@ -2,12 +2,13 @@
  * Synthetic rows in emitted programs: the numbers that their seed, source and row say, however many rows a run makes, for every target,
  * batch and number of threads; read by training and evaluation like any others.
  */
+import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { emit, type Target } from '../compiler/6-emit/emit.ts';
 import { compile } from '../compiler/index.ts';
 import { evaluateStage } from '../runtime/evaluate.ts';
 import type { CompiledProgram, Stage } from '../runtime/program.ts';
-import { rowsGiven } from '../runtime/application.ts';
+import { rowsGiven, trainModel } from '../runtime/application.ts';
 import { random } from '../runtime/random.ts';
 import type { RowSet } from '../runtime/row-set.ts';
 import { emitOptions, importEmitted } from './support/run-program.ts';
@@ -92,3 +93,10 @@ test('values that an input cannot take are told with their row', async () => {
   const infinite = model(8).replace('x = uniform(0, 1, dims: [3])\n    kind = row % 5', 'x = 1 / (row - 7) + zeros([3])\n    kind = row % 5');
   await expect(rowsGiven(await programOf(infinite, 'wasm'), undefined)).rejects.toThrow('row 7 of the synthetic source `train`: `x` is Infinity');
 });
+
+test.each([['recommender', 800, 'error', 0.5], ['pinn', 500, 'mean_error', 0.2]] as const)('%s learns from its rows', async (name, steps, metric, most) => {
+  const { levels } = compile({ path: `${name}.model`, text: readFileSync(new URL(`../models/${name}.model`, import.meta.url), 'utf8'), library: false }, 'schedule');
+  const { program } = await importEmitted(emit(levels, emitOptions('wasm')));
+  const { test: tested } = await trainModel(program, { steps });
+  expect(tested![metric]).toBeLessThan(most);
+}, 60_000);
