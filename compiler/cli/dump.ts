@@ -9,7 +9,7 @@ import type { Levels } from '../index.ts';
 import type { Entry, Graph, Value } from '../ir/graph.ts';
 import { printKernel } from '../ir/kernel-text.ts';
 import { entryName, type Forward, type Model, type Stage as ModelStage, type State } from '../ir/model.ts';
-import { axesOfCall, type Program } from '../ir/program.ts';
+import type { Program } from '../ir/program.ts';
 import { printGraph } from '../ir/text.ts';
 import { place } from '../source/text.ts';
 import { compileFile, type CompileFlags } from './compile-file.ts';
@@ -68,7 +68,8 @@ function printProgram(program: Program): string {
   const entries = program.entries.map(entry => {
     const loops = entry.calls.some(call => call.loops.length > 0);
     const calls = entry.calls.map((call, i) => [
-      String(i), program.kernels[call.kernel]!.name, ...(loops ? [axesOfCall(call).join(' x ')] : []), call.reads.map(name).join(', '), call.writes.map(name).join(', '),
+      String(i), program.kernels[call.kernel]!.name,
+      ...(loops ? [call.loops.map(({ given, axes }) => `${given === null ? '' : 'one of '}${axes.join(' x ')}`).join(' x ')] : []), call.reads.map(name).join(', '), call.writes.map(name).join(', '),
       [...new Set(call.origins.flatMap(origin => (origin.span === null ? [] : [place(origin.span)])))].join(', '),
     ]);
     const results = entry.results.map(result => `  ${result.name}: ${result.dtype}[${result.shape.join(', ')}] at ${result.offset}\n`);
