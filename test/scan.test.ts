@@ -66,6 +66,7 @@ const bodies: Readonly<Record<string, readonly [body: string, result?: string]>>
   'an inner loop that begins the same in each step': ['y = scan t along T from h = zeros_like(x[:, 0]) {\n  scan s along 3 from g = x[:, 0] * v {\n    g = tanh(g @ w + h)\n  }\n  h = g * x[:, t]\n  yield h\n}'],
   'a recurrent layer in each step': ['cell = gru(3)\ny = scan t along T from h = x[:, 0] {\n  z = cell(x * h[:, none])\n  h = z[:, -1] * v\n  yield h @ w\n}'],
   'nothing carried inside': ['y = scan t along T from h = x[:, 0] {\n  a = scan s along D {\n    yield tanh(h @ w) * x[:, t] * v[s]\n  }\n  h = sum(a, axis: 0)\n  yield h\n}'],
+  'gradients that stop in each step': ['y = scan t along T from h = x[:, 0] {\n  scan s along 2 from g = h {\n    g = tanh(g * v + stop_gradient(g @ w) * x[:, t])\n  }\n  h = g + stop_gradient(h * v) @ w\n  yield h\n}'],
   'drawn numbers in both loops': ['y = scan t along T from h = x[:, 0] {\n  scan s along 2 from g = h * v {\n    g = tanh(g @ w + 0.1 * uniform_like(g))\n  }\n  h = g + uniform_like(g)\n  yield h\n}'],
 };
 

@@ -20,12 +20,18 @@ export function evaluateGraph(roots: readonly Value[], feeds: ReadonlyMap<Value,
   });
 }
 
-/** The same by the nests that the ops lower to. `run` is the way to run a nest. */
-export function evaluateLowered(roots: readonly Value[], feeds: ReadonlyMap<Value, Tensor>, run: RunNest = evaluateNest): Map<Value, Tensor> {
+/**
+ * The same by the nests that the ops lower to. `run` is the way to run a nest; `intercept` sees each value that is computed, in loops each
+ * time that it is, and may give another one for it.
+ */
+export function evaluateLowered(
+  roots: readonly Value[], feeds: ReadonlyMap<Value, Tensor>, run: RunNest = evaluateNest,
+  intercept: (value: Value, compute: () => Tensor) => Tensor = (_, compute) => compute(),
+): Map<Value, Tensor> {
   return evaluate(roots, feeds, (value, operands) => {
     const { definition } = value.op!;
     if (!('lower' in definition)) throw new Error(`composite \`${definition.name}\` in a graph`);
-    return run(definition.lower(value.operands.map(operand => operand.type), value.attrs, value.type), operands);
+    return intercept(value, () => run(definition.lower(value.operands.map(operand => operand.type), value.attrs, value.type), operands));
   });
 }
 
