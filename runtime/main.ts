@@ -126,7 +126,7 @@ export const chosenStage = (program: CompiledProgram, given: Arguments): Stage =
 
 export async function runEvaluate(program: CompiledProgram, given: Arguments): Promise<void> {
   const stage = chosenStage(program, given);
-  const data = openData(program, dataFolder(given));
+  const data = await openData(program, dataFolder(given));
   const needsRows = stage.evaluate !== null && stage.evaluate.inputs.length > 0;
   if (needsRows && data.test === null) {
     throw new DataError('there is no test data: add a `test` source, `split` or `hold_out` to the `data` block');

@@ -50,7 +50,7 @@ export interface RunReport extends TrainReport {
 /** One stage after the other; the report is of the last one. */
 export async function trainProgram(program: CompiledProgram, options: RunOptions = {}): Promise<RunReport> {
   if (options.threads !== undefined) await program.threads?.start(options.threads);
-  const data = typeof options.data === 'object' ? options.data : openData(program, options.data ?? '.');
+  const data = typeof options.data === 'object' ? options.data : await openData(program, options.data ?? '.');
   const all = stageRuns(program, data, options);
   await openDevice(program);
   const runs = options.resume === true ? resumedRuns(program, all, options) : all;

@@ -83,7 +83,7 @@ export function linearProgram(
   const entry = (run: () => void, names: readonly string[], results: readonly TensorPlace[], rows: number): Entry => ({ run, number: 0, inputs: names, results, rows });
   return {
     name: 'Linear', source: 'abc123', memory, device: null, threads: null, batched: true, inputs,
-    parameters: [w, b], states: [mw, mb], scalars, data, readers, tokenizers: [], pictures: null,
+    parameters: [w, b], states: [mw, mb], scalars, data, readers, tokenizers: [], pictures: null, synthetic: null,
     stages: [{
       name: 'Linear', model: 'Linear', batched: true, inputs: ['x', 'y'], gradients: [gw, gb],
       initialise: () => {

@@ -551,12 +551,16 @@ export class Grammar extends EmbeddedActionsParser {
     const values: SettingValue[] = [];
     const exceptions: SettingException[] = [];
     let assigned = false;
+    let body: Statement[] | null = null;
     this.OR2([
       { ALT: () => {
         this.CONSUME(t.Assign);
         assigned = true;
-        const value = this.value();
-        this.ACTION(() => values.push(value));
+        const source = this.attempt(() => this.SUBRULE(this.source), [t.Newline, t.Semicolon], span => ({ value: this.missing(span), body: null }));
+        this.ACTION(() => {
+          values.push(source.value);
+          ({ body } = source);
+        });
       } },
       { ALT: () => {
         this.MANY({
@@ -572,7 +576,16 @@ export class Grammar extends EmbeddedActionsParser {
         });
       } },
     ]);
-    return { name: this.name(first), assigned, values, exceptions, span: this.from(first) };
+    return { name: this.name(first), assigned, values, body, exceptions, span: this.from(first) };
+  });
+
+  /** `csv(…)`, or `synthetic(…) { … }`. */
+  private readonly source: Rule<{ readonly value: Expression; readonly body: Statement[] | null }> = this.RULE('source', () => {
+    const value = this.SUBRULE(this.expression);
+    let body: Statement[] | null = null;
+    this.OPTION(() => body = this.SUBRULE(this.block));
+    this.endsHere();
+    return { value, body };
   });
 
   private readonly settingValue: Rule<SettingValue> = this.RULE('settingValue', (): SettingValue =>
@@ -811,11 +824,15 @@ export class Grammar extends EmbeddedActionsParser {
       ],
       ERR_MSG: 'an expression',
     });
+    this.endsHere();
+    return value;
+  });
+
+  private endsHere(): void {
     this.ACTION(() => {
       if (!this.atEnd()) this.fail(`expected an operator or the end of the line, found ${found(this.LA(1), this.LA(0))}`);
     });
-    return value;
-  });
+  }
 
   private atEnd(): boolean {
     const { tokenType } = this.LA(1);

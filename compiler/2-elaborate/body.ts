@@ -63,6 +63,9 @@ function step(context: Context, statement: Statement, scope: Scope): Item | null
         code: 'scan.return', message: 'a `return` inside of a `scan`',
         help: 'write `yield` for what is kept of every step, and return what the `scan` gives',
       });
+      if (scope.body.kind === 'source') return fail(context, {
+        code: 'data.synthetic', message: 'a source returns nothing', help: 'bind what an input is fed with to its name: `x = …`',
+      });
       if (scope.body.kind === 'layer' && scope.body.model !== null) return fail(context, {
         code: 'model.return', message: 'a model returns nothing', help: 'name what it gives: `output name = …`',
       });

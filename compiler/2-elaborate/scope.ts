@@ -42,6 +42,8 @@ export type Body =
       readonly states: Map<string, { readonly path: string; readonly leaf: Value }>; readonly model: ModelBody | null }
   | { readonly kind: 'fn'; readonly name: string }
   | { readonly kind: 'optimizer'; readonly parameter: Value; readonly states: Map<string, OptimizerState> }
+  /** The rows of a synthetic source. */
+  | { readonly kind: 'source' }
   /** A default, a constant or a setting. */
   | { readonly kind: 'constant' };
 

@@ -31,8 +31,8 @@ import { affine } from '../ir/affine.ts';
 
 /**
  * The graph with the entries of each stage: `initialise`, `accumulate` (where several batches make a step), `train` and `gradient_norm`
- * (given an optimiser), `evaluate`, `evaluate_row`, `predict`, `predict_row`, `predict_once` with the outputs that depend
- * on no input, `generate`, `generated`.
+ * (given an optimiser), `evaluate`, `evaluate_row`, `predict`, `predict_row`, `predict_once` with the outputs that depend on no input,
+ * `generate`, `generated`; and of synthetic sources, which all stages share, `train_rows` and `test_rows`.
  */
 export function differentiate(model: Model): Graph {
   const layout = layOut(model);
@@ -44,7 +44,9 @@ export function differentiate(model: Model): Graph {
     return [...training.map(entry => substitute(entry, read.training)), ...inferenceOf(stage).map(entry => substitute(entry, read.inference))]
       .map(entry => ({ ...entry, name: entryName(model, stage, entry.name) }));
   });
-  return { entries, placements: placementsOf(model, layout) };
+  const sources = (model.data?.sources ?? []).flatMap(({ name, synthetic }): Entry[] =>
+    (synthetic === null ? [] : [{ name: `${name}_rows`, results: synthetic.results, updates: [] }]));
+  return { entries: [...entries, ...sources], placements: placementsOf(model, layout) };
 }
 
 function inferenceOf(stage: Stage): Entry[] {

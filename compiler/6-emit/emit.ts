@@ -212,6 +212,8 @@ const functionNames: Readonly<Record<string, string>> = {
   predict: 'predictEntry',
   predict_row: 'predictRowEntry',
   predict_once: 'predictOnceEntry',
+  train_rows: 'trainRowsEntry',
+  test_rows: 'testRowsEntry',
   generate_start: 'generateStartEntry',
   generate_step: 'generateStepEntry',
   generate_scores: 'generateScoresEntry',
@@ -241,20 +243,21 @@ function entriesText(program: Program, names: readonly string[], options: EmitOp
   return [section('Entries: what is called in which order'), ...program.entries.map(entry)].join('\n\n');
 }
 
-/** A call; or a loop around several, each of whose accesses moves with the positions. */
-function partText(program: Program, { loop, calls }: Part, names: readonly string[]): string[] {
-  if (loop === null) return calls.map(call => callText(program, call, names, []));
+/** A call; or a loop around several, each of whose accesses moves with the positions, which are called as the axes around are. */
+function partText(program: Program, { loop, calls, body }: Part, names: readonly string[], around: readonly string[] = []): string[] {
+  if (loop === null) return calls.map(call => callText(program, call, names, around));
   if (loop.given !== null) {
     const at = `i32[${names[program.buffers.findIndex(buffer => buffer.name === 'position' && buffer.role === 'scalar')]!}]`;
     const { first } = loop.given;
     const isInside = `${first > 0 ? `position >= ${first} && ` : ''}position < ${loop.axes[0]!}`;
-    return [`{`, `  const position = ${at};`, `  if (${isInside}) {`, ...calls.map(call => `    ${callText(program, call, names, ['position'])}`), '  }', '}'];
+    const lines = body.flatMap(part => partText(program, part, names, [...around, 'position']));
+    return [`{`, `  const position = ${at};`, `  if (${isInside}) {`, ...lines.map(line => `    ${line}`), '  }', '}'];
   }
-  const axes = loop.axes.map((_, axis) => `block${axis}`);
+  const axes = loop.axes.map((_, axis) => `block${around.length + axis}`);
   const counters = loop.counters.flatMap((buffer, axis) => (buffer === null ? [] : [`i32[${names[buffer]!}] = ${axes[axis]!};`]));
   return loop.axes.reduceRight(
-    (body, extent, axis) => [`for (let ${axes[axis]!} = 0; ${axes[axis]!} < ${extent}; ${axes[axis]!}++) {`, ...body.map(line => `  ${line}`), '}'],
-    [...counters, ...calls.map(call => callText(program, call, names, axes))],
+    (lines, extent, axis) => [`for (let ${axes[axis]!} = 0; ${axes[axis]!} < ${extent}; ${axes[axis]!}++) {`, ...lines.map(line => `  ${line}`), '}'],
+    [...counters, ...body.flatMap(part => partText(program, part, names, [...around, ...axes]))],
   );
 }
 
@@ -296,7 +299,11 @@ const list = (items: readonly string[], indent: string): string =>
 
 function programText(model: Model, program: Program, version: string, machine: MachineText | null): string {
   const below = new Map((model.data?.sources ?? []).flatMap(source => source.fields.map(field => [field.input, field.below] as const)));
-  const formats = new Set((model.data?.sources ?? []).map(source => source.format));
+  const formats = new Set((model.data?.sources ?? []).flatMap(source => (source.format === 'synthetic' ? [] : [source.format])));
+  const synthetic = (model.data?.sources ?? []).flatMap(({ name, synthetic: rows }) => {
+    const entry = program.entries.find(other => other.name === `${name}_rows`);
+    return rows === null ? [] : [`{ name: ${literal(name)}, rows: ${rows.rows}, entry: ${entryText(program, entry, rows.atOnce, '    ')} }`];
+  });
   const offset = (name: string): number => program.scalars.find(scalar => scalar.name === name)!.offset;
   return [
     section('The program'),
@@ -317,31 +324,32 @@ function programText(model: Model, program: Program, version: string, machine: M
     `  stages: [${model.stages.map(stage => stageText(model, stage, program)).join(', ')}],`,
     `  data: ${literalJson(dataOf(model))},`,
     `  readers: {${[...formats].map(format => ` ${format}: ${readerNames[format]}`).join(',')}${formats.size > 0 ? ' ' : ''}},`,
+    `  synthetic: ${synthetic.length === 0 ? 'null' : `{ sources: ${list(synthetic, '  ')}, columns: syntheticColumns }`},`,
     `  tokenizers: ${list((model.data?.vocabularies ?? []).map(tokenizerText), '  ')},`,
     `  pictures: ${model.data?.sources.some(source => source.fields.some(field => field.picture)) ? 'readPictures' : 'null'},`,
     '};',
   ].join('\n');
 }
 
+/** An entry as a field of what is indented so far; null where there is none. */
+function entryText(
+  program: Program, entry: ProgramEntry | undefined, rows: number, indent: string, imageOf: (result: TensorPlace) => ImageLayout | null = () => null,
+): string {
+  if (entry === undefined) return 'null';
+  const read = new Set(entry.calls.flatMap(call => call.reads).map(index => program.buffers[index]!).flatMap(buffer => (buffer.role === 'input' ? [buffer.name] : [])));
+  const inputs = program.inputs.flatMap(({ name }) => (read.has(name) ? [literal(name)] : []));
+  const fields = [
+    `run: ${functionName(entry.name)},`, `number: ${program.entries.indexOf(entry)},`, `inputs: [${inputs.join(', ')}],`,
+    `results: ${list(entry.results.map(result => resultText(result, imageOf(result))), `${indent}  `)},`, `rows: ${rows},`,
+  ];
+  return ['{', ...fields.map(field => `${indent}  ${field}`), `${indent}}`].join('\n');
+}
+
 function stageText(model: Model, stage: Stage, program: Program): string {
   const entryOf = (what: string): ProgramEntry | undefined => program.entries.find(entry => entry.name === entryName(model, stage, what));
-  const inputsOf = (entry: ProgramEntry): string[] => {
-    const read = new Set(
-      entry.calls
-        .flatMap(call => call.reads)
-        .map(index => program.buffers[index]!)
-        .filter(buffer => buffer.role === 'input')
-        .map(buffer => buffer.name),
-    );
-    return program.inputs.map(input => input.name).filter(name => read.has(name));
-  };
   const imageOf = (what: string, { name }: TensorPlace): ImageLayout | null =>
     (what.startsWith('predict') || what === 'generated' ? stage.evaluation.outputs.find(output => output.name === name)!.image : null);
-  const entry = (what: string, rows: number): string => {
-    const found = entryOf(what);
-    if (!found) return 'null';
-    return `{\n      run: ${functionName(found.name)},\n      number: ${program.entries.indexOf(found)},\n      inputs: [${inputsOf(found).map(literal).join(', ')}],\n      results: ${list(found.results.map(result => resultText(result, imageOf(what, result))), '      ')},\n      rows: ${rows},\n    }`;
-  };
+  const entry = (what: string, rows: number): string => entryText(program, entryOf(what), rows, '    ', result => imageOf(what, result));
   const { accumulate } = stage.settings;
   const trained = new Set(stage.minimizations.flatMap(({ groups }) => groups.flatMap(group => group.parameters.map(({ leaf }) => leaf.leaf!.name))));
   return [
@@ -400,13 +408,13 @@ const readerNames = {
   text: 'textColumns',
   jsonl: 'jsonlColumns',
   images: 'imagesColumns',
-} as const satisfies Record<DataSource['format'], string>;
+} as const satisfies Record<Exclude<DataSource['format'], 'synthetic'>, string>;
 
-/** Vocabularies stand in the program as the tokenizers made of them. */
+/** Vocabularies stand in the program as the tokenizers made of them, what computes rows as an entry. */
 function dataOf({ data }: Model): unknown {
   if (data === null) return null;
-  const { vocabularies: _, ...others } = data;
-  return others;
+  const { vocabularies: _, sources, ...others } = data;
+  return { sources: sources.map(({ synthetic: __, ...source }) => source), ...others };
 }
 
 function tokenizerText(vocabulary: Vocabulary): string {
@@ -430,6 +438,7 @@ const versionOf = (text: string, gradient: Graph | undefined, { data }: Model): 
     .update(text)
     .update(gradient ? printGraph(gradient).replaceAll(/ @ .*$/gm, '') : '')
     .update(data?.vocabularies.map(vocabulary => JSON.stringify(vocabulary)).join('') ?? '')
+    .update(data?.sources.flatMap(({ synthetic }) => (synthetic === null ? [] : [` ${synthetic.rows}`])).join('') ?? '')
     .digest('hex')
     .slice(0, 32);
 

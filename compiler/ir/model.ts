@@ -233,12 +233,22 @@ export interface BytePairs {
 export interface DataSource {
   /** `train`, `test`. */
   readonly name: string;
-  readonly format: 'idx' | 'csv' | 'npy' | 'npz' | 'safetensors' | 'text' | 'jsonl' | 'images';
+  readonly format: 'idx' | 'csv' | 'npy' | 'npz' | 'safetensors' | 'text' | 'jsonl' | 'images' | 'synthetic';
   readonly fields: readonly DataField[];
   readonly separator: string;
   readonly header: boolean;
   /** text: from the beginning of one window to the next; null for the length of the longest. */
   readonly stride: number | null;
+  /** synthetic: what makes its rows; null for other formats. */
+  readonly synthetic: SyntheticRows | null;
+}
+
+/** Rows that the program computes itself, `atOnce` of them in a run, from the row on whose number the leaf `step` holds then. */
+export interface SyntheticRows {
+  readonly rows: number;
+  readonly atOnce: number;
+  /** For each input what it is fed with, rows along the first dimension. */
+  readonly results: readonly Named[];
 }
 
 export interface DataField {
@@ -246,6 +256,7 @@ export interface DataField {
   readonly dtype: DType;
   /** Of one row, without the batch dimension. */
   readonly shape: Shape;
+  /** Empty in a synthetic source. */
   readonly file: string;
   /**
    * csv: names (or zero-based positions as text) of the columns, in order. jsonl, npz and safetensors: the one field's or tensor's

@@ -51,6 +51,7 @@ export async function emittedMachine(levels: Levels): Promise<Machine> {
     initialise: { run: stage.initialise, number: 0, inputs: [], results: [], rows: 0 },
     accumulate: stage.accumulate?.batch ?? null, train: stage.train, evaluate: stage.evaluate, predict: stage.predict, evaluate_row: stage.evaluateRow, predict_row: stage.predictRow, predict_once: stage.predictOnce,
     generate_start: generator?.start ?? null, generate_step: generator?.step ?? null, generate_scores: generator?.scores ?? null,
+    ...Object.fromEntries((program.synthetic?.sources ?? []).map(({ name, entry }) => [`${name}_rows`, entry])),
   };
   return {
     write: (role, name, data) => viewOf(program.memory, placeOf(role, name)).set(data),

@@ -907,6 +907,7 @@ const program: CompiledProgram = {
   }],
   data: null,
   readers: {},
+  synthetic: null,
   tokenizers: [],
   pictures: null,
 };

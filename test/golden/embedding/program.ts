@@ -811,6 +811,7 @@ const program: CompiledProgram = {
   }],
   data: null,
   readers: {},
+  synthetic: null,
   tokenizers: [],
   pictures: null,
 };

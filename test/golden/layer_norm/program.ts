@@ -832,6 +832,7 @@ const program: CompiledProgram = {
   }],
   data: null,
   readers: {},
+  synthetic: null,
   tokenizers: [],
   pictures: null,
 };

@@ -1076,6 +1076,7 @@ const program: CompiledProgram = {
   }],
   data: null,
   readers: {},
+  synthetic: null,
   tokenizers: [],
   pictures: null,
 };

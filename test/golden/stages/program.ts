@@ -1504,6 +1504,7 @@ const program: CompiledProgram = {
   }],
   data: null,
   readers: {},
+  synthetic: null,
   tokenizers: [],
   pictures: null,
 };
