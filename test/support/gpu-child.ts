@@ -3,7 +3,9 @@
  * environment says at the start. Prints a line of JSON for each thing that was run: its title, and what is wrong with it or null.
  */
 import { readdirSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
+import { importReader } from '../../compiler/cli/read-source.ts';
 import { gradients } from '../../compiler/ops/gradients.ts';
 import { gpuPlan } from '../../compiler/6-emit/wgsl/plan.ts';
 import { laidOut } from '../../compiler/6-emit/wgsl/segments.ts';
@@ -203,7 +205,7 @@ async function shaders(): Promise<void> {
   const gpu = create(['backend=null']);
   const device = (await (await gpu.requestAdapter())!.requestDevice());
   const folder = new URL('../../models/', import.meta.url);
-  const models = readdirSync(folder).filter(name => name.endsWith('.model')).map(name => [name, programOf(name, readFileSync(new URL(name, folder), 'utf8'))] as const);
+  const models = readdirSync(folder).filter(name => name.endsWith('.model')).map(name => [name, programOf(fileURLToPath(new URL(name, folder)), readFileSync(new URL(name, folder), 'utf8'))] as const);
   const programs = [
     ...models, ...fixtureNames.map(name => [name, readFixture(name).levels.program!] as const), ['the op table', programOfNests(nestsOfOps())] as const,
   ];
@@ -218,7 +220,7 @@ async function shaders(): Promise<void> {
 }
 
 function programOf(path: string, text: string): Program {
-  const { levels, diagnostics } = compile({ path, text, library: false }, 'schedule');
+  const { levels, diagnostics } = compile({ path, text, library: false }, 'schedule', { readImport: importReader(path) });
   if (levels.program === undefined) throw new Error(diagnostics.map(d => d.message).join('; '));
   return levels.program;
 }
