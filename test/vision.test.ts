@@ -22,7 +22,7 @@ test.each([
   ['autoencoder', { hidden: '128' }, 300, { squared_error: [0, 42] }],
   ['vae', { hidden: '128' }, 300, { loss: [0, 170], divergence: [5, 40] }],
   ['gan', { width: '8' }, 150, { d_loss: [0, 1.38], real_accuracy: [0.6, 1] }],
-  ['diffusion', { width: '32', layers: '1', T: '50' }, 300, { loss: [0, 0.5] }],
+  ['diffusion', { width: '8', T: '50' }, 300, { loss: [0, 0.5] }],
 ] as const)('%s', async (name, settings, steps, limits) => {
   const path = join('models', `${name}.model`);
   const { levels } = compile({ path, text: readFileSync(join(root, path), 'utf8'), library: false }, 'schedule', { settings: new Map(Object.entries(settings)) });
