@@ -26,7 +26,7 @@ const combines: Partial<Readonly<Record<Combine, BinaryInstruction>>> = { add: '
 /** Splits every long reduction. */
 export function splitLongSums(state: Successors): void {
   for (const draft of state.inOrder()) {
-    const split = splitDraft(draft);
+    const split = splitDraft(draft, state);
     if (split !== null) state.replace([draft], split);
   }
 }
@@ -36,9 +36,9 @@ const tidied = (draft: Draft): Draft => tidy(draft, () => true);
 
 type Reduce = Step & { readonly kind: 'reduce' };
 
-function splitDraft(draft: Draft): readonly Draft[] | null {
+function splitDraft(draft: Draft, state: Successors): readonly Draft[] | null {
   if (draft.host || draft.blocks || size(draft.space) > fewResults) return null;
-  const long = draft.steps.filter((step): step is Reduce => step.kind === 'reduce' && isLong(step, draft));
+  const long = draft.steps.filter((step): step is Reduce => step.kind === 'reduce' && isLong(step, draft, state));
   if (long.length === 0) return null;
   const first: Draft[] = [];
   const sources = [...draft.sources];
@@ -79,17 +79,19 @@ function splitDraft(draft: Draft): readonly Draft[] | null {
 }
 
 /** Combined in any order, over many elements, of nothing that the kernel computes before. */
-function isLong(step: Reduce, draft: Draft): boolean {
+function isLong(step: Reduce, draft: Draft, state: Successors): boolean {
   if (size(step.axes) < fewestElements || combines[step.combine] === undefined) return false;
   let usesLocal = false;
   mapScalar(step.body, part => {
     if (part.kind === 'local') usesLocal = true;
     return part;
   });
-  // What the kernel itself has stored, only it may read.
-  const own = new Set(draft.outputs.map(output => output.root));
-  return !usesLocal && loadsOf(step.body).every(each => !own.has(draft.sources[each.operand]!.root));
+  // What the kernel itself has stored, be it a part of a whole, only it may read.
+  return !usesLocal && loadsOf(step.body).every(each => !isStoredBy(draft, draft.sources[each.operand]!.root, state));
 }
+
+const isStoredBy = (draft: Draft, value: Value, state: Successors): boolean =>
+  draft.outputs.some(output => output.root === value) || state.writersOf(value).includes(draft);
 
 interface Cut {
   /** Axes of the parts, and those within one. */
