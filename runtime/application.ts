@@ -7,12 +7,13 @@ import { DataError } from './data-error.ts';
 import { openDevice } from './device.ts';
 import type { Results } from './evaluate.ts';
 import { evaluateStage } from './evaluate.ts';
+import type { Generated, GenerateOptions } from './generate.ts';
 import { inflatedLimit } from './inflate.ts';
 import type { CompiledProgram, Stage } from './program.ts';
 import type { ProgramData } from './row-set.ts';
 import { arrayRows } from './row-set.ts';
 import { rowsOfSources, splitRows } from './source-rows.ts';
-import { initialiseProgram } from './stages.ts';
+import { generatingStage, initialiseProgram } from './stages.ts';
 import type { Classes } from './table.ts';
 import type { TensorArray } from './tensor.ts';
 import type { Reporter, TrainReport } from './training.ts';
@@ -102,6 +103,12 @@ export async function rowsOfFiles(program: CompiledProgram, files: DataFiles, cl
 /** Loss and metrics over all rows; of a model without inputs, over one run. */
 export async function evaluateRows(program: CompiledProgram, stage: Stage, rows: AnyRows): Promise<Results> {
   return evaluateStage(program, stage, stage.inputs.length === 0 ? null : arrayRows(program, rows));
+}
+
+/** Draws tokens, as the model's `generate` block says unless the options say otherwise. Others get their turn in between. */
+export async function generateRow(program: CompiledProgram, options: GenerateOptions): Promise<Generated> {
+  const { stage, generator } = generatingStage(program);
+  return generator.draw(program, stage, generator, { letOthersRun, ...options });
 }
 
 /** Takes the weights out of the bytes of a safetensors file. */

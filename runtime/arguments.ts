@@ -11,18 +11,19 @@ export interface Flag {
   readonly repeated?: true;
 }
 
-export type Command = 'train' | 'evaluate' | 'predict' | 'bench';
+export type Command = 'train' | 'evaluate' | 'predict' | 'generate' | 'bench';
 
 export const commands: Readonly<Record<Command, string>> = {
   train: 'train, then save the weights and the loss curve (without a command, too)',
   evaluate: 'the loss and the metrics on the test data',
   predict: 'the outputs for the rows of some files',
+  generate: 'draw tokens, one after the other',
   bench: 'measure training steps on made-up inputs',
 };
 
 export const flags: readonly Flag[] = [
   { name: 'steps', value: 'N', commands: ['train', 'bench'], help: 'number of steps, instead of what the model says' },
-  { name: 'seed', value: 'N', commands: ['train'], help: 'start of all random numbers' },
+  { name: 'seed', value: 'N', commands: ['train', 'generate'], help: 'start of all random numbers' },
   { name: 'data', value: 'DIR', commands: ['train', 'evaluate'], help: 'folder of the data files; default: the folder of the program' },
   { name: 'init', value: 'FILE', commands: ['train'], help: 'weights to start from (safetensors)' },
   { name: 'save', value: 'FILE', commands: ['train'], help: 'where the weights go' },
@@ -31,11 +32,17 @@ export const flags: readonly Flag[] = [
   { name: 'resume', value: null, commands: ['train'], help: 'go on from the last checkpoint' },
   { name: 'only', value: 'NAME', commands: ['train'], help: 'run one train block of several, by its name' },
   { name: 'model', value: 'NAME', commands: ['evaluate', 'predict', 'bench'], help: 'which model, or train block, of several; default: the last' },
-  { name: 'weights', value: 'FILE', commands: ['evaluate', 'predict'], help: 'weights to use; default: what training saved' },
-  { name: 'input', value: 'NAME=FILE', commands: ['predict'], help: 'rows for an input (npy); once for each input', repeated: true },
-  { name: 'output', value: 'FILE', commands: ['predict'], help: 'where the outputs go (npz); -o for short' },
-  { name: 'threads', value: 'N', commands: ['train', 'evaluate', 'predict', 'bench'], help: 'threads to compute on; default: one for each core' },
-  { name: 'help', value: null, commands: ['train', 'evaluate', 'predict', 'bench'], help: 'show this' },
+  { name: 'weights', value: 'FILE', commands: ['evaluate', 'predict', 'generate'], help: 'weights to use; default: what training saved' },
+  { name: 'input', value: 'NAME=FILE', commands: ['predict', 'generate'], help: 'rows for an input (npy); once for each input', repeated: true },
+  { name: 'output', value: 'FILE', commands: ['predict', 'generate'], help: 'where the outputs go (npz); -o for short' },
+  { name: 'prompt', value: 'TEXT', commands: ['generate'], help: 'what is given' },
+  { name: 'length', value: 'N', commands: ['generate'], help: 'the most tokens to draw' },
+  { name: 'temperature', value: 'X', commands: ['generate'], help: 'what scores are divided by; 0 takes the likeliest token' },
+  { name: 'top-k', value: 'N', commands: ['generate'], help: 'how many of the likeliest tokens may be drawn' },
+  { name: 'top-p', value: 'X', commands: ['generate'], help: 'the probability that the tokens together have that may be drawn' },
+  { name: 'stop', value: 'TEXT', commands: ['generate'], help: 'a text that ends what is drawn', repeated: true },
+  { name: 'threads', value: 'N', commands: ['train', 'evaluate', 'predict', 'generate', 'bench'], help: 'threads to compute on; default: one for each core' },
+  { name: 'help', value: null, commands: ['train', 'evaluate', 'predict', 'generate', 'bench'], help: 'show this' },
 ];
 
 export interface Arguments {
@@ -87,6 +94,17 @@ export function wholeNumber(flags: Arguments, name: string, low: number): number
   const value = Number(text);
   if (!/^\d+$/.test(text) || value < low || value > 2147483647) {
     throw new DataError(`\`--${name}\` is \`${text}\`, but must be a whole number from ${low} to 2147483647`);
+  }
+  return value;
+}
+
+/** A number from `low` to `high`. */
+export function numberBetween(flags: Arguments, name: string, low: number, high: number): number | undefined {
+  const text = flags.values.get(name)?.[0];
+  if (text === undefined) return undefined;
+  const value = Number(text);
+  if (text.trim() === '' || !(value >= low && value <= high)) {
+    throw new DataError(`\`--${name}\` is \`${text}\`, but must be a number from ${low} to ${high}`);
   }
   return value;
 }

@@ -20,6 +20,8 @@ export interface GpuPlan {
   readonly entries: readonly GpuEntryPlan[];
   /** The largest tensor, for those who have to say that there is no room for it. */
   readonly largest: string;
+  /** Where the host writes the position of what runs at one position; null where nothing does. */
+  readonly position: number | null;
 }
 
 export interface GpuShaderPlan {
@@ -42,6 +44,8 @@ export interface GpuEntryPlan {
 /** Dispatches; in a loop at each position of its axes, the last axis fastest. */
 export interface GpuPartPlan {
   readonly axes: readonly number[];
+  /** Null for a loop that runs. Otherwise the host gives the one position at which it does, if that is from this one on and in the axis. */
+  readonly first: number | null;
   /** Shader, the segments that it binds, the numbers that it reads, and for each axis how much each of these grows with the position. */
   readonly dispatches: readonly (readonly [number, readonly number[], readonly number[], readonly (readonly number[])[]])[];
 }
@@ -55,12 +59,29 @@ export interface GpuMachine {
 
 /** An entry, ready to be submitted. */
 export interface PreparedEntry {
-  readonly dispatches: readonly { readonly pipeline: object; readonly group: object; readonly x: number; readonly y: number }[];
+  readonly dispatches: readonly PreparedDispatch[];
+  /** The numbers of all its dispatches, where some of them move with the position that the host gives; from which byte on they stand in their buffer. */
+  readonly places: { readonly words: Int32Array<ArrayBuffer>; readonly at: number } | null;
   /** The results of the last runs, one run after another; null where results are no single numbers. */
   readonly ring: GpuBuffer | null;
   readonly uploads: readonly GpuPiece[];
   readonly results: readonly GpuPiece[];
   runs: number;
+}
+
+export interface PreparedDispatch {
+  readonly pipeline: object;
+  readonly group: object;
+  readonly x: number;
+  readonly y: number;
+  /** What it adds for each position to its numbers, which begin at a word of the entry's. */
+  readonly given: (GivenPosition & { readonly word: number; readonly numbers: readonly number[] }) | null;
+}
+
+export interface GivenPosition {
+  readonly first: number;
+  readonly end: number;
+  readonly moves: readonly number[];
 }
 
 /** Whole words of the memory. */
@@ -80,6 +101,8 @@ export interface OpenGpu {
   readonly implementation: object;
   readonly device: GpuDevice;
   readonly buffers: readonly GpuBuffer[];
+  /** Where the numbers of all dispatches stand. */
+  readonly places: GpuBuffer;
   readonly entries: readonly PreparedEntry[];
   /** Buffers to be read, for reuse. */
   readonly staging: GpuBuffer[];
@@ -142,12 +165,19 @@ export function openGpu(plan: GpuPlan): GpuMachine {
     },
   };
   const run = (number: number): void => {
-    const { device: opened, buffers, entries } = gpu();
+    const { device: opened, buffers, places, entries } = gpu();
     const entry = entries[number]!;
+    const position = entry.places === null ? 0 : new Int32Array(memory, plan.position!, 1)[0]!;
+    if (entry.places !== null) {
+      const { words, at } = entry.places;
+      for (const { given } of entry.dispatches) if (given !== null) given.numbers.forEach((start, i) => { words[given.word + i] = start + position * given.moves[i]!; });
+      opened.queue.writeBuffer(places, at, words.buffer, words.byteOffset, words.byteLength);
+    }
     for (const piece of entry.uploads) opened.queue.writeBuffer(buffers[piece.segment]!, piece.offset, memory, piece.start, piece.bytes);
     const encoder = opened.createCommandEncoder();
     const pass = encoder.beginComputePass();
-    for (const { pipeline, group, x, y } of entry.dispatches) {
+    for (const { pipeline, group, x, y, given } of entry.dispatches) {
+      if (given !== null && (position < given.first || position >= given.end)) continue;
       pass.setPipeline(pipeline);
       pass.setBindGroup(0, group);
       pass.dispatchWorkgroups(x, y);
@@ -187,9 +217,18 @@ export function piecesOf(plan: GpuPlan, places: readonly TensorPlace[]): { reado
   return { pieces, bytes: at };
 }
 
+export interface PlannedDispatch {
+  readonly shader: number;
+  readonly segments: readonly number[];
+  /** At position 0 where the host gives one. */
+  readonly numbers: readonly number[];
+  readonly given: GivenPosition | null;
+}
+
 /** What an entry dispatches, one after the other. */
-export function dispatchesOf({ parts }: GpuEntryPlan): readonly { readonly shader: number; readonly segments: readonly number[]; readonly numbers: readonly number[] }[] {
-  return parts.flatMap(({ axes, dispatches }) => {
+export function dispatchesOf({ parts }: GpuEntryPlan): readonly PlannedDispatch[] {
+  return parts.flatMap(({ axes, first, dispatches }): readonly PlannedDispatch[] => {
+    if (first !== null) return dispatches.map(([shader, segments, numbers, moves]) => ({ shader, segments, numbers, given: { first, end: axes[0]!, moves: moves[0]! } }));
     const count = axes.reduce((product, extent) => product * extent, 1);
     return Array.from({ length: count }, (_, flat) => {
       let rest = flat;
@@ -199,7 +238,7 @@ export function dispatchesOf({ parts }: GpuEntryPlan): readonly { readonly shade
         rest = Math.floor(rest / axes[axis]!);
       }
       return dispatches.map(([shader, segments, numbers, moves]) =>
-        ({ shader, segments, numbers: numbers.map((number, i) => moves.reduce((sum, move, axis) => sum + move[i]! * position[axis]!, number)) }));
+        ({ shader, segments, numbers: numbers.map((number, i) => moves.reduce((sum, move, axis) => sum + move[i]! * position[axis]!, number)), given: null }));
     }).flat();
   });
 }
@@ -304,8 +343,9 @@ export async function prepareGpu(plan: GpuPlan, window: number): Promise<OpenGpu
   });
   const words = new Int32Array(placesBytes / 4);
   let at = 0;
-  const entries = runs.map((dispatches, number): PreparedEntry => ({
-    dispatches: dispatches.map(({ shader, segments, numbers }) => {
+  const entries = runs.map((dispatches, number): PreparedEntry => {
+    const start = at;
+    const prepared = dispatches.map(({ shader, segments, numbers, given }): PreparedDispatch => {
       const slot = slotOf(numbers);
       words.set(numbers, at / 4);
       const bound = [...segments.map(segment => buffers[segment]!), ...(plan.shaders[shader]!.scratch ? [scratch!] : [])];
@@ -317,17 +357,22 @@ export async function prepareGpu(plan: GpuPlan, window: number): Promise<OpenGpu
           ...bound.map((each, k) => ({ binding: k + 1, resource: { buffer: each } })),
         ],
       });
+      const word = (at - start) / 4;
       at += slot;
       const { workgroups } = plan.shaders[shader]!;
-      return { pipeline: pipelines[shader]!, group, x: Math.min(workgroups, 65535), y: Math.ceil(workgroups / 65535) };
-    }),
-    ring: rings[number]!,
-    uploads: piecesOf(plan, plan.entries[number]!.uploads).pieces,
-    results: piecesOf(plan, plan.entries[number]!.results).pieces,
-    runs: 0,
-  }));
+      return { pipeline: pipelines[shader]!, group, x: Math.min(workgroups, 65535), y: Math.ceil(workgroups / 65535), given: given && { ...given, word, numbers } };
+    });
+    return {
+      dispatches: prepared,
+      places: prepared.some(({ given }) => given !== null) ? { words: words.subarray(start / 4, at / 4), at: start } : null,
+      ring: rings[number]!,
+      uploads: piecesOf(plan, plan.entries[number]!.uploads).pieces,
+      results: piecesOf(plan, plan.entries[number]!.results).pieces,
+      runs: 0,
+    };
+  });
   if (placesBytes > 0) device.queue.writeBuffer(places, 0, words.buffer, 0, placesBytes);
-  const gpu: OpenGpu = { implementation, device, buffers, entries, staging, failure: null };
+  const gpu: OpenGpu = { implementation, device, buffers, places, entries, staging, failure: null };
   device.onuncapturederror = ({ error }) => {
     gpu.failure ??= `the GPU refused to compute: ${firstLine(error.message)}; nothing was saved since the last checkpoint: build the program with \`--target wasm\``;
   };

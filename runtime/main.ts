@@ -7,20 +7,23 @@ import { availableParallelism } from 'node:os';
 import { basename, dirname } from 'node:path';
 import { deflateRawSync } from 'node:zlib';
 import type { Arguments } from './arguments.ts';
-import { helpText, parseArguments, wholeNumber } from './arguments.ts';
+import { helpText, numberBetween, parseArguments, wholeNumber } from './arguments.ts';
 import { benchProgram } from './bench.ts';
 import { DataError, messageOf, printable, suggestion } from './data-error.ts';
 import { openDevice } from './device.ts';
 import { evaluateStage } from './evaluate.ts';
 import { openBytes, wholeFileLimit, writeWhole } from './files.ts';
+import type { GenerateOptions } from './generate.ts';
 import { npyBytes, readNpy } from './npy.ts';
 import { openData } from './open-data.ts';
 import { predictSet } from './predict.ts';
-import type { CompiledProgram, Stage } from './program.ts';
+import type { CompiledProgram, Entry, Stage } from './program.ts';
 import { checkColumns, rowSetOf, rowShapeOf } from './row-set.ts';
-import { initialiseProgram, stageNamed } from './stages.ts';
+import { generatingStage, initialiseProgram, stageNamed } from './stages.ts';
+import type { Column } from './stored-tensor.ts';
 import { tensorColumn } from './stored-tensor.ts';
-import { elementCount, showShape } from './tensor.ts';
+import type { TensorArray } from './tensor.ts';
+import { elementCount, newTensorArray, showShape } from './tensor.ts';
 import { showResults, terminalReporter } from './terminal-reporter.ts';
 import type { RunOptions } from './train.ts';
 import { trainProgram } from './train.ts';
@@ -45,6 +48,7 @@ export async function main(program: CompiledProgram, argv: readonly string[]): P
     if (given.command === 'train') process.exitCode = await runTrain(program, given);
     else if (given.command === 'evaluate') await runEvaluate(program, given);
     else if (given.command === 'predict') await runPredict(program, given);
+    else if (given.command === 'generate') await runGenerate(program, given);
     else process.stdout.write(`${JSON.stringify(await benchProgram(program, chosenStage(program, given), { steps: wholeNumber(given, 'steps', 1) ?? 100 }))}\n`);
   } catch (error) {
     process.stderr.write(`${process.stderr.isTTY ? '\r\x1b[2K' : ''}error: ${printable(messageOf(error))}\n`);
@@ -128,10 +132,43 @@ export async function runEvaluate(program: CompiledProgram, given: Arguments): P
   process.stdout.write(`${showResults('', await evaluateStage(program, stage, needsRows ? data.test : null))}\n`);
 }
 
+/** Writes what is drawn as it comes. */
+export async function runGenerate(program: CompiledProgram, given: Arguments): Promise<void> {
+  const { stage, generator } = generatingStage(program);
+  const text = (name: string): string | undefined => given.values.get(name)?.[0];
+  const rows = Object.fromEntries(givenColumns(program, stage, given).map(column => {
+    const { dtype, shape } = program.inputs.find(input => input.name === column.input)!;
+    const row = newTensorArray(dtype, elementCount(rowShapeOf({ shape }, program.batched)));
+    column.read(0, row, 0);
+    return [column.input, row] as const;
+  }));
+  await restoreWeights(program, given);
+  const options = {
+    prompt: text('prompt'), length: wholeNumber(given, 'length', 1), temperature: numberBetween(given, 'temperature', 0, 1000),
+    topK: wholeNumber(given, 'top-k', 1), topP: numberBetween(given, 'top-p', 0, 1), stop: given.values.get('stop'), seed: wholeNumber(given, 'seed', 0),
+  };
+  const wanted: GenerateOptions = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+  const { outputs } = await generator.draw(program, stage, generator, { ...wanted, rows, write: piece => void process.stdout.write(piece) });
+  process.stdout.write('\n');
+  if (generator.drawn !== null) writeOutputs(stage, generator.drawn, outputs, text('output') ?? `${program.name}.npz`);
+}
+
 export async function runPredict(program: CompiledProgram, given: Arguments): Promise<void> {
   const stage = chosenStage(program, given);
-  const names = stage.inputs;
-  const columns = (given.values.get('input') ?? []).map(text => {
+  const columns = givenColumns(program, stage, given);
+  const missing = (stage.predict?.inputs ?? []).filter(name => !columns.some(column => column.input === name));
+  if (missing.length > 0) {
+    throw new DataError(`no rows for ${missing.map(name => `\`${name}\``).join(', ')}: give \`--input ${missing[0]}=FILE.npy\``);
+  }
+  checkColumns(columns, program.inputs, program.batched);
+  await restoreWeights(program, given);
+  const outputs = await predictSet(program, stage, columns.length === 0 ? null : rowSetOf(columns));
+  writeOutputs(stage, stage.predict!, outputs, given.values.get('output')?.[0] ?? `${program.name}.npz`);
+}
+
+/** The rows that `--input` names. */
+export function givenColumns(program: CompiledProgram, { inputs: names }: Stage, given: Arguments): Column[] {
+  return (given.values.get('input') ?? []).map(text => {
     const [name, file] = [text.slice(0, text.indexOf('=')), text.slice(text.indexOf('=') + 1)];
     const input = program.inputs.find(other => other.name === name && names.includes(name));
     if (input === undefined) {
@@ -143,15 +180,11 @@ export async function runPredict(program: CompiledProgram, given: Arguments): Pr
     const type = { input: name, dtype: input.dtype, shape: rowShapeOf(input, program.batched), below: input.below };
     return tensorColumn(readNpy(openBytes(file, file, wholeFileLimit)), type, !program.batched);
   });
-  const missing = (stage.predict?.inputs ?? []).filter(name => !columns.some(column => column.input === name));
-  if (missing.length > 0) {
-    throw new DataError(`no rows for ${missing.map(name => `\`${name}\``).join(', ')}: give \`--input ${missing[0]}=FILE.npy\``);
-  }
-  checkColumns(columns, program.inputs, program.batched);
-  await restoreWeights(program, given);
-  const outputs = await predictSet(program, stage, columns.length === 0 ? null : rowSetOf(columns));
-  const path = given.values.get('output')?.[0] ?? `${program.name}.npz`;
-  const files = stage.predict!.results.map(({ name, dtype, shape }) => {
+}
+
+/** Writes the results of an entry, for any number of rows. */
+export function writeOutputs(stage: Stage, { results }: Entry, outputs: Readonly<Record<string, TensorArray>>, path: string): void {
+  const files = results.map(({ name, dtype, shape }) => {
     const values = outputs[name]!;
     const rowShape = rowShapeOf({ shape }, stage.batched);
     const whole = stage.batched ? [values.length / elementCount(rowShape), ...rowShape] : shape;

@@ -2,6 +2,7 @@
  * What a compiled program is to the runtime: one memory with named places in it, functions that run over that memory in one or several
  * stages, and the settings of the model's file. Everything else here works on any such program.
  */
+import type { generateTokens } from './generate.ts';
 import type { Threads } from './machine.ts';
 import type { SourceContext, SourceReader } from './source-readers.ts';
 import type { Tokenizer } from './tokenizer.ts';
@@ -107,8 +108,51 @@ export interface Stage {
   readonly evaluateRow: Entry | null;
   readonly predict: Entry | null;
   readonly predictRow: Entry | null;
+  /** Null without a `generate` block. */
+  readonly generator: Generator | null;
   readonly settings: TrainSettings;
   readonly flopsPerStep: number;
+}
+
+/** What draws tokens one after the other. */
+export interface Generator {
+  readonly draw: typeof generateTokens;
+  /** Once, then at each position `step`, after it `scores` where they are wanted. */
+  readonly start: Entry;
+  readonly step: Entry;
+  readonly scores: Entry;
+  /** What is computed from all tokens in the end. */
+  readonly drawn: Entry | null;
+  /** Where tokens go. */
+  readonly sequence: TensorPlace;
+  /** Byte offset of the position, a whole number: token k is the newest at k + before. */
+  readonly position: number;
+  readonly before: number;
+  /** The scores that token k completes are those at position k + lag. */
+  readonly lag: number;
+  /** Of the program's tokenizers; null where tokens are no text. */
+  readonly vocabulary: number | null;
+  /** How many tokens that end a text stand before its first. */
+  readonly begins: number;
+  /** The other inputs that the scores depend on. */
+  readonly given: readonly string[];
+  /** The input that the prompt gives; null where none is a text. */
+  readonly prompt: string | null;
+  readonly settings: GenerateSettings;
+}
+
+export interface GenerateSettings {
+  readonly prompt: string | null;
+  /** The most tokens to draw; null for as many as there are positions. */
+  readonly length: number | null;
+  /** What scores are divided by; 0 takes the likeliest token. */
+  readonly temperature: number;
+  /** How many of the likeliest tokens may be drawn; null for all. */
+  readonly topK: number | null;
+  /** The likeliest tokens that together have this probability may be drawn; null for all. */
+  readonly topP: number | null;
+  /** Texts that end what is drawn. */
+  readonly stop: readonly string[];
 }
 
 export interface TrainSettings {

@@ -45,6 +45,7 @@ export function randomBits(seed: number, stream: number, step: number, index: nu
 export const shuffleStream = 0x7fffff01;
 export const splitStream = 0x7fffff02;
 export const benchStream = 0x7fffff03;
+export const generateStream = 0x7fffff04;
 
 /** Fills `order` with a permutation of 0 … length-1 (Fisher and Yates), a function of (seed, stream, turn) alone. */
 export function permute(order: Uint32Array, seed: number, stream: number, turn: number): void {

@@ -1,6 +1,6 @@
 /** The stages of a program: which of them somebody means, and what they begin with. Works on any platform. */
 import { DataError, suggestion } from './data-error.ts';
-import type { CompiledProgram, Stage } from './program.ts';
+import type { CompiledProgram, Generator, Stage } from './program.ts';
 
 /** The stage of that name, or the last one of the model of that name; the last one of all without a name. */
 export function stageNamed(program: CompiledProgram, name: string | undefined): Stage {
@@ -19,6 +19,12 @@ export function trainedStages(program: CompiledProgram, only: string | undefined
   if (found !== undefined) return [found];
   if (trained.length === 0) throw new DataError(`the model \`${program.name}\` cannot be trained: add a \`loss\` and a \`train\` block to it`);
   throw new DataError(`no train block is called \`${only!}\`${suggestion(only!, trained.map(stage => stage.name), 'there is')}`);
+}
+
+/** The stage that draws tokens. */
+export function generatingStage(program: CompiledProgram): { readonly stage: Stage; readonly generator: Generator } {
+  for (const stage of program.stages) if (stage.generator !== null) return { stage, generator: stage.generator };
+  throw new DataError(`the model \`${program.name}\` draws no tokens: add a \`generate\` block to it`);
 }
 
 /** What a stage is called beside others: nothing where it is alone. */

@@ -97,7 +97,7 @@ export const missingValue = (where: string): DataError => new DataError(`${where
  * Reads texts as tokens. After its last token a text has the one that ends it, to the end of the row; with a shift below 0 also before
  * its first. A text that does not fit is an error.
  */
-export function tokenReader(field: DataField, { text, where }: Cells, { tokenizers }: SourceContext): ReadField {
+export function tokenReader(field: DataField, { text, where }: Omit<Cells, 'numbers'>, { tokenizers }: Pick<SourceContext, 'tokenizers'>): ReadField {
   const { vocabulary, shift } = field.tokens!;
   const tokenizer = tokenizers[vocabulary]!;
   const length = elementCount(field.shape);

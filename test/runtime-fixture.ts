@@ -96,6 +96,7 @@ export function linearProgram(
       evaluate: entry(() => forward(batch), ['x', 'y'], [loss, error], batch),
       evaluateRow: entry(() => forward(1), ['x', 'y'], [loss, error], 1),
       predict: entry(() => predictInto(outputs), ['x'], [outputs], batch),
+      generator: null,
       predictRow: entry(() => predictInto(rowOutput), ['x'], [rowOutput], 1),
       settings: { ...defaultSettings, ...settings }, flopsPerStep: 100,
     }],

@@ -33,6 +33,7 @@ test.concurrent.each([
   ['ops', 500],
   ['products', 10],
   ['blocks', 3],
+  ['positions', 8],
   ['large', 2],
 ] as const)('%s', async (job, fewest) => {
   const things = await told(job);

@@ -1,6 +1,5 @@
 /**
- * The syntax tree of a `.model` file. Every node is a plain object with a `kind` and a span. Constructs that a later version
- * gives meaning to (`generate`) have their nodes here when the grammar learns them.
+ * The syntax tree of a `.model` file. Every node is a plain object with a `kind` and a span.
  */
 import type { DType } from '../ir/type.ts';
 import type { Span } from '../source/text.ts';
@@ -25,7 +24,7 @@ export interface Import {
   readonly span: Span;
 }
 
-export type Item = ModelItem | LayerItem | FunctionItem | OptimizerItem | DataBlock | TrainBlock | ConstantItem;
+export type Item = ModelItem | LayerItem | FunctionItem | OptimizerItem | DataBlock | TrainBlock | GenerateBlock | ConstantItem;
 
 interface Definition {
   readonly name: Name;
@@ -108,7 +107,7 @@ export interface TypeExpression {
 export type DimExpression = Expression | { readonly kind: 'ellipsis'; readonly span: Span };
 
 /**
- * `data { … }` and `train { … }`: settings in order. `train = idx(…)` has `assigned: true` and one argument;
+ * `data { … }`, `train { … }`, `generate { … }`: settings in order. `train = idx(…)` has `assigned: true` and one argument;
  * `batch 64` and `optimizer adamw(…) except "*.bias" (weight_decay: 0)` have `assigned: false`.
  */
 export interface DataBlock {
@@ -121,6 +120,13 @@ export interface TrainBlock {
   readonly kind: 'train';
   /** `train Dvae { … }`: a model's, or the block's own where a setting `model` says which it trains; null for the usual single block. */
   readonly name: Name | null;
+  readonly settings: readonly Setting[];
+  readonly span: Span;
+}
+
+/** `generate { sample text from logits … }` */
+export interface GenerateBlock {
+  readonly kind: 'generate';
   readonly settings: readonly Setting[];
   readonly span: Span;
 }

@@ -100,9 +100,10 @@ export class Grammar extends EmbeddedActionsParser {
         { ALT: () => this.SUBRULE(this.optimizerItem) },
         { ALT: () => this.SUBRULE(this.dataBlock) },
         { ALT: () => this.SUBRULE(this.trainBlock) },
+        { ALT: () => this.SUBRULE(this.generateBlock) },
         { ALT: () => this.SUBRULE(this.constant) },
       ],
-      ERR_MSG: '`model`, `layer`, `fn`, `optimizer`, `data`, `train`, `import` or a constant `name = …`',
+      ERR_MSG: '`model`, `layer`, `fn`, `optimizer`, `data`, `train`, `generate`, `import` or a constant `name = …`',
     }));
 
   private readonly importItem: Rule<Import> = this.RULE('importItem', (): Import => {
@@ -203,6 +204,12 @@ export class Grammar extends EmbeddedActionsParser {
     this.OPTION(() => name = this.name(this.CONSUME(t.Name)));
     const settings = this.SUBRULE(this.settings);
     return { kind: 'train', name, settings, span: this.from(first) };
+  });
+
+  private readonly generateBlock: Rule<Item> = this.RULE('generateBlock', (): Item => {
+    const first = this.CONSUME(t.Generate);
+    const settings = this.SUBRULE(this.settings);
+    return { kind: 'generate', settings, span: this.from(first) };
   });
 
   // ---- headers ----

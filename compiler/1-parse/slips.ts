@@ -25,7 +25,7 @@ export function mendSlips(file: SourceFile, tokens: readonly IToken[], report: R
     const starts = previous === undefined || previous === t.Newline || previous === t.OpenBrace || previous === t.Semicolon;
     if (starts && token.payload === 0) itemStart = token.tokenType;
     if (token.payload === 0) context = 'file';
-    else if (previous === t.OpenBrace && token.payload === 1) context = itemStart === t.Data || itemStart === t.Train ? 'settings' : 'body';
+    else if (previous === t.OpenBrace && token.payload === 1) context = itemStart === t.Data || itemStart === t.Train || itemStart === t.Generate ? 'settings' : 'body';
 
     const mended = context === 'settings' ? null : starts ? mendStart(file, tokens, index, context, report) : mendAfterBlock(file, tokens, index, report);
     if (mended === null) {
@@ -47,8 +47,6 @@ interface Mended {
 const endsStatement = (token: IToken, depth: number): boolean =>
   token.payload < depth || (token.payload === depth && (token.tokenType === t.Newline || token.tokenType === t.Semicolon));
 
-const laterWords = new Set(['generate']);
-
 /** Words of other languages: the keyword that is meant, or null where the word is simply left out. */
 const foreignWords: Readonly<Record<string, { readonly means: string | null; readonly help: string }>> = {
   let: { means: null, help: 'names are bound with `=` alone: remove `let`' },
@@ -66,7 +64,7 @@ const foreignWords: Readonly<Record<string, { readonly means: string | null; rea
 };
 
 const keywords: Readonly<Record<Exclude<Context, 'settings'>, readonly string[]>> = {
-  file: ['model', 'layer', 'fn', 'optimizer', 'data', 'train', 'import'],
+  file: ['model', 'layer', 'fn', 'optimizer', 'data', 'train', 'generate', 'import'],
   body: ['param', 'state', 'input', 'loss', 'metric', 'output', 'freeze', 'for', 'if', 'return', 'where', 'scan', 'yield'],
 };
 
@@ -75,14 +73,9 @@ function mendStart(file: SourceFile, tokens: readonly IToken[], index: number, c
   const next = tokens[index + 1];
   if ((token.tokenType !== t.Name && token.tokenType !== t.From) || next === undefined) return null;
   const span = tokenSpan(file, token);
-  const later = (what: string): Mended => {
-    report({ code: 'syntax.later', message: `${what} is not part of this version of nabla`, span });
-    return { tokens: [], skip: true };
-  };
   const beginsWithWord = tokenMatcher(next, t.Name) || next.tokenType === t.OpenBrace || next.tokenType === t.Text
     || (context === 'body' && startsOperand(next));
   if (!beginsWithWord) return null;
-  if (laterWords.has(token.image)) return later(`\`${token.image}\``);
 
   const foreign = Object.hasOwn(foreignWords, token.image) ? foreignWords[token.image]! : null;
   const meant = foreign === null ? suggest(token.image, keywords[context]) : foreign.means;

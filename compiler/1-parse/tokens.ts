@@ -39,6 +39,7 @@ export const False = reserved('false');
 
 export const Data = soft('data');
 export const Train = soft('train');
+export const Generate = soft('generate');
 export const Input = soft('input');
 export const Param = soft('param');
 export const State = soft('state');
@@ -116,7 +117,7 @@ const Blank = createToken({ name: 'Blank', pattern: /[ \t\r\f\uFEFF\u00A0]+/, gr
 export const vocabulary: readonly TokenType[] = [
   Blank, Newline, Comment, ForeignComment,
   Pattern, Quantity, NumberLiteral, Text, OpenText,
-  Data, Train, Input, Param, State, Loss, Metric, Output, Freeze, Except, Derivative, Along, Reversed, From, SettingWord,
+  Data, Train, Generate, Input, Param, State, Loss, Metric, Output, Freeze, Except, Derivative, Along, Reversed, From, SettingWord,
   Model, Layer, Fn, Optimizer, If, Else, For, In, Return, Where, Scan, Yield, Import, And, Or, Not, True, False,
   Name,
   Foreign,

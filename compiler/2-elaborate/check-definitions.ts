@@ -49,7 +49,7 @@ function checkFile(context: Context, file: File, module: Module): void {
         item.inputs.forEach(name => names.add(name.text));
         statements(item.body);
         break;
-      case 'data': case 'train': break;
+      case 'data': case 'train': case 'generate': break;
       default: item satisfies never;
     }
 

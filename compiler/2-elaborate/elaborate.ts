@@ -3,14 +3,15 @@
  * elaborated for training, for evaluation and for a single row, over the same parameters, for each train block that trains it. Every
  * error found is returned; what was elaborated is returned only when there is none.
  */
-import type { DataBlock, File, ModelItem, TrainBlock } from '../1-parse/ast.ts';
+import type { DataBlock, File, GenerateBlock, ModelItem, TrainBlock } from '../1-parse/ast.ts';
 import type { Model, Parameter, Stage } from '../ir/model.ts';
 import { opTable } from '../ops/index.ts';
 import type { Diagnostic } from '../source/diagnostic.ts';
 import { checkDefinitions } from './check-definitions.ts';
 import { commonInputs } from './common-inputs.ts';
-import { Exhausted, keyword, newContext, newRegistry, report, type Context, type RegisteredModel } from './context.ts';
+import { attempt, Exhausted, keyword, newContext, newRegistry, report, type Context, type RegisteredModel } from './context.ts';
 import { elaborateData } from './data.ts';
+import { elaborateGeneration } from './generate.ts';
 import { bindHyperparameters, applySettings } from './hyperparameters.ts';
 import { elaborateForward, parametersOf, statesOf, type Elaboration } from './model.ts';
 import { libraryModule, mainModule, type ReadImport } from './modules.ts';
@@ -39,7 +40,9 @@ export function elaborate(file: File, host: Host): { readonly model: Model | nul
   const models = file.items.filter(item => item.kind === 'model');
   const trains = file.items.filter(item => item.kind === 'train');
   const datas = file.items.filter(item => item.kind === 'data');
+  const generates = file.items.filter(item => item.kind === 'generate');
   onlyOne(context, 'data.several', datas.map(item => keyword(item.span, 'data')), 'a file has one `data` block');
+  onlyOne(context, 'generate.several', generates.map(item => keyword(item.span, 'generate')), 'a file has one `generate` block');
   if (models.length === 0 && trains.length + datas.length > 0) {
     const span = trains.length > 0 ? keyword(trains[0]!.span, 'train') : keyword(datas[0]!.span, 'data');
     report(context, { code: 'model.missing', message: 'there is no model to train', span, help: 'write one above: `model Name { … }`' });
@@ -49,7 +52,7 @@ export function elaborate(file: File, host: Host): { readonly model: Model | nul
     applySettings(context, module, models, host.settings);
     if (models.length > 0) {
       for (const definition of models) register(context, definition, models, module, host);
-      model = elaborateModels(context, file, trains, datas[0] ?? null, module, host);
+      model = elaborateModels(context, file, trains, datas[0] ?? null, generates[0] ?? null, module, host);
     }
     checkDefinitions(context, module);
   } catch (error) {
@@ -70,7 +73,9 @@ function register(context: Context, definition: ModelItem, all: readonly ModelIt
   models.set(name, { definition, module, hyperparameters, path: all.length > 1 ? [name] : [], holds: new Map(), progress: 'waiting' });
 }
 
-function elaborateModels(context: Context, file: File, trains: readonly TrainBlock[], data: DataBlock | null, module: Module, host: Host): Model | null {
+function elaborateModels(
+  context: Context, file: File, trains: readonly TrainBlock[], data: DataBlock | null, generate: GenerateBlock | null, module: Module, host: Host,
+): Model | null {
   const { diagnostics, registry } = context;
   const models = [...registry.models.values()];
   const bound = diagnostics.length === 0;
@@ -95,12 +100,17 @@ function elaborateModels(context: Context, file: File, trains: readonly TrainBlo
     const parameters = parametersOf(context, plan.registered, plan.training.frozen);
     requireParameters(context, plan, parameters);
     requireFreeNames(context, plan, parameters);
-    return { ...plan, parameters, forwards: forwards.get(plan.name)! };
+    const { row, ...own } = forwards.get(plan.name)!;
+    return { ...plan, parameters, row, forwards: own };
   });
   const minimizations = minimizationsOf(context, drafts);
   const inputs = commonInputs(context, drafts.map(({ registered, forwards: { training, batchName } }) => ({ registered, batched: batchName !== null, forward: training })));
   const { seed } = (drafts.find(({ train }) => train !== null) ?? drafts[0]!).training.settings;
   const dataSettings = data === null ? null : elaborateData(context, data, inputs, scopeOf(models), seed);
+  const isSound = diagnostics.length === 0;
+  const drawn = generate === null ? null : attempt(() => elaborateGeneration(context, generate, drafts.map(({ name, registered, row }) => ({
+    name, model: registered.definition.name.text, row,
+  })), isSound ? { data: dataSettings } : null, scopeOf(models)));
   if (diagnostics.length > 0) return null;
   const [{ definition }] = models as [RegisteredModel];
   return {
@@ -108,7 +118,7 @@ function elaborateModels(context: Context, file: File, trains: readonly TrainBlo
     inputs: inputs.map(({ value }) => value), data: dataSettings,
     stages: drafts.map(({ name, registered, parameters, training: { settings }, forwards: own }, i): Stage => ({
       name, model: registered.definition.name.text, ...own, inputs: own.training.inputs, parameters, states: statesOf(context, registered),
-      minimizations: minimizations[i]!, settings,
+      minimizations: minimizations[i]!, settings, generation: drawn?.stage === i ? drawn.generation : null,
     })),
   };
 }
@@ -118,7 +128,7 @@ type Plan = StagePlan & { readonly scope: Scope; readonly training: Training };
 /** The body of a stage's model for its batch. */
 function forwardsOf(
   context: Context, { registered, train, training: { batch, batchSpan } }: Plan, bound: boolean, before: number,
-): Pick<Stage, 'batch' | 'batchName' | 'training' | 'evaluation' | 'single'> {
+): Pick<Stage, 'batch' | 'batchName' | 'training' | 'evaluation' | 'single'> & { readonly row: Elaboration | null } {
   const { diagnostics } = context;
   const rows = batch ?? defaultBatch;
   const run = (training: boolean, of: number): Elaboration => {
@@ -145,7 +155,7 @@ function forwardsOf(
   const single = training.batchName === null || diagnostics.length > 0 ? null : run(false, 1);
   return {
     batch: training.batchName === null ? 1 : rows, batchName: training.batchName,
-    training: training.forward, evaluation: evaluation.forward, single: single?.forward ?? null,
+    training: training.forward, evaluation: evaluation.forward, single: single?.forward ?? null, row: single,
   };
 }
 

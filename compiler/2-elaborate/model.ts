@@ -13,17 +13,19 @@ export interface Elaboration {
   readonly batchName: string | null;
   /** Times that something was reported. */
   readonly problems: number;
+  /** Of the model's body, with what its names stand for in the end. */
+  readonly scope: Scope;
 }
 
 /** The model's body once more, in a context of its own. */
 export function elaborateForward(outer: Context, registered: RegisteredModel, changes: Pick<Context, 'training' | 'batch'>): Elaboration {
   const context: Context = { ...newContext(outer.ops, outer.registry, outer.diagnostics, registered.definition.span), ...changes };
-  const { model } = executeModel(context, registered, null);
+  const { model, scope } = executeModel(context, registered, null);
   const named = (role: 'loss' | 'metric' | 'output'): Named[] => model.results.flatMap(result => (result.role === role ? [{ name: result.name, value: result.value }] : []));
   const losses = named('loss');
   const total = losses.length === 0 ? null : losses.map(loss => loss.value).reduce((sum, loss) => build(context, 'add', [sum, loss]));
   return {
-    batchName: context.batchName, problems: context.problems,
+    batchName: context.batchName, problems: context.problems, scope,
     forward: {
       inputs: [...model.inputs.values()], loss: total, losses,
       metrics: [...(losses.length > 1 ? losses : []), ...named('metric')], outputs: named('output'),

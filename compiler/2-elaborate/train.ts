@@ -164,7 +164,7 @@ function minimizeSetting(context: Context, setting: Setting): MinimizeSetting {
 
 const isExpression = (value: SettingValue): value is Expression => value.kind !== 'word' && value.kind !== 'quantity' && value.kind !== 'pattern';
 
-function numberOf(context: Context, setting: Setting, scope: Scope): number {
+export function numberOf(context: Context, setting: Setting, scope: Scope): number {
   const [value, ...more] = setting.values;
   const name = setting.name.text;
   if (value === undefined) return fail(context, { code: 'train.value', message: `\`${name}\` needs a number`, span: setting.span });
@@ -178,7 +178,7 @@ function numberOf(context: Context, setting: Setting, scope: Scope): number {
   });
 }
 
-function whole(context: Context, setting: Setting, scope: Scope, least: number): number {
+export function whole(context: Context, setting: Setting, scope: Scope, least: number): number {
   const value = numberOf(context, setting, scope);
   if (Number.isInteger(value) && value >= least && value < 2 ** 31) return value;
   return fail(context, {
@@ -187,7 +187,7 @@ function whole(context: Context, setting: Setting, scope: Scope, least: number):
   });
 }
 
-function positive(context: Context, setting: Setting, scope: Scope): number {
+export function positive(context: Context, setting: Setting, scope: Scope): number {
   const value = numberOf(context, setting, scope);
   return value > 0 ? value : fail(context, {
     code: 'train.value', message: `\`${setting.name.text}\` is a number above 0, not ${value}`, span: setting.values[0]!.span,

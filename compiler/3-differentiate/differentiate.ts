@@ -31,7 +31,7 @@ import { affine } from '../ir/affine.ts';
 
 /**
  * The graph with the entries of each stage: `initialise`, `accumulate` (where several batches make a step), `train` and `gradient_norm`
- * (given an optimiser), `evaluate`, `evaluate_row`, `predict`, `predict_row`.
+ * (given an optimiser), `evaluate`, `evaluate_row`, `predict`, `predict_row`, `generate`, `generated`.
  */
 export function differentiate(model: Model): Graph {
   const layout = layOut(model);
@@ -51,13 +51,20 @@ function inferenceOf(stage: Stage): Entry[] {
     ['', stage.evaluation],
     ['_row', stage.single],
   ];
-  return forwards.flatMap(([suffix, forward]): Entry[] => {
+  const usual = forwards.flatMap(([suffix, forward]): Entry[] => {
     if (forward === null) return [];
     return [
       ...(forward.loss ? [{ name: `evaluate${suffix}`, results: [{ name: 'loss', value: forward.loss }, ...forward.metrics], updates: [] }] : []),
       ...(forward.outputs.length > 0 ? [{ name: `predict${suffix}`, results: forward.outputs, updates: [] }] : []),
     ];
   });
+  if (stage.generation === null) return usual;
+  const { sequence, scores, outputs } = stage.generation;
+  return [
+    ...usual,
+    { name: 'generate', results: [{ name: 'scores', value: scores }], updates: [], sequence },
+    ...(outputs.length > 0 ? [{ name: 'generated', results: outputs, updates: [] }] : []),
+  ];
 }
 
 /** Parameters that every stage trains together, end to end. */
@@ -382,7 +389,7 @@ function part(flat: Value, offset: number, type: TensorType, from: Origin | null
 function substitute(entry: Entry, parts: ReadonlyMap<Value, Value>): Entry {
   const values = replace([...entry.results.map(result => result.value), ...entry.updates.map(update => update.value)], parts);
   return {
-    name: entry.name,
+    ...entry,
     results: entry.results.map((result, i) => ({ name: result.name, value: values[i]! })),
     updates: entry.updates.map((update, i) => ({ leaf: update.leaf, value: values[entry.results.length + i]! })),
   };

@@ -37,7 +37,7 @@ function roundedEntries(entries: readonly Entry[], precision: DType): readonly E
     replaced.set(value, result.every((operand, i) => operand === value.operands[i]) ? value : { ...value, operands: result });
   }
   return entries.map(entry => ({
-    name: entry.name,
+    ...entry,
     results: entry.results.map(({ name, value }) => ({ name, value: replaced.get(value)! })),
     updates: entry.updates.map(({ leaf, value }) => ({ leaf, value: replaced.get(value)! })),
   }));

@@ -59,7 +59,7 @@ export function simplify(given: Graph): { readonly graph: Graph; readonly applie
 
   for (const root of graph.entries.flatMap(entryRoots)) settle(root);
   const entries = graph.entries.map(entry => ({
-    name: entry.name,
+    ...entry,
     results: entry.results.map(({ name, value }) => ({ name, value: settled.get(value)! })),
     updates: entry.updates.map(({ leaf, value }) => ({ leaf, value: computed(settled.get(value)!) })),
   }));

@@ -28,6 +28,8 @@ export interface Draft {
   readonly host: boolean;
   /** Several kernels that run in a loop, which stand as one for all that is around: then there are no steps. */
   readonly blocks?: Blocks;
+  /** It runs at one position, which the host gives, if that is from `first` on and before `end`. Accesses move along it. */
+  readonly given?: { readonly first: number; readonly end: number };
 }
 
 /**

@@ -7,6 +7,7 @@ import type { Value } from '../ir/graph.ts';
 import { bytes, elementBytes } from '../ir/type.ts';
 import type { Built } from './build.ts';
 import { linear, loadsOf, membersOf, stepBody, type Draft } from './draft.ts';
+import type { Positions } from './positions.ts';
 
 /** Bytes to which every buffer is aligned: a cache line, and the widest vector. */
 export const alignment = 64;
@@ -34,9 +35,11 @@ export interface EntryMemory {
   readonly lifetimes: readonly Lifetime[];
 }
 
-export function residences(built: Built, order: readonly Draft[]): EntryMemory {
-  const shares = inPlace(built, order);
+export function residences(built: Built, order: readonly Draft[], positions: Positions | null): EntryMemory {
+  const shares = inPlace(built, order, positions?.kept ?? new Set());
   const residence = (value: Value): Residence => {
+    const row = positions?.rows.get(value);
+    if (row !== undefined) return residence(row);
     const home = built.homes.get(value) ?? shares.get(value);
     if (home === undefined) return { owner: value, offset: 0 };
     const outer = residence(home.root);
@@ -71,18 +74,19 @@ export function residences(built: Built, order: readonly Draft[]): EntryMemory {
     number = last + 1;
   }
   for (const value of built.results) touch(value, number, number, null);
+  for (const value of positions?.kept ?? []) touch(value, 0, number, null);
   return { residence, lifetimes: [...lifetimes.values()] };
 }
 
 /** Values that take over the memory of an operand read for the last time where they are written. */
-function inPlace(built: Built, order: readonly Draft[]): Map<Value, { readonly root: Value; readonly offset: number }> {
+function inPlace(built: Built, order: readonly Draft[], kept: ReadonlySet<Value>): Map<Value, { readonly root: Value; readonly offset: number }> {
   const lastRead = new Map<Value, Draft>();
   for (const draft of order.flatMap(membersOf)) for (const { root } of draft.sources) lastRead.set(root, draft);
   const result = new Map<Value, { root: Value; offset: number }>();
   const taken = new Set<Value>();
   for (const { blocks, draft } of order.flatMap(each => membersOf(each).map(draft => ({ blocks: each.blocks, draft })))) {
     // Other positions of a loop may still read what outlives one.
-    const mayShare = (value: Value): boolean => blocks === undefined || blocks.inside.has(value);
+    const mayShare = (value: Value): boolean => !kept.has(value) && (blocks === undefined || blocks.inside.has(value));
     for (const output of draft.outputs) {
       if (output.root.op === null || built.homes.has(output.root) || output.offset !== 0 || bytes(output.root.type) < alignment) continue;
       if (!mayShare(output.root)) continue;

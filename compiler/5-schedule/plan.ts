@@ -3,11 +3,13 @@ import type { Entry, Placement, Value } from '../ir/graph.ts';
 import { formBlocks, type BlockSizes } from './blocks.ts';
 import { build, type Built } from './build.ts';
 import type { Draft } from './draft.ts';
+import { placeOf } from './expand.ts';
 import { fuse } from './fuse.ts';
 import { splitLongSums } from './long-sums.ts';
 import { lower, type Lowering } from './lower.ts';
 import { assign, residences, type EntryMemory } from './memory.ts';
 import { successors } from './order.ts';
+import { formPositions, type Positions } from './positions.ts';
 
 export interface Plan {
   readonly lowering: Lowering;
@@ -19,6 +21,8 @@ export interface Plan {
   readonly offsets: ReadonlyMap<Value, number>;
   /** The size of the transient region that the entry needs. */
   readonly transientBytes: number;
+  /** Of an entry whose tokens come one at a time; null for all others. */
+  readonly positions: Positions | null;
 }
 
 export function planEntry(entry: Entry, placements: readonly Placement[], sizes: BlockSizes): Plan {
@@ -26,11 +30,20 @@ export function planEntry(entry: Entry, placements: readonly Placement[], sizes:
   const built = build(lowering);
   const state = successors(built);
   fuse(state, built);
-  splitLongSums(state);
-  formBlocks(state, built, sizes);
-  const order = state.inOrder();
-  const memory = residences(built, order);
+  const positions = entry.sequence === undefined ? null : formPositions(state.inOrder(), built, entry.sequence, scoresOf(entry, lowering));
+  if (positions === null) {
+    splitLongSums(state);
+    formBlocks(state, built, sizes);
+  }
+  const order = positions === null ? state.inOrder() : [...positions.start, ...positions.step, ...positions.result];
+  const memory = residences(built, order, positions);
   const offsets = assign(memory.lifetimes);
   const transientBytes = memory.lifetimes.reduce((most, { owner, bytes }) => Math.max(most, offsets.get(owner)! + bytes), 0);
-  return { lowering, sizes, built, order, memory, offsets, transientBytes };
+  return { lowering, sizes, built, order, memory, offsets, transientBytes, positions };
+}
+
+function scoresOf({ results }: Entry, lowering: Lowering): Parameters<typeof formPositions>[3] {
+  const { value } = results[0]!;
+  const { root: result, offset } = placeOf(value, lowering) ?? { root: value, offset: 0 };
+  return { result, offset, width: value.type.dims.at(-1)!.extent };
 }

@@ -4,7 +4,7 @@
  */
 import type { Graph, Leaf, Value } from '../ir/graph.ts';
 import type { MemoryLimit } from '../ir/model.ts';
-import type { Access, Buffer, Call, Kernel, Loop, Program, ProgramEntry, Step, TensorPlace } from '../ir/program.ts';
+import type { Access, Buffer, Call, Generation, Kernel, Loop, Program, ProgramEntry, Step, TensorPlace } from '../ir/program.ts';
 import { bytes, elementBytes, shapeOf, size, type Shape } from '../ir/type.ts';
 import type { Diagnostic } from '../source/diagnostic.ts';
 import { usualSizes } from './blocks.ts';
@@ -13,7 +13,8 @@ import { placeOf } from './expand.ts';
 import type { Lowering } from './lower.ts';
 import { aligned, alignment } from './memory.ts';
 import { accessNames, bufferName, kernelName, uniqueNames } from './names.ts';
-import { planEntry } from './plan.ts';
+import { planEntry, type Plan } from './plan.ts';
+import { positionLeaf } from './positions.ts';
 import { fit, spare } from './recompute.ts';
 import { shortage } from './shortage.ts';
 
@@ -63,6 +64,7 @@ export function schedule(graph: Graph, inputs: readonly Value[], limit: MemoryLi
   for (const input of inputs) leafBuffer(input);
   for (const { lowering } of unlimited) for (const value of lowering.values) if (value.op === null && value.leaf!.role !== 'counter' && value.leaf!.role !== 'carry') leafBuffer(value);
   for (const { lowering } of unlimited) for (const update of lowering.entry.updates) leafBuffer(update.leaf);
+  if (unlimited.some(plan => plan.positions !== null)) leafBuffer(positionLeaf);
 
   const persistent = aligned(end);
   const unread = scalarRoles.filter(role => !leafBuffers.has(`${role} ${role}`)).length * alignment;
@@ -70,7 +72,7 @@ export function schedule(graph: Graph, inputs: readonly Value[], limit: MemoryLi
   const templates = new Map<string, number>();
   const kernels: Kernel[] = [];
   const kernelNames = uniqueNames();
-  const programEntries = plans.map(({ lowering, order, memory, offsets }): ProgramEntry => {
+  const programEntries = plans.flatMap(({ lowering, order, memory, offsets, positions }): readonly ProgramEntry[] => {
     const owned = new Map<Value, number>();
     for (const { owner, bytes: length, isPrivate, first, last } of memory.lifetimes) {
       const offset = persistent + offsets.get(owner)!;
@@ -125,18 +127,28 @@ export function schedule(graph: Graph, inputs: readonly Value[], limit: MemoryLi
     };
     const loopOf = ({ axes, independent, counters }: Blocks): Loop => ({
       axes,
+      given: null,
       independent,
       counters: counters.map(counter => (counter === null ? null : locate({ root: counter, offset: 0, shape: [], dtype: 'i32' }).buffer)),
     });
     const calls = order.flatMap(draft => {
-      const loop = draft.blocks ? loopOf(draft.blocks) : null;
+      const loop = draft.blocks ? loopOf(draft.blocks) : draft.given ? givenLoop(draft.given) : null;
       return membersOf(draft).map(member => callOf(member, loop));
     });
-    return {
-      name: lowering.entry.name,
-      calls,
-      results: lowering.entry.results.map(({ name, value }) => ({ name, ...result(value, lowering, locate) })),
-    };
+    const results = (): readonly TensorPlace[] => lowering.entry.results.map(({ name, value }) => ({ name, ...result(value, lowering, locate) }));
+    if (positions === null) return [{ name: lowering.entry.name, first: 0, calls, results: results() }];
+    const [start, step] = [positions.start, positions.step].map(drafts => drafts.flatMap(membersOf).length) as [number, number];
+    const part = (name: string, from: number, to?: number): ProgramEntry =>
+      ({ name: `${lowering.entry.name}${name}`, first: from, calls: calls.slice(from, to), results: [] });
+    // Of scores that are there one row at a time, that row.
+    const scores = lowering.entry.results.map(({ name, value }) => {
+      const root = placeOf(value, lowering)?.root ?? value;
+      const row = positions.rows.get(root);
+      if (row === undefined) return { name, ...result(value, lowering, locate) };
+      const { buffer } = locate({ root, offset: 0, shape: [], dtype: row.type.dtype });
+      return { name, dtype: row.type.dtype, shape: shapeOf(row.type), offset: buffers[buffer]!.offset };
+    });
+    return [part('_start', 0, start), part('_step', start, start + step), { ...part('_scores', start + step), results: scores }];
   });
 
   const placed = (role: 'parameter' | 'gradient' | 'state'): TensorPlace[] =>
@@ -153,7 +165,7 @@ export function schedule(graph: Graph, inputs: readonly Value[], limit: MemoryLi
     const known = leafBuffers.get(`${role} ${role}`) ?? leafBuffer(leaf);
     return { name: role, dtype: 'i32', shape: [], offset: buffers[known]!.offset };
   };
-  const scalars = scalarRoles.map(scalar);
+  const scalars = [...scalarRoles.map(scalar), ...(leafBuffers.has('position position') ? [{ name: 'position', dtype: 'i32', shape: [], offset: buffers[leafBuffer(positionLeaf)]!.offset } as const] : [])];
   const program: Program = {
     buffers,
     kernels,
@@ -169,6 +181,7 @@ export function schedule(graph: Graph, inputs: readonly Value[], limit: MemoryLi
     gradients: placed('gradient'),
     states: placed('state'),
     scalars,
+    generation: generationOf(plans, inputs, value => buffers[leafBuffer(value)]!.offset),
   };
   return {
     program,
@@ -199,6 +212,20 @@ function flops(draft: Draft): number {
 }
 
 const iterated = (step: Step): Shape => (step.kind === 'clear' ? [] : step.axes);
+
+function generationOf(plans: readonly Plan[], inputs: readonly Value[], offsetOf: (leaf: Value) => number): Generation | null {
+  for (const { lowering: { entry: { sequence } }, positions } of plans) {
+    if (sequence === undefined || positions === null) continue;
+    const place = { name: sequence.leaf!.name, dtype: sequence.type.dtype, shape: shapeOf(sequence.type), offset: offsetOf(sequence) };
+    // Of scores that are computed anew it is what it usually is: those of a sequence that the model computes itself tell its own tokens.
+    const usual = inputs.some(input => input.leaf!.name === place.name) ? 0 : 1;
+    return { sequence: place, before: positions.before, lag: positions.lag ?? usual };
+  }
+  return null;
+}
+
+const givenLoop = ({ first, end }: { readonly first: number; readonly end: number }): Loop =>
+  ({ axes: [end], given: { first }, independent: 0, counters: [null] });
 
 const leafRole = (leaf: Leaf): Buffer['role'] =>
   leaf.role === 'input' || leaf.role === 'parameter' ? leaf.role : leaf.role === 'gradient' || leaf.role === 'state' ? 'state' : 'scalar';

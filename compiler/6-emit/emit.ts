@@ -97,7 +97,7 @@ function machineOf(program: Program, { target, deterministic, debugNan }: EmitOp
 }
 
 /** What the emitted text declares itself. */
-const ownNames = ['machine', 'wasm', 'gpuPlan', 'memory', 'f32', 'i32', 'u8', 'program', 'predict', 'train', 'evaluate', 'load', 'save', 'main'];
+const ownNames = ['machine', 'wasm', 'gpuPlan', 'memory', 'f32', 'i32', 'u8', 'program', 'predict', 'train', 'evaluate', 'load', 'save', 'generate', 'main'];
 
 /** Kernels whose name something else in the program has are called `…_kernel`. */
 const withFreeNames = (program: Program, taken: ReadonlySet<string>): Program => ({
@@ -211,6 +211,10 @@ const functionNames: Readonly<Record<string, string>> = {
   evaluate_row: 'evaluateRowEntry',
   predict: 'predictEntry',
   predict_row: 'predictRowEntry',
+  generate_start: 'generateStartEntry',
+  generate_step: 'generateStepEntry',
+  generate_scores: 'generateScoresEntry',
+  generated: 'generatedEntry',
 };
 
 /** `trainEntry`; `trainEntry_Dvae` of one stage of several. */
@@ -239,6 +243,12 @@ function entriesText(program: Program, names: readonly string[], options: EmitOp
 /** A call; or a loop around several, each of whose accesses moves with the positions. */
 function partText(program: Program, { loop, calls }: Part, names: readonly string[]): string[] {
   if (loop === null) return calls.map(call => callText(program, call, names, []));
+  if (loop.given !== null) {
+    const at = `i32[${names[program.buffers.findIndex(buffer => buffer.name === 'position' && buffer.role === 'scalar')]!}]`;
+    const { first } = loop.given;
+    const isInside = `${first > 0 ? `position >= ${first} && ` : ''}position < ${loop.axes[0]!}`;
+    return [`{`, `  const position = ${at};`, `  if (${isInside}) {`, ...calls.map(call => `    ${callText(program, call, names, ['position'])}`), '  }', '}'];
+  }
   const axes = loop.axes.map((_, axis) => `block${axis}`);
   const counters = loop.counters.flatMap((buffer, axis) => (buffer === null ? [] : [`i32[${names[buffer]!}] = ${axes[axis]!};`]));
   return loop.axes.reduceRight(
@@ -342,9 +352,33 @@ function stageText(model: Model, stage: Stage, program: Program): string {
     `    evaluateRow: ${entry('evaluate_row', 1)},`,
     `    predict: ${entry('predict', stage.batch)},`,
     `    predictRow: ${entry('predict_row', 1)},`,
+    `    generator: ${generatorText(stage, model, program, entry)},`,
     `    settings: ${JSON.stringify(stage.settings)},`,
     `    flopsPerStep: ${flopsOfStep(model, stage, program)},`,
     '  }',
+  ].join('\n');
+}
+
+/** What draws from a stage, or null. */
+function generatorText({ generation }: Stage, { data }: Model, { generation: places, scalars }: Program, entry: (name: string, rows: number) => string): string {
+  if (generation === null || places === null) return 'null';
+  const { given, prompt, settings } = generation;
+  const tokens = data?.sources.flatMap(source => source.fields).find(field => field.input === places.sequence.name)?.tokens ?? null;
+  return [
+    '{',
+    '      draw: generateTokens,',
+    ...(['start', 'step', 'scores'] as const).map(name => `      ${name}: ${entry(`generate_${name}`, 1).replaceAll('\n', '\n  ')},`),
+    `      drawn: ${entry('generated', 1).replaceAll('\n', '\n  ')},`,
+    `      sequence: ${tensorText(places.sequence)},`,
+    `      position: ${scalars.find(scalar => scalar.name === 'position')!.offset},`,
+    `      before: ${places.before},`,
+    `      lag: ${places.lag},`,
+    `      vocabulary: ${tokens?.vocabulary ?? null},`,
+    `      begins: ${Math.max(0, -(tokens?.shift ?? 0))},`,
+    `      given: [${given.map(literal).join(', ')}],`,
+    `      prompt: ${prompt === null ? 'null' : literal(prompt)},`,
+    `      settings: ${literalJson(settings)},`,
+    '    }',
   ].join('\n');
 }
 
@@ -441,6 +475,11 @@ function interfaceText(model: Model, program: Program): string {
     const own = `{ ${program.inputs.filter(input => last.inputs.some(({ leaf }) => leaf!.name === input.name)).map(property).join('; ')} }`;
     parts.push(
       `/**${ofLast} Loss and metrics over the given rows. */\nexport async function evaluate(rows: ${own}): Promise<Results> {\n  return evaluateRows(program, program.stages.at(-1)!, rows);\n}`,
+    );
+  }
+  if (model.stages.some(stage => stage.generation !== null)) {
+    parts.push(
+      '/** Draws tokens from the present weights as the `generate` block says; options replace its settings. */\nexport async function generate(options: GenerateOptions = {}): Promise<Generated> {\n  return generateRow(program, options);\n}',
     );
   }
   parts.push(

@@ -38,13 +38,13 @@ export function assemblyText(assembly: Assembly): MachineText {
 
 export function shadersText(plan: GpuPlan): MachineText {
   const data = (value: unknown): string => JSON.stringify(value).replaceAll('\u2028', '\\u2028').replaceAll('\u2029', '\\u2029');
-  const fields = (['bytes', 'segments', 'scratchBytes', 'largest'] as const).map(name => `    ${name}: ${data(plan[name])},`);
+  const fields = (['bytes', 'segments', 'scratchBytes', 'largest', 'position'] as const).map(name => `    ${name}: ${data(plan[name])},`);
   const shaders = plan.shaders.map(({ code, ...shader }) => `      { ...${data(shader)}, code: \`\n${code}\` },`);
   const entries = plan.entries.map(({ parts, uploads, results }) => [
     '      {',
     '        parts: [',
-    ...parts.flatMap(({ axes, dispatches }) => [
-      `          { axes: ${data(axes)}, dispatches: [`,
+    ...parts.flatMap(({ axes, first, dispatches }) => [
+      `          { axes: ${data(axes)}, first: ${first}, dispatches: [`,
       ...dispatches.map(dispatch => `            ${data(dispatch)},`),
       '          ] },',
     ]),

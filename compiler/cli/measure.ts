@@ -56,8 +56,8 @@ export async function measure(model: Model, stage: Stage, program: Program, part
   const limits = await measureLimits(runtime, program.arenaBytes, options.threads);
   const measured = parts.map(part => ({ ...part, calls: partsOf(part.entry.calls) }));
   const calls = measured.flatMap(part => part.calls).filter(part => !program.kernels[part.calls[0]!.kernel]!.host);
-  const apart = calls.map((part, i): ProgramEntry => ({ name: `call.${i}`, calls: part.calls, results: [] }));
-  const entries = [...program.entries, ...apart, { name: 'nothing', calls: [], results: [] }];
+  const apart = calls.map((part, i): ProgramEntry => ({ name: `call.${i}`, first: 0, calls: part.calls, results: [] }));
+  const entries = [...program.entries, ...apart, { name: 'nothing', first: 0, calls: [], results: [] }];
   const assembly = assemble({ ...program, entries }, { deterministic: false, inspected: false, wide: false });
   const machine = runtime.openMachine({ ...assembly, shared: assembly.entries.map((_, entry) => entry), ...moduleText(assembly.module) });
   const host = newHost(program, machine.memory);

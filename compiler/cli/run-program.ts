@@ -57,7 +57,7 @@ export interface RunFlags extends EmitFlags {
   readonly program: Readonly<Record<string, string | true | readonly string[] | undefined>>;
 }
 
-/** `command` is one of the program's: `train`, `evaluate`, `predict`, `bench`. */
+/** `command` is one of the program's: `train`, `evaluate`, `predict`, `generate`, `bench`. */
 export async function runProgram(command: string, path: string, flags: RunFlags): Promise<number> {
   const levels = compileFile(path, 'schedule', flags);
   const text = await programText(levels, flags, { form: 'program', javascript: true });

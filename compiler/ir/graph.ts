@@ -20,10 +20,10 @@ export type Phase = 'forward' | 'recompute' | 'backward' | 'update' | 'initialis
 /**
  * What a graph starts from. `seed`, `step` (from 1) and `steps` (their planned number) are scalars that the training loop sets; in the
  * entry `accumulate` `step` is the number of the batch, from 1 in the first step on. A `gradient` is kept after a step so that it can be saved and measured.
- * A `counter` holds the position of a loop, a `carry` what the step before has left; both have a meaning only inside their loop.
+ * `position` is that of the token that comes next where tokens come one at a time. A `counter` holds the position of a loop, a `carry` what the step before has left; both have a meaning only inside their loop.
  */
 export interface Leaf {
-  readonly role: 'input' | 'parameter' | 'gradient' | 'state' | 'seed' | 'step' | 'steps' | 'counter' | 'carry';
+  readonly role: 'input' | 'parameter' | 'gradient' | 'state' | 'seed' | 'step' | 'steps' | 'position' | 'counter' | 'carry';
   /** The path that names it in a weights file; for inputs, the input's name. */
   readonly name: string;
 }
@@ -104,6 +104,8 @@ export interface Entry {
   readonly name: string;
   readonly results: readonly Named[];
   readonly updates: readonly Update[];
+  /** An input of one row whose elements come one at a time: then the one result is computed for each as it comes. */
+  readonly sequence?: Value;
 }
 
 export interface Graph {

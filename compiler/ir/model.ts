@@ -39,6 +39,40 @@ export interface Stage {
   /** What a training step does, in order, each from the parameters as those before have left them. Empty without a train block. */
   readonly minimizations: readonly Minimization[];
   readonly settings: TrainSettings;
+  /** Null where no generate block draws from it. */
+  readonly generation: Generation | null;
+}
+
+/** Tokens drawn one after the other, each from the scores that the model has for it after those before. Of one row. */
+export interface Generation {
+  /** The input leaf that holds the tokens, `i32[1, T]`. */
+  readonly sequence: Value;
+  /** `f32[1, T, V]`, computed from it. */
+  readonly scores: Value;
+  /** False where the model computes the tokens itself while it is trained. */
+  readonly isInput: boolean;
+  /** The other inputs that the scores depend on. */
+  readonly given: readonly string[];
+  /** What is computed from all tokens in the end; empty where they are an input. */
+  readonly outputs: readonly Named[];
+  /** The input that a prompt gives; null where none is a text. */
+  readonly prompt: string | null;
+  readonly settings: GenerateSettings;
+}
+
+export interface GenerateSettings {
+  /** Null for none. */
+  readonly prompt: string | null;
+  /** The most tokens to draw; null for as many as there are positions. */
+  readonly length: number | null;
+  /** What scores are divided by. */
+  readonly temperature: number;
+  /** How many of the likeliest tokens may be drawn; null for all. */
+  readonly topK: number | null;
+  /** The likeliest tokens that together have this probability may be drawn; null for all. */
+  readonly topP: number | null;
+  /** Texts that end what is drawn. */
+  readonly stop: readonly string[];
 }
 
 /** How the graph and the program call what a stage does: `train`, or `Dvae.train` where there are several stages. */

@@ -73,7 +73,13 @@ export interface Call {
 
 /** Its calls run one after the other at each position of the axes; positions in order, the last axis fastest. */
 export interface Loop {
+  /** Where the host gives the position, one axis. */
   readonly axes: Shape;
+  /**
+   * Null for a loop that runs. Otherwise its calls run once in each run of the entry, at the position that the host has written into the
+   * scalar `position`, if that is from `first` on and before the end of the axis.
+   */
+  readonly given: { readonly first: number } | null;
   /** Positions of the first so many axes do not depend on one another. */
   readonly independent: number;
   /** For each axis the private buffer into which its position is written, as an i32; null where nothing reads it. */
@@ -82,6 +88,8 @@ export interface Loop {
 
 export interface ProgramEntry {
   readonly name: string;
+  /** What its first call counts as in the lifetimes of buffers: entries that run one after the other share a plan of memory. */
+  readonly first: number;
   readonly calls: readonly Call[];
   readonly results: readonly TensorPlace[];
 }
@@ -107,6 +115,21 @@ export interface Program {
   readonly states: readonly TensorPlace[];
   /** Where the host writes `seed`, `step` and `steps`. */
   readonly scalars: readonly TensorPlace[];
+  /** For the entries `generate_start`, `generate_step` and `generate_scores`; null without them. */
+  readonly generation: Generation | null;
+}
+
+/**
+ * Tokens that come one at a time. `generate_start` runs once; then, at each position, the newest token is written and `generate_step`
+ * runs; after that `generate_scores` gives the scores of the token that comes next.
+ */
+export interface Generation {
+  /** Where tokens go. */
+  readonly sequence: TensorPlace;
+  /** Token k is the newest at position k + before; at the positions below, there is none yet. */
+  readonly before: number;
+  /** The row of scores that token k completes is k + lag; it tells token k + 1. */
+  readonly lag: number;
 }
 
 /** What runs in an entry, in order: a call by itself, or a loop with its body. */
@@ -128,25 +151,39 @@ export function partsOf(calls: readonly Call[]): readonly Part[] {
 }
 
 /** How often a call runs in its entry. */
-export const timesOfCall = ({ loop }: Call): number => (loop === null ? 1 : size(loop.axes));
+export const timesOfCall = ({ loop }: Call): number => (loop === null || loop.given !== null ? 1 : size(loop.axes));
 
 /** The elements that an access of a call touches, over all positions of its loop, from the start of the arena. */
 export function reachOfCall(kernel: Kernel, call: Call, access: number): { readonly from: number; readonly to: number } {
   const { shape } = [...kernel.operands, ...kernel.outputs][access]!;
   const from = call.offsets[access]!;
-  const moved = (call.loop?.axes ?? []).map((extent, axis) => (extent - 1) * call.moves[access]![axis]!);
-  const sum = (some: (distance: number) => number): number => moved.reduce((total, distance) => total + some(distance), 0);
-  return { from: from + sum(distance => Math.min(0, distance)), to: from + sum(distance => Math.max(0, distance)) + size(shape) };
+  const first = call.loop?.given?.first ?? 0;
+  const moved = (call.loop?.axes ?? []).map((extent, axis) => [first, extent - 1].map(position => position * call.moves[access]![axis]!));
+  const sum = (some: (...distances: number[]) => number): number => moved.reduce((total, distances) => total + some(...distances), 0);
+  return { from: from + sum(Math.min), to: from + sum(Math.max) + size(shape) };
 }
 
-/** Runs an entry's calls: `run` gets each one with its offsets at the present position, `count` the position of an axis for the buffer it is read from. */
-export function runCalls(calls: readonly Call[], run: (call: Call, offsets: readonly number[]) => void, count: (buffer: number, position: number) => void): void {
+/**
+ * Runs an entry's calls: `run` gets each one with its offsets at the present position, `count` the position of an axis for the buffer it
+ * is read from. `given` is the position that the host gives.
+ */
+export function runCalls(
+  calls: readonly Call[], run: (call: Call, offsets: readonly number[]) => void, count: (buffer: number, position: number) => void, given: () => number,
+): void {
   for (const { loop, calls: body } of partsOf(calls)) {
     const axes = loop?.axes ?? [];
     const position = axes.map(() => 0);
+    const atPosition = (): void => {
+      for (const call of body) run(call, call.offsets.map((offset, k) => position.reduce((sum, at, axis) => sum + at * call.moves[k]![axis]!, offset)));
+    };
+    if (loop?.given) {
+      position[0] = given();
+      if (position[0] >= loop.given.first && position[0] < axes[0]!) atPosition();
+      continue;
+    }
     for (let left = size(axes); left > 0; left--) {
       loop?.counters.forEach((buffer, axis) => buffer !== null && count(buffer, position[axis]!));
-      for (const call of body) run(call, call.offsets.map((offset, k) => position.reduce((sum, at, axis) => sum + at * call.moves[k]![axis]!, offset)));
+      atPosition();
       for (let axis = axes.length - 1; axis >= 0 && ++position[axis]! === axes[axis]; axis--) position[axis] = 0;
     }
   }

@@ -19,13 +19,13 @@ import { dim, dtypes, printTypeLong, tensor, type Dim, type DType, type TensorTy
  * ```
  */
 export function printGraph(graph: Graph): string {
-  const roots = graph.entries.flatMap(entry => [...entryRoots(entry), ...entry.updates.map(update => update.leaf)]);
+  const roots = graph.entries.flatMap(entry => [...entryRoots(entry), ...entry.updates.map(update => update.leaf), ...(entry.sequence ? [entry.sequence] : [])]);
   const values = topological([...roots, ...graph.placements.map(placement => placement.leaf)]);
   const numbers = new Map(values.map((value, i) => [value, `%${i}`]));
   const ref = (value: Value): string => numbers.get(value)!;
   const lines = values.map(value => `${ref(value)}: ${printTypeLong(value.type)} = ${printDefinition(value, ref)}${printOrigin(value.origin)}`);
   for (const entry of graph.entries) {
-    lines.push(`entry ${JSON.stringify(entry.name)}`);
+    lines.push(`entry ${JSON.stringify(entry.name)}${entry.sequence === undefined ? '' : ` along ${ref(entry.sequence)}`}`);
     for (const { name, value } of entry.results) lines.push(`  ${JSON.stringify(name)} = ${ref(value)}`);
     for (const { leaf, value } of entry.updates) lines.push(`  ${ref(leaf)} <- ${ref(value)}`);
   }
@@ -36,7 +36,7 @@ export function printGraph(graph: Graph): string {
 /** The graph of a text that `printGraph` wrote. `ops` gives each op by name. Throws on any other text, naming the line. */
 export function readGraph(text: string, ops: ReadonlyMap<string, GraphOp>): Graph {
   const values: Value[] = [];
-  const entries: { name: string; results: Entry['results'][number][]; updates: Entry['updates'][number][] }[] = [];
+  const entries: { name: string; results: Entry['results'][number][]; updates: Entry['updates'][number][]; sequence?: Value }[] = [];
   const placements: Placement[] = [];
   const valueAt = (number: string): Value => required(values[Number(number)], `there is no value %${number}`);
   text.split('\n').forEach((line, i) => {
@@ -46,7 +46,9 @@ export function readGraph(text: string, ops: ReadonlyMap<string, GraphOp>): Grap
       if (reader.skip('%')) {
         values.push(readValue(reader, values.length, valueAt, ops));
       } else if (reader.skip('entry ')) {
-        entries.push({ name: reader.quoted(), results: [], updates: [] });
+        const name = reader.quoted();
+        const sequence = reader.skip(' along %') ? { sequence: valueAt(reader.match(/\d+/)) } : {};
+        entries.push({ name, results: [], updates: [], ...sequence });
       } else if (reader.skip('  %')) {
         const target = valueAt(reader.match(/\d+/));
         reader.expect(' <- %');

@@ -20,7 +20,8 @@ export function verifyProgram(program: Program): string[] {
         const buffer = program.buffers[places[k]!]!;
         if (start < buffer.offset || end > buffer.offset + buffer.bytes)
           problems.push(`call ${i} of \`${entry.name}\` (${kernel.name}) leaves buffer \`${buffer.name}\` with \`${access.name}\``);
-        if (buffer.lifetime && (i < buffer.lifetime[0] || i > buffer.lifetime[1]))
+        const time = entry.first + i;
+        if (buffer.lifetime && (time < buffer.lifetime[0] || time > buffer.lifetime[1]))
           problems.push(`call ${i} of \`${entry.name}\` uses \`${buffer.name}\` outside its lifetime`);
       });
     }

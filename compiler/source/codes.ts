@@ -66,13 +66,6 @@ data, and belong in a data file.
   wrong:  y = x + x + x + … a thousand times …
   right:  y = 1000 * x`,
   },
-  'syntax.later': {
-    title: 'A construct of a later version',
-    explanation: `The word or form is reserved for something that this version of nabla cannot compile yet.
-
-  wrong:  generate { prompt "Call me" }
-  right:  output next = softmax(logits[:, -1])`,
-  },
   'syntax.assignment': {
     title: 'An equals sign in the wrong place',
     explanation: `One equals sign binds a name. Arguments are named with a colon, and values are compared with two equals signs.
@@ -655,6 +648,51 @@ precision.
 
   wrong:  checkpoint 100
   right:  checkpoint every 100`,
+  },
+  'generate.several': {
+    title: 'More than one generate block',
+    explanation: `A file has one generate block, as it has one data block.`,
+  },
+  'generate.unknown': {
+    title: 'A setting of the generate block that does not exist',
+    explanation: `Settings are model, sample, prompt, length, temperature, top_k, top_p and stop.
+
+  wrong:  topk 40
+  right:  top_k 40`,
+  },
+  'generate.twice': {
+    title: 'A setting of the generate block that is given twice',
+    explanation: `Each setting stands once in a generate block. Several texts that stop are written in one line.
+
+  wrong:  stop "."
+          stop "!"
+  right:  stop "." "!"`,
+  },
+  'generate.value': {
+    title: 'A setting of the generate block with a value that does not fit',
+    explanation: `The message tells what the setting takes.
+
+  wrong:  sample logits
+  right:  sample text from logits`,
+  },
+  'generate.sample': {
+    title: 'Tokens or scores that nothing can be drawn from',
+    explanation: `Tokens are drawn one after the other, each from the scores that the model computes from those before it. The tokens are
+i32[B, T], an input or a value that the model computes itself while it is trained, as the codes of an image. The scores are f32[B, T, V],
+logits for each position and token, as cross_entropy takes them, and depend on the tokens.
+
+  wrong:  sample text from loss
+  right:  sample text from logits`,
+  },
+  'generate.prompt': {
+    title: 'A text that no tokens can be made of',
+    explanation: `A prompt begins the tokens that are drawn, or gives another input that the scores depend on, such as a caption; prompt caption
+says which one. What is given as a text, and texts that stop, need an input that the data block reads from texts, so that there is a
+vocabulary.
+
+  wrong:  data { train = npy(text: "tokens.npy") }
+          generate { sample text from logits  prompt "Call me" }
+  right:  data { train = text("book.txt", text: characters) }`,
   },
   'train.memory': {
     title: 'A memory limit that cannot be kept',

@@ -21,6 +21,7 @@ import { defaultGpuOptions, type GpuOptions } from '../../compiler/6-emit/wgsl/m
 import { attentions, inBlocks } from './attention.ts';
 import { compareFixture } from './compare-fixture.ts';
 import { fixtureNames, large as largeModels, readFixture } from './fixture.ts';
+import { compareRows, drawn, generators, whole } from './generation.ts';
 import { gpuMachine, programOfNests, runNestsOnGpu, type NestRun } from './gpu.ts';
 import { graphMachine } from './machine.ts';
 import { differentiable, drawAll, leaves, project, type AnySample } from './op-samples.ts';
@@ -69,6 +70,16 @@ async function blocks(): Promise<void> {
       const levels = inBlocks(text);
       const truth = await trace(graphMachine(levels.simplified!), levels, 1);
       compare(await trace(await gpuMachine(levels.program!), levels, 1), truth, 5e-5, title);
+    });
+  }
+}
+
+/** Tokens that come one at a time. */
+async function positions(): Promise<void> {
+  for (const [title, text] of Object.entries(generators)) {
+    await attempt(title, async () => {
+      const levels = levelsOf(text);
+      compareRows(await drawn(await gpuMachine(levels.program!, untiled), levels), whole(levels), 5e-5);
     });
   }
 }
@@ -207,5 +218,5 @@ function programOf(path: string, text: string): Program {
   return levels.program;
 }
 
-const jobs: Readonly<Record<string, () => Promise<void>>> = { blocks, fixtures, large, ops, products, programs, shaders };
+const jobs: Readonly<Record<string, () => Promise<void>>> = { blocks, fixtures, large, ops, positions, products, programs, shaders };
 await jobs[process.argv[2]!]!();

@@ -25,7 +25,7 @@ export async function gpuMachine(given: Program, options: GpuOptions = defaultGp
   const program = laidOut(given, options.bindingBytes);
   const { memory, run, device } = openGpu(gpuPlan(program, options));
   await device.open();
-  const places = { input: program.inputs, parameter: program.parameters, gradient: program.gradients, state: program.states, scalar: program.scalars } as const satisfies Record<Role, unknown>;
+  const places = { input: [...program.inputs, ...(program.generation ? [program.generation.sequence] : [])], parameter: program.parameters, gradient: program.gradients, state: program.states, scalar: program.scalars } as const satisfies Record<Role, unknown>;
   const placeOf = (role: Role, name: string): TensorPlace => {
     const found = places[role].find(place => place.name === name);
     if (found === undefined) throw new Error(`there is no ${role} ${name}`);
@@ -89,8 +89,8 @@ export function programOfNests(runs: readonly NestRun[]): Program {
   const place = (index: number): TensorPlace => ({ ...buffers[index]!, name: String(index) });
   return {
     buffers, kernels: [...kernels.values()].map(each => each.kernel), arenaBytes: Math.max(64, end),
-    entries: [{ name: 'run', calls, results: calls.map(call => place(call.writes[0]!)) }],
-    inputs: calls.flatMap(call => call.reads.map(place)), parameters: [], gradients: [], states: [], scalars: [],
+    entries: [{ name: 'run', first: 0, calls, results: calls.map(call => place(call.writes[0]!)) }],
+    inputs: calls.flatMap(call => call.reads.map(place)), parameters: [], gradients: [], states: [], scalars: [], generation: null,
   };
 }
 

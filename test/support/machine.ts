@@ -57,7 +57,7 @@ export function programMachine(program: Program): Machine {
   const bytes = new Float64Array(program.arenaBytes);
   const cells = (dtype: DType, shape: Shape, at: number): Float64Array => (elementBytes(dtype) === 1 ? bytes : words).subarray(at, at + size(shape));
   const atPlace = (place: TensorPlace): Float64Array => cells(place.dtype, place.shape, place.offset / elementBytes(place.dtype));
-  const places = { input: program.inputs, parameter: program.parameters, gradient: program.gradients, state: program.states, scalar: program.scalars } as const satisfies Record<Role, unknown>;
+  const places = { input: [...program.inputs, ...(program.generation ? [program.generation.sequence] : [])], parameter: program.parameters, gradient: program.gradients, state: program.states, scalar: program.scalars } as const satisfies Record<Role, unknown>;
   const placeOf = (role: Role, name: string): TensorPlace => {
     const found = places[role].find(place => place.name === name);
     if (found === undefined) throw new Error(`there is no ${role} ${name}`);
@@ -73,7 +73,7 @@ export function programMachine(program: Program): Machine {
         const tensors = [...kernel.operands, ...kernel.outputs].map((access: Access, i): Tensor => ({ dtype: access.dtype, shape: access.shape, data: cells(access.dtype, access.shape, offsets[i]!) }));
         executeKernel(kernel, tensors.slice(0, kernel.operands.length), tensors.slice(kernel.operands.length));
       };
-      runCalls(entry.calls, run, (buffer, position) => void (words[program.buffers[buffer]!.offset / 4] = position));
+      runCalls(entry.calls, run, (buffer, position) => void (words[program.buffers[buffer]!.offset / 4] = position), () => atPlace(placeOf('scalar', 'position'))[0]!);
       return new Map(entry.results.map(place => [place.name, { dtype: place.dtype, shape: place.shape, data: atPlace(place).slice() }]));
     },
     names: role => places[role].map(place => place.name),

@@ -35,9 +35,10 @@ export async function importEmitted(text: string): Promise<EmittedModule> {
 export async function emittedMachine(levels: Levels): Promise<Machine> {
   const { program } = await importEmitted(emit(levels, emitOptions('typescript')));
   const [stage] = program.stages as [Stage];
-  const places = { input: program.inputs, parameter: program.parameters, gradient: stage.gradients, state: program.states } as const;
+  const { generator } = stage;
+  const places = { input: [...program.inputs, ...(generator ? [generator.sequence] : [])], parameter: program.parameters, gradient: stage.gradients, state: program.states } as const;
   const placeOf = (role: Role, name: string): TensorPlace => {
-    if (role === 'scalar') return { name, dtype: 'i32', shape: [], offset: program.scalars[name as 'seed'] };
+    if (role === 'scalar') return { name, dtype: 'i32', shape: [], offset: name === 'position' ? generator!.position : program.scalars[name as 'seed'] };
     const found = (places[role] as readonly TensorPlace[]).find(place => place.name === name);
     if (found === undefined) throw new Error(`there is no ${role} ${name}`);
     return found;
@@ -45,6 +46,7 @@ export async function emittedMachine(levels: Levels): Promise<Machine> {
   const entries: Readonly<Record<string, Entry | null>> = {
     initialise: { run: stage.initialise, number: 0, inputs: [], results: [], rows: 0 },
     accumulate: stage.accumulate?.batch ?? null, train: stage.train, evaluate: stage.evaluate, predict: stage.predict, evaluate_row: stage.evaluateRow, predict_row: stage.predictRow,
+    generate_start: generator?.start ?? null, generate_step: generator?.step ?? null, generate_scores: generator?.scores ?? null,
   };
   return {
     write: (role, name, data) => viewOf(program.memory, placeOf(role, name)).set(data),

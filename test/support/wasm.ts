@@ -29,7 +29,7 @@ export function instantiate(program: Program, wide: boolean): { readonly memory:
 /** A scheduled program. Host scalars are interpreted. */
 export function wasmMachine(program: Program, wide = false): Machine {
   const { memory, run } = instantiate(program, wide);
-  const places = { input: program.inputs, parameter: program.parameters, gradient: program.gradients, state: program.states, scalar: program.scalars } as const satisfies Record<Role, unknown>;
+  const places = { input: [...program.inputs, ...(program.generation ? [program.generation.sequence] : [])], parameter: program.parameters, gradient: program.gradients, state: program.states, scalar: program.scalars } as const satisfies Record<Role, unknown>;
   const placeOf = (role: Role, name: string): TensorPlace => {
     const found = places[role].find(place => place.name === name);
     if (found === undefined) throw new Error(`there is no ${role} ${name}`);
@@ -86,8 +86,8 @@ function runNest(nest: Nest, operands: readonly Tensor[], wide: boolean): Tensor
   });
   const buffers = accesses.map((access, i): Buffer => ({ ...access, offset: offsets[i]!, bytes: size(access.shape) * elementBytes(access.dtype), role: 'transient', lifetime: null, origin: null }));
   const program: Program = {
-    buffers, kernels: [kernel], arenaBytes: end, inputs: [], parameters: [], gradients: [], states: [], scalars: [],
-    entries: [{ name: 'run', results: [], calls: [{ kernel: 0, offsets: offsets.map((at, i) => at / elementBytes(accesses[i]!.dtype)), reads: operands.map((_, i) => i), writes: [operands.length], origins: [], loop: null, moves: [] }] }],
+    buffers, kernels: [kernel], arenaBytes: end, inputs: [], parameters: [], gradients: [], states: [], scalars: [], generation: null,
+    entries: [{ name: 'run', first: 0, results: [], calls: [{ kernel: 0, offsets: offsets.map((at, i) => at / elementBytes(accesses[i]!.dtype)), reads: operands.map((_, i) => i), writes: [operands.length], origins: [], loop: null, moves: [] }] }],
   };
   const { memory, run } = instantiate(program, wide);
   operands.forEach((operand, i) => viewAt(memory, operand.dtype, operand.shape, offsets[i]!).set(operand.data));

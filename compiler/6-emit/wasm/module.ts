@@ -260,6 +260,13 @@ function emitPart(builder: Builder, context: Context, { loop, calls }: Part, wor
     for (const each of calls) emitCall(builder, context, each, [], worker);
     return;
   }
+  if (loop.given !== null) {
+    const { program: { scalars } } = context;
+    const position = builder.keep('i32', at('i32.load', 0, address(scalars.find(({ name }) => name === 'position')!.offset)));
+    const isInside = op('i32.and', op('i32.ge_s', get(position), i32(loop.given.first)), op('i32.lt_s', get(position), i32(loop.axes[0]!)));
+    builder.when(isInside, () => calls.forEach(each => emitCall(builder, context, each, [position], worker)));
+    return;
+  }
   if (loop.independent === 0) {
     emitSteps(builder, context, loop, calls, worker);
     return;

@@ -33,6 +33,8 @@ export interface GpuEntry {
 /** Dispatches, in order; in a loop at each position of its axes, the last axis fastest. */
 export interface GpuPart {
   readonly axes: Shape;
+  /** Where the host gives the position: the first at which they run; null in a loop that runs. */
+  readonly first: number | null;
   readonly dispatches: readonly Dispatch[];
 }
 
@@ -98,13 +100,13 @@ export function gpuModule(program: Program, options: GpuOptions): GpuModule {
     return { shader: shader!, segments: [segment], places: [(offset - segments[segment]!.start) / 4, 0], moves: loop.axes.map((_, own) => [0, own === axis ? 1 : 0]) };
   };
   const entries = program.entries.map(({ name, calls }): GpuEntry => {
-    const parts: { readonly axes: Shape; readonly dispatches: Dispatch[] }[] = [];
+    const parts: { readonly axes: Shape; readonly first: number | null; readonly dispatches: Dispatch[] }[] = [];
     for (const { loop, calls: body } of partsOf(calls)) {
       const counters = (loop?.counters ?? []).flatMap((buffer, axis) => (buffer === null ? [] : [counting(buffer, axis, loop!)]));
       const dispatches = [...counters, ...body.flatMap(dispatchesOf)];
       const last = parts.at(-1);
       if (loop === null && last?.axes.length === 0) last.dispatches.push(...dispatches);
-      else if (dispatches.length > 0) parts.push({ axes: loop?.axes ?? [], dispatches });
+      else if (dispatches.length > 0) parts.push({ axes: loop?.axes ?? [], first: loop?.given?.first ?? null, dispatches });
     }
     return { name, parts };
   });

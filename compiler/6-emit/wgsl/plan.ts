@@ -14,12 +14,14 @@ export interface GpuPlan {
   readonly entries: readonly {
     readonly parts: readonly {
       readonly axes: Shape;
+      readonly first: number | null;
       readonly dispatches: readonly (readonly [number, readonly number[], readonly number[], readonly (readonly number[])[]])[];
     }[];
     readonly uploads: readonly TensorPlace[];
     readonly results: readonly TensorPlace[];
   }[];
   readonly largest: string;
+  readonly position: number | null;
 }
 
 export function gpuPlan(program: Program, options: GpuOptions): GpuPlan {
@@ -35,13 +37,15 @@ export function gpuPlan(program: Program, options: GpuOptions): GpuPlan {
       return { name, line, code, workgroups, scratch: scratchBytes > 0 };
     }),
     entries: program.entries.map((entry, i) => ({
-      parts: module.entries[i]!.parts.map(({ axes, dispatches }) => ({
+      parts: module.entries[i]!.parts.map(({ axes, first, dispatches }) => ({
         axes,
+        first,
         dispatches: dispatches.map(({ shader, segments, places, moves }) => [shader, segments, places, moves] as const),
       })),
       uploads: uploadsOf(program, entry),
       results: entry.results,
     })),
+    position: program.scalars.find(scalar => scalar.name === 'position')?.offset ?? null,
     largest: `${biggest.name}${biggest.origin?.span ? `, ${place(biggest.origin.span)}` : ''}`,
   };
 }

@@ -83,8 +83,9 @@ function relocated(program: Program, limit: number): Program {
     bin.bytes = aligned(bin.bytes) + buffer.bytes;
   });
   const transient: Bin[] = [];
-  const ownOf = new Map(program.entries.map(entry => [entry, buffersOf(program, entry)]));
-  for (const own of ownOf.values()) {
+  const plans = plannedTogether(program.entries).map(entries => ({ entries, own: [...new Set(entries.flatMap(entry => buffersOf(program, entry)))] }));
+  const ownOf = new Map(plans.flatMap(({ entries, own }) => entries.map(entry => [entry, own] as const)));
+  for (const { own } of plans) {
     const placed = new Map<Bin, Placed[]>();
     const order = [...own].sort((a, b) => program.buffers[b]!.bytes - program.buffers[a]!.bytes);
     for (const index of order) {
@@ -134,6 +135,7 @@ function relocated(program: Program, limit: number): Program {
     arenaBytes: aligned(end),
     inputs: list(program.inputs), parameters: list(program.parameters), gradients: list(program.gradients), states: list(program.states),
     scalars: list(program.scalars),
+    generation: program.generation && { ...program.generation, sequence: moved(program.generation.sequence, lasting) },
   };
 }
 
@@ -145,6 +147,16 @@ function added(bins: Bin[]): Bin {
   const bin = { bytes: 0 };
   bins.push(bin);
   return bin;
+}
+
+/** Entries that run one after the other share a plan: the first begins it. */
+function plannedTogether(entries: readonly ProgramEntry[]): readonly (readonly ProgramEntry[])[] {
+  const plans: ProgramEntry[][] = [];
+  for (const entry of entries) {
+    if (entry.first === 0) plans.push([entry]);
+    else plans.at(-1)!.push(entry);
+  }
+  return plans;
 }
 
 /** What lives within an entry. */

@@ -355,6 +355,7 @@ const program: CompiledProgram = {
       ],
       rows: 1,
     },
+    generator: null,
     settings: {"epochs":10,"steps":null,"seed":0,"clipNorm":null,"accumulate":1,"ema":null,"precision":"f32","memory":null,"evaluateEvery":null,"checkpointEvery":null,"checkpointKeep":1,"earlyStop":null},
     flopsPerStep: 345,
   }],

@@ -1069,6 +1069,7 @@ const program: CompiledProgram = {
       ],
       rows: 1,
     },
+    generator: null,
     settings: {"epochs":null,"steps":100,"seed":0,"clipNorm":1,"accumulate":1,"ema":null,"precision":"f32","memory":null,"evaluateEvery":null,"checkpointEvery":null,"checkpointKeep":1,"earlyStop":null},
     flopsPerStep: 21164,
   }],

@@ -1357,6 +1357,7 @@ const program: CompiledProgram = {
       ],
       rows: 1,
     },
+    generator: null,
     settings: {"epochs":null,"steps":100,"seed":0,"clipNorm":null,"accumulate":1,"ema":null,"precision":"f32","memory":null,"evaluateEvery":null,"checkpointEvery":null,"checkpointKeep":1,"earlyStop":null},
     flopsPerStep: 1489,
   }, {
@@ -1425,6 +1426,7 @@ const program: CompiledProgram = {
       ],
       rows: 1,
     },
+    generator: null,
     settings: {"epochs":null,"steps":50,"seed":0,"clipNorm":null,"accumulate":1,"ema":null,"precision":"f32","memory":null,"evaluateEvery":null,"checkpointEvery":null,"checkpointKeep":1,"earlyStop":null},
     flopsPerStep: 503,
   }, {
@@ -1493,6 +1495,7 @@ const program: CompiledProgram = {
       ],
       rows: 1,
     },
+    generator: null,
     settings: {"epochs":null,"steps":20,"seed":0,"clipNorm":null,"accumulate":1,"ema":null,"precision":"f32","memory":null,"evaluateEvery":null,"checkpointEvery":null,"checkpointKeep":1,"earlyStop":null},
     flopsPerStep: 1061,
   }],
