@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { emit } from '../compiler/6-emit/emit.ts';
+import { importReader } from '../compiler/cli/read-source.ts';
 import { compile } from '../compiler/index.ts';
 import type { Model } from '../compiler/ir/model.ts';
 import type { Program } from '../compiler/ir/program.ts';
@@ -24,7 +25,7 @@ const here = import.meta.dirname;
 
 /** Compiles a file, which lies at a path relative to the top of the repository. */
 export function build(path: string, settings: ReadonlyMap<string, string> = new Map()): Built {
-  const { levels, diagnostics } = compile({ path, text: readFileSync(join(here, '..', path), 'utf8'), library: false }, 'schedule', { settings });
+  const { levels, diagnostics } = compile({ path, text: readFileSync(join(here, '..', path), 'utf8'), library: false }, 'schedule', { settings, readImport: importReader(join(here, '..', path)) });
   if (diagnostics.length > 0) throw new Error(`${path}: ${diagnostics[0]!.message}`);
   const { model, program } = levels;
   const parameters = program!.parameters.reduce((sum, { shape }) => sum + size(shape), 0);
@@ -77,7 +78,8 @@ export function predictionTime(path: string, inputs: Readonly<Record<string, str
   return spread(times.slice(2));
 }
 
-function watched(args: readonly string[], threads: number): { readonly calls: WatchedCalls; readonly started: number } {
+/** Runs a program and tells when it called its module. */
+export function watched(args: readonly string[], threads: number): { readonly calls: WatchedCalls; readonly started: number } {
   const { stderr, started } = start(process.execPath, ['--import', join(here, 'watch-calls.ts'), ...args], threads);
   return { calls: lastLine(stderr), started };
 }

@@ -29,6 +29,15 @@ export interface ProductResult {
   readonly peers: readonly { readonly peer: TorchPeer; readonly time: Spread }[];
 }
 
+/** A token that is drawn as the last of 256. */
+export interface GenerationResult {
+  readonly threads: number;
+  /** With what the positions before have left. */
+  readonly kept: Spread;
+  /** All positions computed anew. */
+  readonly anew: Spread;
+}
+
 /** From the start of a process to the end of its first training step of `mlp`. */
 export interface StartResult {
   readonly system: System;
@@ -66,6 +75,7 @@ export interface Results {
   readonly rounds: number;
   readonly models: readonly ModelResult[];
   readonly products: readonly ProductResult[];
+  readonly generation: readonly GenerationResult[];
   readonly starts: readonly StartResult[];
   readonly outside: readonly OutsideResult[];
   readonly compiling: readonly CompileResult[];

@@ -9,6 +9,7 @@ import { availableParallelism, cpus, loadavg, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { compileMeasurements, programSizes } from './compiling.ts';
+import { generationMeasurements } from './generation.ts';
 import { productMeasurements } from './products.ts';
 import { isTorch, missing } from './peers.ts';
 import { peers, referenceModels, systemNames, type Peer, type ReferenceModel } from './reference.ts';
@@ -78,6 +79,7 @@ function* measureAll({ models, peers, threads, rounds }: Flags, folder: string):
   });
   const steps = stepMeasurements(models, present, threads, folder);
   const products = productMeasurements(folder, threads, present.filter(isTorch));
+  const generation = generationMeasurements(folder, threads);
   const compiling = compileMeasurements(folder, availableParallelism());
   const nabla = nablaVersion();
   const sizes = programSizes();
@@ -86,6 +88,8 @@ function* measureAll({ models, peers, threads, rounds }: Flags, folder: string):
     steps.round(tell);
     tell('matrix products');
     products.round();
+    tell('drawing tokens');
+    generation.round();
     tell('compiling');
     compiling.round();
     const { versions, ...stepResults } = steps.results();
@@ -97,6 +101,7 @@ function* measureAll({ models, peers, threads, rounds }: Flags, folder: string):
       rounds: round,
       ...stepResults,
       products: products.results(),
+      generation: generation.results(),
       ...compiling.results(),
       sizes,
     };

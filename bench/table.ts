@@ -5,7 +5,7 @@ import type { Spread } from './statistics.ts';
 
 /** The page, without a headline. */
 export function tableOf(results: Results): string {
-  const { date, machine, loadBefore, versions, rounds, models, products, starts, outside, compiling, passes, sizes } = results;
+  const { date, machine, loadBefore, versions, rounds, models, products, generation, starts, outside, compiling, passes, sizes } = results;
   const threadCounts = [...new Set(models.flatMap(({ timings }) => timings.map(({ threads }) => threads)))];
   return [
     `${date}; ${machine}; load before the run ${loadBefore.toFixed(1)}; ${Object.entries(versions).map(entry => entry.join(' ')).join(', ')};`
@@ -16,6 +16,9 @@ export function tableOf(results: Results): string {
     memoryTable(models),
     '### Matrix products\n\nGFLOP/s, by the least time – by the median; PyTorch multiplies with OpenBLAS.',
     productsTable(products),
+    '### Drawing tokens\n\nA token as the last of 256, of gpt with so many positions: with what the positions before have left, and all of them computed anew.',
+    markdown(['threads', 'kept', 'tokens a second', 'anew', 'anew / kept'], generation.map(({ threads, kept, anew }) =>
+      [String(threads), range(kept), whole(1000 / kept.median), range(anew), ratio(anew, kept)])),
     '### Start, and what is not kernels\n\nFrom the start of the process to the end of the first training step of mlp; and the share of a step of mlp in which no kernel runs.',
     markdown(['system', 'threads', 'first step done', 'outside of kernels'], starts.map(({ system, threads, time }) => {
       const share = system === 'nabla' ? outside.find(one => one.threads === threads)?.share : undefined;

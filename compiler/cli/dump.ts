@@ -68,7 +68,7 @@ function printProgram(program: Program): string {
   const entries = program.entries.map(entry => {
     const loops = entry.calls.some(call => call.loop !== null);
     const calls = entry.calls.map((call, i) => [
-      String(i), program.kernels[call.kernel]!.name, ...(loops ? [call.loop === null ? '' : call.loop.axes.join(' x ')] : []), call.reads.map(name).join(', '), call.writes.map(name).join(', '),
+      String(i), program.kernels[call.kernel]!.name, ...(loops ? [call.loop === null ? '' : `${call.loop.given === null ? '' : 'one of '}${call.loop.axes.join(' x ')}`] : []), call.reads.map(name).join(', '), call.writes.map(name).join(', '),
       [...new Set(call.origins.flatMap(origin => (origin.span === null ? [] : [place(origin.span)])))].join(', '),
     ]);
     const results = entry.results.map(result => `  ${result.name}: ${result.dtype}[${result.shape.join(', ')}] at ${result.offset}\n`);
