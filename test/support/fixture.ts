@@ -10,12 +10,14 @@ export const fixtureNames: readonly string[] = readdirSync(new URL('../fixtures/
   .filter(name => name.endsWith('.safetensors')).map(name => name.replace('.safetensors', ''));
 
 /** The interpreters are slow: of these models they run the kernels alone, and one step. */
-export const large = ['mnist', 'lenet', 'alexnet'];
+export const large = ['mnist', 'lenet', 'alexnet', 'dalle'];
 
 export interface Fixture {
   readonly levels: Levels;
   readonly batch: number;
   readonly path: string;
+  /** What the program calls what the fixture's stage does: `train`, of one stage of several `Dalle.train`. */
+  readonly entry: (what: string) => string;
   /** Tensors by their names within a group: `group('weights')` has `linear.0.weight`. */
   readonly group: (name: string) => ReadonlyMap<string, Float64Array>;
   readonly losses: Float64Array;
@@ -26,10 +28,10 @@ export interface Fixture {
 export function readFixture(name: string): Fixture {
   const path = new URL(`../fixtures/${name}.safetensors`, import.meta.url).pathname;
   const { tensors, metadata } = readSafetensors(openBytes(path, path, wholeFileLimit));
-  const { model, batch, settings, optimizer } = metadata as Readonly<Record<'model' | 'batch' | 'settings' | 'optimizer', string>>;
+  const { model, batch, settings, optimizer, stage = '' } = metadata as Readonly<Record<'model' | 'batch' | 'settings' | 'optimizer', string>> & { readonly stage?: string };
   const text = readFileSync(new URL(`../../${model}`, import.meta.url), 'utf8')
-    .replace(/^  batch .*$/m, `  batch ${batch}`)
-    .replace(/^  optimizer .*$/m, line => (optimizer === '' ? line : `  optimizer ${optimizer}`));
+    .replace(/^  batch .*$/gm, `  batch ${batch}`)
+    .replace(/^  optimizer .*$/gm, line => (optimizer === '' ? line : `  optimizer ${optimizer}`));
   const { levels, diagnostics } = compile({ path: model, text, library: false }, 'schedule', {
     settings: new Map(Object.entries(JSON.parse(settings) as Record<string, string>)), verify: true,
   });
@@ -45,7 +47,7 @@ export function readFixture(name: string): Fixture {
     new Map([...tensors.keys()].filter(key => key.startsWith(`${title}/`)).map(key => [key.slice(title.length + 1), valuesOf(key)]));
   const rows = group('rows');
   return {
-    levels, batch: Number(batch), path, group, losses: valuesOf('losses'),
+    levels, batch: Number(batch), path, entry: what => (stage === '' ? what : `${stage}.${what}`), group, losses: valuesOf('losses'),
     rows: i => new Map([...rows].map(([input, values]) => [input, values.subarray(i * values.length / 10, (i + 1) * values.length / 10)])),
   };
 }
