@@ -41,7 +41,7 @@ export function compile(file: SourceFile, last: string, options: CompileOptions 
   const parsed = parse(file);
   if (parsed.diagnostics.length > 0) return { levels: { file: parsed.file }, diagnostics: parsed.diagnostics };
   // What the file does not mention of the library it does not need, unless there is an error: suggestions are made from all of it.
-  const usual = compileWith(libraryFiles(wordsOf(file.text)), parsed.file, last, options);
+  const usual = compileWith(libraryFiles(wordsWithImports(file, options)), parsed.file, last, options);
   return usual.diagnostics.length === 0 || usual.levels.model !== undefined ? usual : compileWith(libraryFiles(null), parsed.file, last, options);
 }
 
@@ -85,6 +85,16 @@ export function libraryFiles(words: ReadonlySet<string> | null): readonly File[]
     if (diagnostics.length > 0) throw new Error(`${source.path}: ${diagnostics[0]!.message}`);
     return file;
   });
+}
+
+/** The words of a file and of all that it imports. */
+function wordsWithImports(file: SourceFile, { readImport }: CompileOptions, read = new Map<string, ReadonlySet<string>>()): ReadonlySet<string> {
+  read.set(file.path, wordsOf(file.text));
+  for (const [, path] of file.text.matchAll(/^\s*import\s+"([^"]*)"/gm)) {
+    const found = readImport?.(path!, file);
+    if (found !== undefined && 'text' in found && !read.has(found.path)) wordsWithImports(found, { readImport: readImport! }, read);
+  }
+  return new Set([...read.values()].flatMap(words => [...words]));
 }
 
 const wordsOf = (text: string): ReadonlySet<string> => new Set(text.replace(/\/\/.*/g, '').match(/[A-Za-z_]\w*/g) ?? []);

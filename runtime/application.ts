@@ -19,14 +19,14 @@ import type { TensorArray } from './tensor.ts';
 import type { Reporter, TrainReport } from './training.ts';
 import { letOthersRun, runTraining, silentReporter, stageRuns } from './training.ts';
 import { joined, unpackedFile } from './unpack.ts';
-import { readWeights, weightsPieces } from './weights.ts';
+import { readInitialWeights, readWeights, weightsPieces } from './weights.ts';
 
 export interface TrainOptions<Rows> {
   /** Rows, or the files that the `data` block names; without inputs, nothing. */
   readonly data?: TrainingRows<Rows> | DataFiles;
   readonly steps?: number;
   readonly seed?: number;
-  /** The bytes of a safetensors file with weights to start from. */
+  /** The bytes of a safetensors file with weights to start from; parameters that it lacks are new. */
   readonly init?: Uint8Array;
   /** Threads to compute on; as many as before unless given, which is one at first. */
   readonly threads?: number;
@@ -55,8 +55,8 @@ export async function trainModel(program: CompiledProgram, options: TrainOptions
   const runs = stageRuns(program, data, options);
   await openDevice(program);
   initialiseProgram(program, options.seed);
-  if (options.init !== undefined) readWeights(program, memoryBytes('init', options.init));
   const reporter = { ...silentReporter, ...options.reporter };
+  if (options.init !== undefined) readInitialWeights(program, memoryBytes('init', options.init)).forEach(reporter.note);
   let report: TrainReport;
   for (const run of runs) {
     const outcome = await runTraining(program, run, data, {

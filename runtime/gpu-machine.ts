@@ -32,6 +32,8 @@ export interface GpuShaderPlan {
   readonly workgroups: number;
   /** Whether the last array that it binds is memory for what is between two dispatches of a call. */
   readonly scratch: boolean;
+  /** Which adapters run it: barriers are cheap in hardware alone. */
+  readonly adapters: 'all' | 'hardware' | 'software';
 }
 
 export interface GpuEntryPlan {
@@ -273,7 +275,8 @@ export async function prepareGpu(plan: GpuPlan, window: number): Promise<OpenGpu
   const { gpu: implementation, adapter } = await requestGpuAdapter();
   const sizes = plan.segments.map((start, i) => (plan.segments[i + 1] ?? plan.bytes) - start);
   const needed = Math.max(plan.scratchBytes, ...sizes);
-  const runs = plan.entries.map(dispatchesOf);
+  const other = adapter.info?.isFallbackAdapter === true ? 'hardware' : 'software';
+  const runs = plan.entries.map(entry => dispatchesOf(entry).filter(({ shader }) => plan.shaders[shader]!.adapters !== other));
   const arraysOf = new Map(runs.flat().map(({ shader, segments }) => [shader, segments.length + (plan.shaders[shader]!.scratch ? 1 : 0)] as const));
   // What every GPU offers, and what this program needs.
   const limits = [
@@ -310,8 +313,8 @@ export async function prepareGpu(plan: GpuPlan, window: number): Promise<OpenGpu
     : null));
   const shortage = await device.popErrorScope();
   if (shortage !== null) {
-    throw new DataError(`the GPU has no room for the ${plan.bytes} bytes of the program (${firstLine(shortage.message)}): take a smaller batch, write `
-      + '`memory` in the `train` block, or build the program with `--target wasm`');
+    throw new DataError(`the GPU has no room for the ${plan.bytes} bytes of the program (${firstLine(shortage.message)}; the largest tensor is ${plan.largest}): `
+      + 'take a smaller batch, write `memory` in the `train` block, or build the program with `--target wasm`');
   }
   const layouts = new Map<number, { readonly group: object; readonly pipeline: object }>();
   const layoutOf = (arrays: number): { readonly group: object; readonly pipeline: object } => {
@@ -329,10 +332,12 @@ export async function prepareGpu(plan: GpuPlan, window: number): Promise<OpenGpu
   };
   // All are waited for, also when one fails: the device must not be let go before.
   const compiled = await Promise.allSettled(plan.shaders.map(async ({ name, line, code }, i) => {
+    const arrays = arraysOf.get(i);
+    if (arrays === undefined) return null;
     const label = `${name} (${line})`;
     try {
       const module = device.createShaderModule({ label, code });
-      return await device.createComputePipelineAsync({ label, layout: layoutOf(arraysOf.get(i)!).pipeline, compute: { module, entryPoint: 'main' } });
+      return await device.createComputePipelineAsync({ label, layout: layoutOf(arrays).pipeline, compute: { module, entryPoint: 'main' } });
     } catch (error) {
       throw new DataError(`the GPU does not take the kernel \`${name}\`, which computes ${line} (${firstLine(refusal ?? messageOf(error))}): build the program with \`--target wasm\``);
     }
@@ -374,7 +379,7 @@ export async function prepareGpu(plan: GpuPlan, window: number): Promise<OpenGpu
   if (placesBytes > 0) device.queue.writeBuffer(places, 0, words.buffer, 0, placesBytes);
   const gpu: OpenGpu = { implementation, device, buffers, places, entries, staging, failure: null };
   device.onuncapturederror = ({ error }) => {
-    gpu.failure ??= `the GPU refused to compute: ${firstLine(error.message)}; nothing was saved since the last checkpoint: build the program with \`--target wasm\``;
+    gpu.failure ??= `the GPU refused to compute (${firstLine(error.message)}); the last checkpoint is as it was: build the program with \`--target wasm\`, and start it with \`--resume\``;
   };
   void device.lost.then(({ reason, message }) => {
     gpu.failure ??= `the GPU is gone (${reason}: ${firstLine(message)}); the last checkpoint is as it was: start the program again, with \`--resume\``;

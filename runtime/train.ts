@@ -16,7 +16,7 @@ import type { IsKept, StepLog } from './step-log.ts';
 import { openStepLog } from './step-log.ts';
 import type { Reporter, StageRun, TrainOutcome, TrainReport } from './training.ts';
 import { letOthersRun, runTraining, silentReporter, stageRuns } from './training.ts';
-import { loadWeights, saveWeights, writeSafetensors } from './weights-file.ts';
+import { loadInitialWeights, saveWeights, writeSafetensors } from './weights-file.ts';
 import { tensorsAt } from './weights.ts';
 
 export interface RunOptions {
@@ -24,7 +24,7 @@ export interface RunOptions {
   readonly seed?: number;
   /** The data folder, or rows that are in memory already. */
   readonly data?: string | ProgramData;
-  /** A weights file to start from. */
+  /** A weights file to start from; parameters that it lacks are new. */
   readonly init?: string;
   /** Where the weights go, `<name>.safetensors` unless given. */
   readonly save?: string;
@@ -55,7 +55,7 @@ export async function trainProgram(program: CompiledProgram, options: RunOptions
   const runs = options.resume === true ? resumedRuns(program, all, options) : all;
   if (options.resume !== true) {
     initialiseProgram(program, options.seed);
-    if (options.init !== undefined) loadWeights(program, options.init);
+    if (options.init !== undefined) loadInitialWeights(program, options.init).forEach((options.reporter ?? silentReporter).note);
   }
   const save = options.save ?? `${program.name}.safetensors`;
   const outputs = [save, checkpointPath(program), ...runs.map(run => curvePath(program, run.stage)), ...(options.saveGradients === undefined ? [] : [options.saveGradients])];

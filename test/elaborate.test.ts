@@ -50,6 +50,10 @@ describe('paths', () => {
     expect(paths(layered('  x = x |> linear(4, bias: false) |> linear(4, bias: false)'))).toEqual(['linear.0.weight', 'linear.1.weight']);
     expect(paths(layered('  for i in 0..2 { x = x |> linear(4, bias: false) }'))).toEqual(['linear.0.weight', 'linear.1.weight']);
   });
+  it('take the name of a binding when a parameter says which layer it is, or that it is none', () => {
+    const block = 'layer block(make, scale) (x) {\n  first = make(4)\n  second = scale(x)\n  return first(second) |> make(4)\n}\nfn twice(x) = 2 * x\nlayer plain(out) (x) { return x |> linear(out, bias: false) }';
+    expect(paths(layered('  x = block(plain, twice)(x)', block))).toEqual(['block.first.linear.weight', 'block.plain.0.linear.weight']);
+  });
   it('join with dots', () => {
     const block = 'layer block() (x) {\n  norm = layer_norm(bias: false)\n  return norm(x) |> linear(4, bias: false)\n}';
     expect(paths(layered('  for i in 0..2 { x = block()(x) }', block))).toEqual(['block.0.norm.weight', 'block.0.linear.weight', 'block.1.norm.weight', 'block.1.linear.weight']);

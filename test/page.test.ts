@@ -7,7 +7,7 @@ import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { main } from '../compiler/cli/main.ts';
 import { servePage } from '../compiler/cli/serve.ts';
@@ -53,8 +53,8 @@ async function build(model: string, ...flags: readonly string[]): Promise<string
 }
 
 /** Opens an address in a page of its own; whatever the page reports as an error is an error of the test. */
-async function open(url: string, use: (page: Page) => Promise<void>, options: BrowserContextOptions = {}): Promise<void> {
-  const page = await browser.newPage({ acceptDownloads: true, ...options });
+async function open(url: string, use: (page: Page) => Promise<void>): Promise<void> {
+  const page = await browser.newPage({ acceptDownloads: true });
   const errors: string[] = [];
   page.on('pageerror', error => errors.push(error.message));
   try {
@@ -66,10 +66,10 @@ async function open(url: string, use: (page: Page) => Promise<void>, options: Br
   }
 }
 
-async function openText(text: string, use: (page: Page) => Promise<void>, options: BrowserContextOptions & { readonly isolated?: boolean } = {}): Promise<void> {
-  const server = await servePages({ '/': text }, options.isolated ?? true);
+async function openText(text: string, use: (page: Page) => Promise<void>, { isolated = true } = {}): Promise<void> {
+  const server = await servePages({ '/': text }, isolated);
   try {
-    await open(server.url, use, options);
+    await open(server.url, use);
   } finally {
     await server.close();
   }
@@ -101,6 +101,7 @@ describe('a page with its data inside', () => {
   test('trains, pauses, goes on, predicts, saves, loads, resets', () => openText(text, async page => {
     await ready(page);
     expect(await page.textContent('#rows')).toBe('4,000 rows to train on, 500 to test on');
+    expect(await page.textContent('#settings ~ .hint')).toMatch(/^The learning rate, the batch and all sizes are compiled in: change them in .*mnist\.model, and build the page again\.$/);
     await page.fill('[name=length]', '12');
     const pressed = performance.now();
     await page.click('#start');
@@ -224,20 +225,22 @@ describe('a page with its data inside', () => {
     expect(await page.textContent('#engine')).toBe('WebAssembly, one thread');
   }, { isolated: false }));
 
-  test.each([
-    ['light', { colorScheme: 'light', viewport: { width: 1280, height: 900 } }],
-    ['dark', { colorScheme: 'dark', viewport: { width: 1280, height: 900 } }],
-    ['phone', { colorScheme: 'light', viewport: { width: 390, height: 844 } }],
-  ] as const)('fits %s', (name, options) => openText(text, async page => {
+  test('fits screens and phones, light and dark', () => openText(text, async page => {
     await ready(page);
     await page.fill('[name=length]', '2');
     await page.click('#start');
     await state(page, 'finished');
     await page.click('#example');
     await page.waitForSelector('#outputs .best');
-    expect(await page.evaluate('document.documentElement.scrollWidth <= innerWidth')).toBe(true);
-    await picture(page, name);
-  }, options));
+    for (const [name, colorScheme, width, height] of [['light', 'light', 1280, 900], ['dark', 'dark', 1280, 900], ['phone', 'light', 390, 844]] as const) {
+      await page.emulateMedia({ colorScheme });
+      await page.setViewportSize({ width, height });
+      await page.waitForTimeout(100);
+      expect(await page.evaluate('document.documentElement.scrollWidth <= innerWidth'), name).toBe(true);
+      expect(await page.evaluate('getComputedStyle(document.body).backgroundColor'), name).toMatch(colorScheme === 'dark' ? /^rgb\([0-6]?\d, / : /^rgb\(2\d\d, /);
+      await picture(page, name);
+    }
+  }));
 });
 
 test('opened from the disk, with files that are chosen', async () => {

@@ -7,7 +7,7 @@ import { predictRows } from '../runtime/predict.ts';
 import { arrayRows } from '../runtime/row-set.ts';
 import { trainProgram } from '../runtime/train.ts';
 import { setScalars } from '../runtime/stages.ts';
-import { loadWeights, saveWeights, writeSafetensors } from '../runtime/weights-file.ts';
+import { loadInitialWeights, loadWeights, saveWeights, writeSafetensors } from '../runtime/weights-file.ts';
 import { tensorsAt } from '../runtime/weights.ts';
 import { linearProgram, linearRows, onlyStage } from './runtime-fixture.ts';
 import { folderOfTest } from './support/folder.ts';
@@ -41,6 +41,35 @@ test('every missing, extra and misshapen tensor is named', () => {
   expect(() => loadWeights(linearProgram(), 'a.safetensors')).toThrow(['`a.safetensors` does not fit the model:',
     '  `w` has the shape [2], the model has [3]', '  `b` [] is missing', '  `weight` [] is not in the model'].join('\n'));
   expect(() => loadWeights(linearProgram(), 'none.safetensors')).toThrow('`none.safetensors` cannot be opened');
+});
+
+test('weights to start from: what is there by name, the rest stays and is told', () => {
+  const file = (name: string, shape: readonly number[]): void => writeSafetensors('a.safetensors', [
+    { name, dtype: 'f32', shape, values: new Float32Array(shape.reduce((a, b) => a * b, 1)).fill(5) },
+    { name: 'head', dtype: 'f32', shape: [], values: Float32Array.of(1) },
+  ], {});
+  const program = linearProgram();
+  onlyStage(program).initialise();
+  const [, , , b] = parameters(program);
+  file('w', [3]);
+  expect(loadInitialWeights(program, 'a.safetensors')).toEqual([
+    'new, since `a.safetensors` does not have them: `b`', 'left out of `a.safetensors`, since the model does not have them: `head`']);
+  expect(parameters(program)).toEqual([5, 5, 5, b]);
+  file('w', [2]);
+  expect(() => loadInitialWeights(program, 'a.safetensors')).toThrow('`w` has the shape [2], the model has [3]');
+  file('weight', [3]);
+  expect(() => loadInitialWeights(program, 'a.safetensors')).toThrow('`w` [3] is missing');
+});
+
+test('masks and counters of published files are no weights, biases are', () => {
+  const tensor = (name: string, shape: readonly number[]) =>
+    ({ name, dtype: 'f32', shape, values: new Float32Array(shape.reduce((a, b) => a * b, 1)) }) as const;
+  const own = [tensor('w', [3]), tensor('b', [])];
+  const buffers = [tensor('h.0.attn.bias', [1, 1, 4, 4]), tensor('h.0.attn.masked_bias', []), tensor('bn1.num_batches_tracked', [])];
+  writeSafetensors('a.safetensors', [...own, ...buffers], {});
+  loadWeights(linearProgram(), 'a.safetensors');
+  writeSafetensors('a.safetensors', [...own, tensor('h.0.attn.bias', [4])], {});
+  expect(() => loadWeights(linearProgram(), 'a.safetensors')).toThrow('`h.0.attn.bias` [4] is not in the model');
 });
 
 test('half-precision weights are converted', () => {

@@ -61,6 +61,19 @@ test('batches, and a factor that is computed while it is packed', () => {
   expectTiled(nest, [{ ...bytes, dtype: 'u8', data: bytes.data.map(value => Math.floor(Math.abs(value) * 200)) }, drawn([batch, columns, heads, inner], 8)]);
 });
 
+test.each([[8, 17, 5000], [7, 16, 6001]] as const)('%d × %d over %d: what is read beyond the end of a factor is there, and no more', (rows, columns, inner) => {
+  const [left, right] = [drawn([rows, inner], 11), drawn([columns, inner], 12)];
+  for (const operands of [[left, right], [right, left]] as const) {
+    const [x, y] = operands[0] === left ? [0, 1] : [1, 0];
+    const nest: Nest = { space: [rows, columns], reduce: [inner], combine: 'add', body: apply('mul', load(x, [axisAt(0), axisAt(2)]), load(y, [axisAt(1), axisAt(2)])) };
+    const { overreach } = contraction(linearKernel(kernelOf(nest, operands)))!;
+    // Tiles are 6 rows or 16 columns wide, and are read in whole vectors.
+    expect(Math.max(...overreach.values())).toBeGreaterThan(0);
+    expect([...overreach].every(([access, elements]) => elements <= (tileColumns - 1) * inner && access < 2)).toBe(true);
+    expect(difference(runNestOnWideWasm(nest, operands), evaluateNest(nest, operands), 1e-4)).toBeNull();
+  }
+});
+
 test('both micro-kernels give the same bits, fused or not', () => {
   const { Memory, Module, Instance } = webAssembly();
   const memory = new Memory({ initial: 2, maximum: 2, shared: true });

@@ -31,7 +31,7 @@ test.concurrent.each([
   ['fixtures', 15],
   ['programs', 16],
   ['ops', 500],
-  ['products', 10],
+  ['products', 20],
   ['blocks', 3],
   ['positions', 8],
   ['large', 2],

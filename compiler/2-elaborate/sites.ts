@@ -61,7 +61,9 @@ export function sitesOf(body: readonly Statement[], module: Module, parameters: 
       const { at, binding: own, piped } = pending.pop()!;
       const inside = expressionParts(at);
       const callee = at.kind === 'call' ? at.callee : piped ? at : null;
-      if (callee?.kind === 'name' && !bound.has(callee.text) && findDefinition(module, callee.text)?.definition.kind === 'layer') {
+      // What is given as a parameter may be a layer; if it is none, the place is never asked for.
+      const isGiven = own !== null && callee?.kind === 'name' && parameters.includes(callee.text);
+      if (isGiven || (callee?.kind === 'name' && !bound.has(callee.text) && findDefinition(module, callee.text)?.definition.kind === 'layer')) {
         found.push({ start: at.span.start, name: own ?? callee.text, looped });
       }
       if (at.kind === 'scan') {

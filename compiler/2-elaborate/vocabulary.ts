@@ -73,9 +73,16 @@ export function collectVocabularies(context: Context, block: DataBlock, scope: S
 
 export const isTextOption = (name: string): boolean => name === 'unit' || name === 'stride';
 
-/** The unit of a `text` source. */
+/** The unit of a `text` source; a constant condition may choose it, as in `tokenizer == none ? characters : tokens(tokenizer)`. */
 export function textUnit(context: Context, named: readonly Argument[], scope: Scope): Unit {
-  const value = named.find(argument => argument.name!.text === 'unit')?.value;
+  let value = named.find(argument => argument.name?.text === 'unit')?.value;
+  while (value?.kind === 'conditional') {
+    const condition = need(context, value.condition, scope);
+    if (condition.kind !== 'boolean') return fail(context, {
+      code: 'data.vocabulary', message: `what chooses the unit of a text is a boolean, found ${describe(condition)}`, span: value.condition.span,
+    });
+    value = condition.value ? value.then : value.otherwise;
+  }
   if (value === undefined) return { kind: 'characters', alphabet: null };
   const name = value.kind === 'name' ? value.text : value.kind === 'call' && value.callee.kind === 'name' ? value.callee.text : '';
   if (!isUnitKind(name) || (name === 'tokens' && value.kind === 'name')) return fail(context, {

@@ -36,7 +36,7 @@ export function fuse(state: Successors, built: Built): void {
       if (!state.alive(consumer)) continue;
       for (const producer of state.producers(consumer)) {
         if (producer === consumer || consumer.host || producer.host || consumer.blocks || producer.blocks) continue;
-        if (wouldRunEarly(producer, consumer)) continue;
+        if (!passesDirectly(producer, consumer) || wouldRunEarly(producer, consumer)) continue;
         const joined = join(producer, consumer, built, value => state.readOnlyBy(value, producer, consumer));
         // Last, for it may look at every kernel.
         if (joined === null || state.pathBetween(producer, consumer)) continue;
@@ -47,6 +47,10 @@ export function fuse(state: Successors, built: Built): void {
     }
   }
 }
+
+/** What one kernel writes as a part of what the other reads comes from memory either way: to join them would only tie their loops together. */
+const passesDirectly = (producer: Draft, consumer: Draft): boolean =>
+  consumer.sources.some(source => producer.outputs.some(output => output.root === source.root));
 
 /** Joined with a kernel of the forward pass, what is computed again for the backward pass would run at once and be kept as before. */
 function wouldRunEarly(first: Draft, second: Draft): boolean {

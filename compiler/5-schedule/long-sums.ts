@@ -8,6 +8,7 @@ import type { Value } from '../ir/graph.ts';
 import { apply, isGathered, load, scalarType, type BinaryInstruction, type Combine, type Scalar } from '../ir/nest.ts';
 import type { Step } from '../ir/program.ts';
 import { dim, size, type Shape } from '../ir/type.ts';
+import type { Built } from './build.ts';
 import { loadsOf, mapScalar, type Draft } from './draft.ts';
 import { tidy } from './fuse.ts';
 import type { Successors } from './order.ts';
@@ -24,9 +25,9 @@ const mostParts = 1024;
 const combines: Partial<Readonly<Record<Combine, BinaryInstruction>>> = { add: 'add', mul: 'mul', max: 'max', min: 'min' };
 
 /** Splits every long reduction. */
-export function splitLongSums(state: Successors): void {
+export function splitLongSums(state: Successors, built: Built): void {
   for (const draft of state.inOrder()) {
-    const split = splitDraft(draft, state);
+    const split = splitDraft(draft, built);
     if (split !== null) state.replace([draft], split);
   }
 }
@@ -36,9 +37,9 @@ const tidied = (draft: Draft): Draft => tidy(draft, () => true);
 
 type Reduce = Step & { readonly kind: 'reduce' };
 
-function splitDraft(draft: Draft, state: Successors): readonly Draft[] | null {
+function splitDraft(draft: Draft, built: Built): readonly Draft[] | null {
   if (draft.host || draft.blocks || size(draft.space) > fewResults) return null;
-  const long = draft.steps.filter((step): step is Reduce => step.kind === 'reduce' && isLong(step, draft, state));
+  const long = draft.steps.filter((step): step is Reduce => step.kind === 'reduce' && isLong(step, draft, built));
   if (long.length === 0) return null;
   const first: Draft[] = [];
   const sources = [...draft.sources];
@@ -79,19 +80,18 @@ function splitDraft(draft: Draft, state: Successors): readonly Draft[] | null {
 }
 
 /** Combined in any order, over many elements, of nothing that the kernel computes before. */
-function isLong(step: Reduce, draft: Draft, state: Successors): boolean {
+function isLong(step: Reduce, draft: Draft, built: Built): boolean {
   if (size(step.axes) < fewestElements || combines[step.combine] === undefined) return false;
   let usesLocal = false;
   mapScalar(step.body, part => {
     if (part.kind === 'local') usesLocal = true;
     return part;
   });
-  // What the kernel itself has stored, be it a part of a whole, only it may read.
-  return !usesLocal && loadsOf(step.body).every(each => !isStoredBy(draft, draft.sources[each.operand]!.root, state));
+  // What the kernel itself has stored, only it may read.
+  const own = new Set(draft.outputs.map(output => output.root));
+  const isOwn = (value: Value): boolean => own.has(value) || (built.parts.get(value) ?? []).some(isOwn);
+  return !usesLocal && loadsOf(step.body).every(each => !isOwn(draft.sources[each.operand]!.root));
 }
-
-const isStoredBy = (draft: Draft, value: Value, state: Successors): boolean =>
-  draft.outputs.some(output => output.root === value) || state.writersOf(value).includes(draft);
 
 interface Cut {
   /** Axes of the parts, and those within one. */

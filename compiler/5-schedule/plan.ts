@@ -32,7 +32,7 @@ export function planEntry(entry: Entry, placements: readonly Placement[], sizes:
   fuse(state, built);
   const positions = entry.sequence === undefined ? null : formPositions(state.inOrder(), built, entry.sequence, scoresOf(entry, lowering));
   if (positions === null) {
-    splitLongSums(state);
+    splitLongSums(state, built);
     formBlocks(state, built, sizes);
   }
   const order = positions === null ? state.inOrder() : [...positions.start, ...positions.step, ...positions.result];

@@ -87,5 +87,6 @@ function printAssembled(program: Program): string {
 /** The shaders of the WebGPU target, each under its name and the line that it serves. */
 function printShaders(program: Program): string {
   const { shaders } = gpuPlan(laidOut(program, defaultGpuOptions.bindingBytes), defaultGpuOptions);
-  return shaders.map(({ name, line, workgroups, code }) => `// ${name}, ${workgroups === 1 ? '1 workgroup' : `${workgroups} workgroups`}\n// ${line}\n${code}`).join('\n');
+  return shaders.map(({ name, line, workgroups, adapters, code }) =>
+    `// ${name}, ${workgroups === 1 ? '1 workgroup' : `${workgroups} workgroups`}${adapters === 'all' ? '' : `, on adapters in ${adapters}`}\n// ${line}\n${code}`).join('\n');
 }

@@ -65,8 +65,8 @@ export interface PageServer {
   readonly close: () => Promise<void>;
 }
 
-/** Serves texts by their path; `isolated` pages may share memory between threads. */
-export async function servePages(pages: Readonly<Record<string, string>>, isolated: boolean): Promise<PageServer> {
+/** Serves texts and bytes by their path; `isolated` pages may share memory between threads. */
+export async function servePages(pages: Readonly<Record<string, string | Uint8Array>>, isolated: boolean): Promise<PageServer> {
   const types: Readonly<Record<string, string>> = { html: 'text/html', js: 'text/javascript', mjs: 'text/javascript' };
   const headers = isolated ? { 'Cross-Origin-Opener-Policy': 'same-origin', 'Cross-Origin-Embedder-Policy': 'require-corp' } : {};
   const server = createServer((request, response) => {

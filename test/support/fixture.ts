@@ -1,5 +1,6 @@
 /** What PyTorch computed for a model (`test/fixtures/case.py` says what a file holds), and the model compiled as it was there. */
 import { readdirSync, readFileSync } from 'node:fs';
+import { importReader } from '../../compiler/cli/read-source.ts';
 import { compile, type Levels } from '../../compiler/index.ts';
 import { openBytes, wholeFileLimit } from '../../runtime/files.ts';
 import { readSafetensors } from '../../runtime/safetensors.ts';
@@ -31,9 +32,9 @@ export function readFixture(name: string): Fixture {
   const { model, batch, settings, optimizer, stage = '' } = metadata as Readonly<Record<'model' | 'batch' | 'settings' | 'optimizer', string>> & { readonly stage?: string };
   const text = readFileSync(new URL(`../../${model}`, import.meta.url), 'utf8')
     .replace(/^  batch .*$/gm, `  batch ${batch}`)
-    .replace(/^  optimizer .*$/gm, line => (optimizer === '' ? line : `  optimizer ${optimizer}`));
+    .replace(/^  optimizer (.*\(\n(?: {4}.*\n)+  \).*|.*)$/gm, lines => (optimizer === '' ? lines : `  optimizer ${optimizer}`));
   const { levels, diagnostics } = compile({ path: model, text, library: false }, 'schedule', {
-    settings: new Map(Object.entries(JSON.parse(settings) as Record<string, string>)), verify: true,
+    settings: new Map(Object.entries(JSON.parse(settings) as Record<string, string>)), readImport: importReader(model), verify: true,
   });
   if (diagnostics.length > 0) throw new Error(diagnostics.map(d => d.message).join('; '));
   const valuesOf = (key: string): Float64Array => {

@@ -3,7 +3,9 @@
  * environment says at the start. Prints a line of JSON for each thing that was run: its title, and what is wrong with it or null.
  */
 import { readdirSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
+import { importReader } from '../../compiler/cli/read-source.ts';
 import { gradients } from '../../compiler/ops/gradients.ts';
 import { gpuPlan } from '../../compiler/6-emit/wgsl/plan.ts';
 import { laidOut } from '../../compiler/6-emit/wgsl/segments.ts';
@@ -29,8 +31,10 @@ import { programPlan, programText } from './random-program.ts';
 import { compare, levelsOf, trace } from './trace.ts';
 import { difference, draw, generator, readType } from './tensors.ts';
 
+/** What runs on a GPU in hardware; the one of the tests is in software, and has shaders of its own otherwise. */
+const hardware: GpuOptions = { ...defaultGpuOptions, software: false };
 /** Nothing is tiled: what waits for a workgroup is slow in software. */
-const untiled: GpuOptions = { ...defaultGpuOptions, fewestProducts: Infinity };
+const untiled: GpuOptions = { ...hardware, fewestProducts: Infinity };
 /** All sums are shared, however short. */
 const sharing: GpuOptions = { ...untiled, shortestRow: 1 };
 
@@ -54,11 +58,11 @@ async function attempt(title: string, run: () => Promise<void>): Promise<void> {
   }
 }
 
-/** Ten training steps of every model against PyTorch's; large ones without what a workgroup shares, which is slow in software. */
+/** Ten training steps of every model against PyTorch's; large ones with the shaders for software, as those for hardware are slow in it. */
 async function fixtures(): Promise<void> {
   for (const name of fixtureNames) {
     const fixture = readFixture(name);
-    await attempt(name, async () => compareFixture(await gpuMachine(fixture.levels.program!, largeModels.includes(name) ? { ...untiled, shortestRow: Infinity } : untiled), fixture, 10, 2e-5));
+    await attempt(name, async () => compareFixture(await gpuMachine(fixture.levels.program!, largeModels.includes(name) ? defaultGpuOptions : untiled), fixture, 10, 2e-5));
   }
 }
 
@@ -84,7 +88,7 @@ async function positions(): Promise<void> {
   }
 }
 
-/** Products in tiles and long sums, at extents that leave edges everywhere, against double precision. */
+/** Products in tiles and long sums, and the same without workgroups, at extents that leave edges everywhere, against double precision. */
 async function products(): Promise<void> {
   const next = generator(3);
   const draws = (...shapes: readonly (readonly number[])[]): readonly Tensor[] => shapes.map(shape => draw(tensor('f32', shape.map(extent => dim(extent))), [-1, 1], next));
@@ -92,7 +96,7 @@ async function products(): Promise<void> {
   const product = (x: readonly Affine[], y: readonly Affine[], space: Shape, reduce: Shape, ...shapes: readonly Shape[]): NestRun => (
     { nest: { space, reduce, combine: 'add', body: apply('mul', load(0, x), load(1, y)) }, operands: draws(...shapes) });
   const sum = (...terms: readonly [axis: number, times: number][]): Affine => affine(terms.map(([axis, times]) => ({ axis, times })));
-  const tiled: GpuOptions = { ...defaultGpuOptions, fewestProducts: 1 };
+  const tiled: GpuOptions = { ...hardware, fewestProducts: 1 };
   const cases: readonly (readonly [title: string, run: NestRun, options: GpuOptions])[] = [
     ['a product', product([a, c], [c, b], [37, 43], [29], [37, 29], [29, 43]), tiled],
     ['with vectors', product([c, a], [c, b], [44, 36], [21], [21, 44], [21, 36]), tiled],
@@ -102,13 +106,16 @@ async function products(): Promise<void> {
     ['of tiles in between', product([a, c], [b, c], [61, 62], [18], [61, 18], [62, 18]), { ...tiled, enoughWorkgroups: 1 }],
     ['of long sums in parts', product([a, c], [c, b], [9, 10], [700], [9, 700], [700, 10]), tiled],
     ['a convolution', product([a, d, sum([2, 2], [4, 1])], [b, d, e], [3, 5, 7], [4, 3], [3, 4, 15], [5, 4, 3]), tiled],
-    ['a long sum', { nest: { space: [], reduce: [20011], combine: 'add', body: load(0, [a]) }, operands: draws([20011]) }, defaultGpuOptions],
-    ['the largest of many', { nest: { space: [3], reduce: [9001], combine: 'max', body: load(0, [a, b]) }, operands: draws([3, 9001]) }, defaultGpuOptions],
-    ['the first of the largest', { nest: { space: [3], reduce: [1300], combine: 'argmax', body: apply('floor', apply('mul', constant(9), load(0, [a, b]))) }, operands: draws([3, 1300]) }, defaultGpuOptions],
+    ['a long sum', { nest: { space: [], reduce: [20011], combine: 'add', body: load(0, [a]) }, operands: draws([20011]) }, hardware],
+    ['the largest of many', { nest: { space: [3], reduce: [9001], combine: 'max', body: load(0, [a, b]) }, operands: draws([3, 9001]) }, hardware],
+    ['the first of the largest', { nest: { space: [3], reduce: [1300], combine: 'argmax', body: apply('floor', apply('mul', constant(9), load(0, [a, b]))) }, operands: draws([3, 1300]) }, hardware],
   ];
   for (const [title, run, options] of cases) {
-    const [result] = await runNestsOnGpu([run], options);
-    tell(title, difference(result!, evaluateNest(run.nest, run.operands), 1e-5));
+    const expected = evaluateNest(run.nest, run.operands);
+    for (const [way, own] of [['', options], [', in software', defaultGpuOptions]] as const) {
+      const [result] = await runNestsOnGpu([run], own);
+      tell(`${title}${way}`, difference(result!, expected, 1e-5));
+    }
   }
 }
 
@@ -183,14 +190,14 @@ function nestsOfOps(): readonly ExpectedRun[] {
 async function ops(): Promise<void> {
   const all = nestsOfOps();
   const sums = all.filter(({ nest }) => nest.combine !== null);
-  for (const [way, options, some] of [['', untiled, all], [', shared by workgroups', sharing, sums]] as const) {
+  for (const [way, options, some] of [['', untiled, all], [', shared by workgroups', sharing, sums], [', in software', defaultGpuOptions, sums]] as const) {
     const results = await runNestsOnGpu(some, options);
     some.forEach(({ title, expected, tolerance }, i) => tell(`${title}${way}`, difference(results[i]!, expected, tolerance)));
   }
 }
 
 /** Whatever can be tiled or shared is. */
-const everything: GpuOptions = { ...defaultGpuOptions, fewestProducts: 1, shortestRow: 1 };
+const everything: GpuOptions = { ...hardware, fewestProducts: 1, shortestRow: 1 };
 
 /** Every shader of every model and of the op table through the validator, which needs no GPU: types, uniformity, limits. */
 async function shaders(): Promise<void> {
@@ -198,7 +205,7 @@ async function shaders(): Promise<void> {
   const gpu = create(['backend=null']);
   const device = (await (await gpu.requestAdapter())!.requestDevice());
   const folder = new URL('../../models/', import.meta.url);
-  const models = readdirSync(folder).filter(name => name.endsWith('.model')).map(name => [name, programOf(name, readFileSync(new URL(name, folder), 'utf8'))] as const);
+  const models = readdirSync(folder).filter(name => name.endsWith('.model')).map(name => [name, programOf(fileURLToPath(new URL(name, folder)), readFileSync(new URL(name, folder), 'utf8'))] as const);
   const programs = [
     ...models, ...fixtureNames.map(name => [name, readFixture(name).levels.program!] as const), ['the op table', programOfNests(nestsOfOps())] as const,
   ];
@@ -213,7 +220,7 @@ async function shaders(): Promise<void> {
 }
 
 function programOf(path: string, text: string): Program {
-  const { levels, diagnostics } = compile({ path, text, library: false }, 'schedule');
+  const { levels, diagnostics } = compile({ path, text, library: false }, 'schedule', { readImport: importReader(path) });
   if (levels.program === undefined) throw new Error(diagnostics.map(d => d.message).join('; '));
   return levels.program;
 }

@@ -71,19 +71,18 @@ export function kernelOf(nest: Nest, operands: readonly Tensor[]): Kernel {
 
 /** Each nest as a program of one kernel. */
 export const runNestOnWasm: RunNest = (nest, operands) => runNest(nest, operands, false);
-/** The same with 64-bit addresses. */
+/** The same with 64-bit addresses, the last operand at the end of a memory of whole pages: what reads too far behind it traps. */
 export const runNestOnWideWasm: RunNest = (nest, operands) => runNest(nest, operands, true);
 
 function runNest(nest: Nest, operands: readonly Tensor[], wide: boolean): Tensor {
   const kernel = kernelOf(nest, operands);
   const [out] = kernel.outputs as readonly [Access];
   const accesses = [...kernel.operands, out];
-  let end = 64;
-  const offsets = accesses.map(access => {
-    const at = end;
-    end = Math.ceil((end + elementBytes(access.dtype) * size(access.shape)) / 64) * 64;
-    return at;
-  });
+  const bytesOf = (access: Access): number => Math.ceil(elementBytes(access.dtype) * size(access.shape) / 64) * 64;
+  const end = Math.ceil((64 + accesses.reduce((sum, access) => sum + bytesOf(access), 0)) / 65536) * 65536;
+  let at = end;
+  const offsets = [out, ...kernel.operands].reverse().map(access => (at -= bytesOf(access))).reverse();
+  offsets.push(offsets.shift()!);
   const buffers = accesses.map((access, i): Buffer => ({ ...access, offset: offsets[i]!, bytes: size(access.shape) * elementBytes(access.dtype), role: 'transient', lifetime: null, origin: null }));
   const program: Program = {
     buffers, kernels: [kernel], arenaBytes: end, inputs: [], parameters: [], gradients: [], states: [], scalars: [], generation: null,

@@ -47,6 +47,8 @@ export function emitPage(levels: EmitLevels, options: PageOptions): string {
     graph: picture.slice(picture.indexOf('<svg')),
     graphOpen: picture.length < 60_000 ? 'open' : '',
     hyperparameters: served === null || served.hyperparameters.length === 0 ? '' : hyperparametersForm(served.hyperparameters),
+    compiled: `The learning rate, the batch and all sizes are compiled in: change them in <code>${escaped(levels.file.span.file.path)}</code>, `
+      + (served === null ? 'and build the page again.' : 'and the page follows.'),
     facts: JSON.stringify({ files: names, served: served !== null }).replaceAll('<', '\\u003c'),
     programs: programs.map(each => `<script type="text/plain" class="program">${inScript(emit(levels, { ...each, form: 'page', javascript: true }))}</script>`).join('\n'),
     data: [...files].map(([name, bytes]) => `<script type="text/plain" data-file="${escaped(name)}">${packed(bytes).toString('base64')}</script>`).join('\n'),

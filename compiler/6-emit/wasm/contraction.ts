@@ -39,8 +39,8 @@ export interface Contraction {
   readonly rowsOnce: boolean;
   /** Bytes of a thread's own memory that it needs. */
   readonly scratch: number;
-  /** Bytes that loads reach beyond the end of an access, at the edges of tiles. */
-  readonly overreach: number;
+  /** By access: elements that loads reach beyond its end, at the edges of tiles. */
+  readonly overreach: ReadonlyMap<number, number>;
 }
 
 /** The sum is taken in pieces: `chunk` positions of one axis at a time, with all of the axes within it. */
@@ -88,7 +88,7 @@ export function contraction(kernel: LinearKernel): Contraction | null {
   const kSize = k.chunk * k.inner;
   const tiles = single ? 1 : block.rows * block.columns;
   const scratch = 4 * kSize * (block.rows * packedRows + block.columns * tileColumns) + tiles * tileBytes;
-  const overreach = Math.max(...[rows, columns].map(each => reachOf(each, kernel)));
+  const overreach = overreachOf([rows, columns], kernel);
   return { kernel, reduce, stores, rows, columns, outer, block: { ...block, k }, rowsOnce, scratch, overreach };
 }
 
@@ -159,21 +159,37 @@ function packable(each: Side): boolean {
   );
 }
 
-/** How far beyond its end a load can reach when a panel runs over the edge. */
-function reachOf(each: Side, kernel: LinearKernel): number {
-  const loads = valuesIn([each.factor]).filter(part => part.kind === 'load');
-  return Math.max(
-    0,
-    ...loads.map(part => {
+/**
+ * By access: how many elements beyond its end loads reach where the last panel runs over the edge. Positions along the tiled axes are
+ * digits, of which the first one has no end (`placesApart`); no load is at a position that the panels do not have.
+ */
+function overreachOf(sides: readonly Side[], kernel: LinearKernel): ReadonlyMap<number, number> {
+  const result = new Map<number, number>();
+  for (const each of sides) {
+    const extents = each.tiled.map(axis => kernel.space[axis]!);
+    const end = (each.panels - 1) * each.width + each.packed;
+    for (const part of valuesIn([each.factor])) {
+      if (part.kind !== 'load') continue;
       const times = each.tiled.map(axis => timesOf(part.address.flat, axis));
-      const [first] = each.tiled;
-      return (
-        4 *
-        ((each.packed + tileColumns) * times.at(-1)! +
-          (each.tiled.length > 1 ? times[0]! * (1 + Math.ceil((each.packed * kernel.space[first!]!) / each.extent)) : 0))
-      );
-    }),
-  );
+      const inside = extents.reduce((sum, extent, i) => sum + (extent - 1) * times[i]!, 0);
+      for (let position = each.extent; position < end; position++) {
+        const beyond = addressAt(position, extents, times) - inside;
+        if (beyond > (result.get(part.access) ?? 0)) result.set(part.access, beyond);
+      }
+    }
+  }
+  return result;
+}
+
+/** Where a position along the tiled axes lies, the first of which goes on beyond its extent. */
+function addressAt(position: number, extents: Shape, times: readonly number[]): number {
+  let rest = position;
+  let address = 0;
+  for (let i = extents.length - 1; i >= 0; i--) {
+    address += times[i]! * (i === 0 ? rest : rest % extents[i]!);
+    rest = Math.floor(rest / extents[i]!);
+  }
+  return address;
 }
 
 function kBlock(axes: Shape, rank: number): KBlock {

@@ -66,10 +66,10 @@ export function assemble(program: Program, { deterministic, inspected, wide: for
   const shaped = program.kernels.map((kernel, i) => (kernel.host ? null : shape({ ...kernel, name: `${kernel.name}.${i}` })));
   const contractions = shaped.flatMap(each => (each?.product ? [each.product] : []));
   const kernels = shaped.map(each => each && each.func);
-  const spareBytes = Math.max(slack, ...contractions.map(each => each.overreach));
   const arenaBytes = aligned(program.arenaBytes);
   const packingBytes = contractions.length === 0 ? 0 : aligned(Math.max(probeBytes, ...contractions.map(each => each.scratch)));
   const privates = privatePlaces(program);
+  const spareBytes = spareBytesOf(program, shaped.map(each => each?.product?.overreach), privates.at);
   const most = arenaBytes + control.bytes + certainThreads * (packingBytes + privates.bytes) + spareBytes;
   const wide = forced || most > largestPages.narrow * pageBytes;
   const controlAt = wide ? 0 : arenaBytes;
@@ -116,6 +116,20 @@ export function assemble(program: Program, { deterministic, inspected, wide: for
     scratchBytes,
     spareBytes,
   };
+}
+
+/** What loads reach behind the arena, and behind what threads have for themselves. */
+function spareBytesOf(program: Program, overreach: readonly (ReadonlyMap<number, number> | undefined)[], privateAt: ReadonlyMap<number, number>): number {
+  let spare = slack;
+  for (const each of program.entries.flatMap(entry => entry.calls)) {
+    const kernel = program.kernels[each.kernel]!;
+    for (const [access, elements] of overreach[each.kernel] ?? []) {
+      const unit = elementBytes(kernel.operands[access]!.dtype);
+      const end = privateAt.has(each.reads[access]!) ? program.arenaBytes : reachOfCall(kernel, each, access).to * unit;
+      spare = Math.max(spare, end + elements * unit - program.arenaBytes);
+    }
+  }
+  return aligned(spare);
 }
 
 const workOf = (program: Program, calls: readonly Call[]): number =>

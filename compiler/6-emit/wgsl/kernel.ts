@@ -1,13 +1,15 @@
 /**
  * A kernel as shaders. Its structure decides: sums of products are tiled; long rows are shared by the invocations of a workgroup; very
  * long sums are taken in two stages; scatters run in order over what the index decides and in parallel over the rest; everything else is
- * one invocation for each iteration, or for four neighbours where their elements lie together.
+ * one invocation for each iteration, or for four neighbours where their elements lie together. Adapters in software, which barriers
+ * cost more than memory does, get shaders of their own in the place of those that share.
  */
 import { size } from '../../ir/type.ts';
 import { affine, type Affine } from '../../ir/affine.ts';
 import { mapIndices, mergeAxes, rootsOf, timesOf, valuesIn, withoutWindows, type Address, type Clear, type LinearKernel, type Store } from '../linear.ts';
 import { bind, bindFlat, emit, isWholeAccess, keep, layoutOf } from './frame.ts';
 import { productShaders } from './products.ts';
+import { registerProductShader } from './register-products.ts';
 import { rowShaders } from './rows.ts';
 import { newShaderFrame, shaderOf, type Placement, type Shader } from './shader.ts';
 import type { GpuOptions } from './module.ts';
@@ -18,8 +20,21 @@ const workgroup = 64;
 /** The dispatches of a call, in order. */
 export function shadersOf(linear: LinearKernel, placement: Placement, options: GpuOptions): readonly Shader[] {
   const kernel = mergeAxes(withoutWindows(linear));
-  const shared = productShaders(kernel, placement, options) ?? rowShaders(kernel, placement, options.shortestRow);
-  if (shared !== null) return shared;
+  const product = productShaders(kernel, placement, options);
+  const sharing = product ?? rowShaders(kernel, placement, options.shortestRow);
+  const registers = options.software ? registerProductShader(kernel, placement) : null;
+  const alone = (): readonly Shader[] => separateShaders(kernel, placement);
+  if (!options.software || (sharing === null && registers === null)) return sharing ?? alone();
+  // Few sums so long that workgroups take parts of them would be slow, and less exact, in one invocation each.
+  if (registers === null && product === null && sharing!.length > 1) return sharing!;
+  return [
+    ...(sharing ?? alone()).map(shader => ({ ...shader, adapters: 'hardware' as const })),
+    ...(registers === null ? alone() : [registers]).map(shader => ({ ...shader, adapters: 'software' as const })),
+  ];
+}
+
+/** Shaders whose invocations know nothing of one another. */
+function separateShaders(kernel: LinearKernel, placement: Placement): readonly Shader[] {
   const clears = kernel.steps.filter((step): step is Clear => step.kind === 'clear');
   const rest = { ...kernel, steps: kernel.steps.filter(step => step.kind !== 'clear') };
   return [...clears.map(clear => clearShader(kernel, clear, placement)), ...(rest.steps.length === 0 ? [] : [serialShader(inParallel(rest), placement)])];

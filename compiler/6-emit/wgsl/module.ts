@@ -55,11 +55,13 @@ export interface GpuOptions {
   readonly shortestRow: number;
   /** Workgroups that keep a GPU busy: with fewer, tiles of products are smaller and sums are cut. */
   readonly enoughWorkgroups: number;
+  /** Whether adapters in software get shaders of their own, without barriers. */
+  readonly software: boolean;
   /** Bytes of a segment, unless a single tensor needs more. */
   readonly bindingBytes: number;
 }
 
-export const defaultGpuOptions: GpuOptions = { fewestProducts: 32768, shortestRow: 128, enoughWorkgroups: 64, bindingBytes: usualBinding };
+export const defaultGpuOptions: GpuOptions = { fewestProducts: 32768, shortestRow: 128, enoughWorkgroups: 64, software: true, bindingBytes: usualBinding };
 
 export function gpuModule(program: Program, options: GpuOptions): GpuModule {
   const segments = segmentsOf(program, options.bindingBytes);

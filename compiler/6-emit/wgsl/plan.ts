@@ -1,16 +1,16 @@
 /** A GPU module as the data from which `runtime/gpu-machine.ts` makes its machine. */
 import type { Program, TensorPlace } from '../../ir/program.ts';
-import type { Shape } from '../../ir/type.ts';
+import { size, type Shape } from '../../ir/type.ts';
 import { place } from '../../source/text.ts';
 import { modelLines, originsOfKernels } from '../model-lines.ts';
-import { gpuModule, type GpuOptions } from './module.ts';
+import { gpuModule, type GpuOptions, type ModuleShader } from './module.ts';
 
 /** See `runtime/gpu-machine.ts`. */
 export interface GpuPlan {
   readonly bytes: number;
   readonly segments: readonly number[];
   readonly scratchBytes: number;
-  readonly shaders: readonly { readonly name: string; readonly line: string; readonly code: string; readonly workgroups: number; readonly scratch: boolean }[];
+  readonly shaders: readonly (Pick<ModuleShader, 'name' | 'code' | 'workgroups' | 'adapters'> & { readonly line: string; readonly scratch: boolean })[];
   readonly entries: readonly {
     readonly parts: readonly {
       readonly axes: Shape;
@@ -27,14 +27,13 @@ export interface GpuPlan {
 export function gpuPlan(program: Program, options: GpuOptions): GpuPlan {
   const module = gpuModule(program, options);
   const origins = originsOfKernels(program);
-  const biggest = program.buffers.reduce((largest, buffer) => (buffer.bytes > largest.bytes ? buffer : largest), program.buffers[0]!);
   return {
     bytes: program.arenaBytes,
     segments: module.segments.map(segment => segment.start),
     scratchBytes: module.scratchBytes,
-    shaders: module.shaders.map(({ name, kernel, code, workgroups, scratchBytes }) => {
+    shaders: module.shaders.map(({ name, kernel, code, workgroups, scratchBytes, adapters }) => {
       const [line = 'nothing that the model names'] = modelLines(kernel === null ? [] : origins.get(kernel) ?? []);
-      return { name, line, code, workgroups, scratch: scratchBytes > 0 };
+      return { name, line, code, workgroups, scratch: scratchBytes > 0, adapters };
     }),
     entries: program.entries.map((entry, i) => ({
       parts: module.entries[i]!.parts.map(({ axes, first, dispatches }) => ({
@@ -46,8 +45,18 @@ export function gpuPlan(program: Program, options: GpuOptions): GpuPlan {
       results: entry.results,
     })),
     position: program.scalars.find(scalar => scalar.name === 'position')?.offset ?? null,
-    largest: `${biggest.name}${biggest.origin?.span ? `, ${place(biggest.origin.span)}` : ''}`,
+    largest: largestTensor(program),
   };
+}
+
+/** With its line; of tensors that lie together as one, such as all parameters, the name of the largest among them. */
+function largestTensor({ buffers, parameters, gradients, states }: Program): string {
+  const biggest = buffers.reduce((largest, buffer) => (buffer.bytes > largest.bytes ? buffer : largest));
+  if (biggest.origin?.span) return `${biggest.name}, ${place(biggest.origin.span)}`;
+  const [most] = [...parameters, ...gradients, ...states]
+    .filter(({ offset, name }) => offset >= biggest.offset && offset < biggest.offset + biggest.bytes && name !== biggest.name)
+    .sort((a, b) => size(b.shape) - size(a.shape));
+  return most === undefined ? biggest.name : `${biggest.name}, most of it ${most.name}`;
 }
 
 /** What the host has to write before a run: the inputs and scalars that the entry reads, and what the host computes. */

@@ -13,14 +13,14 @@ import { newShaderFrame, shaderOf, type Placement, type Shader } from './shader.
 import { emitStores, groupsOf } from './steps.ts';
 
 /** One factor of the products. */
-interface Side {
+export interface Side {
   readonly factor: Value;
   /** The axes of the space that it alone depends on. */
   readonly axes: readonly number[];
   readonly extent: number;
 }
 
-interface Product {
+export interface Product {
   readonly kernel: LinearKernel;
   readonly reduce: Reduce;
   readonly stores: readonly Store[];
@@ -64,7 +64,7 @@ export function productShaders(kernel: LinearKernel, placement: Placement, { few
   return [tileShader(product, placement, tile, parts, length), sumShader(product, placement, parts)];
 }
 
-function productOf(kernel: LinearKernel): Product | null {
+export function productOf(kernel: LinearKernel): Product | null {
   const found = sumOfProducts(kernel);
   if (found === null) return null;
   const { reduce, stores, factors } = found;
@@ -244,7 +244,7 @@ function bindColumns(frame: Frame, { kernel, columns }: Product, column: string,
 }
 
 /** What the kernel does with a sum. */
-function finish(frame: Frame, { reduce, stores }: Product, sum: { readonly text: string; readonly wide: boolean }): void {
+export function finish(frame: Frame, { reduce, stores }: Product, sum: { readonly text: string; readonly wide: boolean }): void {
   frame.locals.set(reduce.local, { text: { ...sum, kind: 'float' }, level: frame.levels.length - 1 });
   for (const group of groupsOf(stores)) emitStores(frame, group as readonly Store[]);
 }

@@ -13,6 +13,8 @@ export interface Shader {
   readonly workgroups: number;
   /** Bytes that it needs of the memory in which a call's dispatches leave something for one another. */
   readonly scratchBytes: number;
+  /** Which adapters run it. */
+  readonly adapters: 'all' | 'hardware' | 'software';
 }
 
 /** What a call of a kernel has the shader know: the array of each access, and which accesses begin at a multiple of 16 bytes. */
@@ -67,6 +69,7 @@ export const counterShader: Shader = {
   ].join('\n'),
   workgroups: 1,
   scratchBytes: 0,
+  adapters: 'all',
 };
 
 /** Workgroups that a dispatch may have in one dimension. */
@@ -98,5 +101,5 @@ export function shaderOf(frame: Frame, outline: Outline): Shader {
     '}',
     '',
   ].join('\n');
-  return { code, workgroups, scratchBytes: scratch?.bytes ?? 0 };
+  return { code, workgroups, scratchBytes: scratch?.bytes ?? 0, adapters: 'all' };
 }
