@@ -5,7 +5,7 @@
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
@@ -46,7 +46,7 @@ function writeDigits(): void {
 async function build(model: string, ...flags: readonly string[]): Promise<string> {
   const output = join(folder, 'page.html');
   vi.spyOn(process.stdout, 'write').mockReturnValue(true);
-  const code = await main(['build', join(root, 'models', model), '--page', '-o', output, ...flags]);
+  const code = await main(['build', resolve(root, 'models', model), '--page', '-o', output, ...flags]);
   vi.restoreAllMocks();
   expect(code).toBe(0);
   return readFileSync(output, 'utf8');
@@ -278,6 +278,25 @@ test('data that does not fit is told', async () => {
     await page.setInputFiles('#choose', join(folder, 'broken/iris.csv'));
     await page.waitForSelector('#note.error');
     expect(await page.textContent('#note')).toContain('line 2, column `petal_length`: expected a number, found `three`');
+  });
+});
+
+test('several stages train one after the other, as their blocks say', async () => {
+  const path = join(folder, 'stages.model');
+  writeFileSync(path, ['model First {', '  input x: f32[B, 2]', '  code = linear(2)', '  loss = mean(square(code(x) - x))', '  output y = code(x)', '}',
+    'model Second {', '  input x: f32[B, 2]', '  freeze first = First()', '  y = linear(2)(first(x))', '  loss = mean(square(y - 2 * x))', '  output twice = y', '}',
+    'data {', '  train = csv("x.csv", x: ["a", "b"])', '}',
+    ...['First', 'Second'].flatMap(name => [`train ${name} {`, '  batch 8', '  steps 300', '  optimizer adam(lr: 0.02)', '}']), ''].join('\n'));
+  writeFileSync(join(folder, 'x.csv'), `a,b\n${Array.from({ length: 64 }, (_, i) => `${Math.sin(i)},${Math.cos(2 * i)}\n`).join('')}`);
+  const text = await build(path, '--data', folder);
+  await openText(text, async page => {
+    await ready(page);
+    expect(await page.isVisible('[name=length]')).toBe(false);
+    await page.click('#start');
+    await state(page, 'finished');
+    expect(await page.textContent('#status')).toBe('Second: epoch 38 of 38, step 300 of 300');
+    for (const field of await page.$$('#inputs input')) await field.fill('0.5');
+    await page.waitForFunction("[...document.querySelectorAll('#outputs td, #outputs dd, #outputs .value, #outputs output')].some(each => Math.abs(Number(each.textContent) - 1) < 0.1) || /\\b(1\\.0|0\\.9)/.test(document.querySelector('#outputs').textContent)");
   });
 });
 

@@ -16,7 +16,7 @@ export async function compareFixture(machine: Machine | RemoteMachine, fixture: 
   scalar('seed', 0);
   scalar('step', 0);
   scalar('steps', 10);
-  await machine.run('initialise');
+  await machine.run(fixture.entry('initialise'));
   const weights = fixture.group('weights');
   const [names, expectedNames] = [machine.names('parameter'), [...weights.keys()]].map(list => list.toSorted().join());
   if (names !== expectedNames) throw new Error(`the parameters are ${names} instead of ${expectedNames}`);
@@ -26,19 +26,19 @@ export async function compareFixture(machine: Machine | RemoteMachine, fixture: 
   });
   const compareOutputs = async (when: 'before' | 'after'): Promise<void> => {
     feed(0);
-    const has = (name: string): boolean => fixture.levels.program!.entries.some(entry => entry.name === name);
+    const has = (name: string): boolean => fixture.levels.program!.entries.some(entry => entry.name === fixture.entry(name));
     const results = new Map<string, Tensor>();
-    for (const entry of ['predict', 'predict_once'].filter(has)) for (const [output, tensor] of await machine.run(entry)) results.set(output, tensor);
+    for (const entry of ['predict', 'predict_once'].filter(has)) for (const [output, tensor] of await machine.run(fixture.entry(entry))) results.set(output, tensor);
     await compareGroup(when, output => results.get(output)!.data);
     // The first row of the batch alone.
-    for (const [output, { data }] of has('predict_row') ? await machine.run('predict_row') : [])
+    for (const [output, { data }] of has('predict_row') ? await machine.run(fixture.entry('predict_row')) : [])
       requireBelow(error(data, results.get(output)!.data.subarray(0, data.length)), Math.max(tolerance, 1e-5), output);
   };
   await compareOutputs('before');
   for (let step = 1; step <= steps; step++) {
     scalar('step', step);
     feed(step - 1);
-    const loss = (await machine.run('train')).get('loss')!.data;
+    const loss = (await machine.run(fixture.entry('train'))).get('loss')!.data;
     requireBelow(error(loss, fixture.losses.subarray(step - 1, step)), tolerance, `loss of step ${step}`);
     if (step === 1) await compareGroup('gradients', parameter => machine.read('gradient', parameter));
   }

@@ -11,7 +11,7 @@ export const fixtureNames: readonly string[] = readdirSync(new URL('../fixtures/
   .filter(name => name.endsWith('.safetensors')).map(name => name.replace('.safetensors', ''));
 
 /** The interpreters are slow: of these models they run the kernels alone, and one step. */
-export const large = ['mnist', 'lenet', 'alexnet', 'resnet', 'vit', 'mixer', 'autoencoder', 'vae', 'gan', 'diffusion'];
+export const large = ['mnist', 'lenet', 'alexnet', 'resnet', 'vit', 'mixer', 'autoencoder', 'vae', 'gan', 'diffusion', 'dalle'];
 
 /**
  * What single precision may differ by. Beside a normalisation gradients are sums that all but cancel; samples of the diffusion model come out
@@ -23,6 +23,8 @@ export interface Fixture {
   readonly levels: Levels;
   readonly batch: number;
   readonly path: string;
+  /** What the program calls what the fixture's stage does: `train`, of one stage of several `Dalle.train`. */
+  readonly entry: (what: string) => string;
   /** Tensors by their names within a group: `group('weights')` has `linear.0.weight`. */
   readonly group: (name: string) => ReadonlyMap<string, Float64Array>;
   readonly losses: Float64Array;
@@ -41,10 +43,10 @@ function replaced(text: string, instead: Readonly<Record<string, string>>): stri
 export function readFixture(name: string): Fixture {
   const path = new URL(`../fixtures/${name}.safetensors`, import.meta.url).pathname;
   const { tensors, metadata } = readSafetensors(openBytes(path, path, wholeFileLimit));
-  const { model, batch, settings, optimizer, instead } = metadata as Readonly<Record<'model' | 'batch' | 'settings' | 'optimizer', string>> & { readonly instead?: string };
+  const { model, batch, settings, optimizer, instead, stage = '' } = metadata as Readonly<Record<'model' | 'batch' | 'settings' | 'optimizer', string>> & { readonly instead?: string; readonly stage?: string };
   const text = replaced(readFileSync(new URL(`../../${model}`, import.meta.url), 'utf8'), JSON.parse(instead ?? '{}') as Record<string, string>)
-    .replace(/^  batch .*$/m, `  batch ${batch}`)
-    .replace(/^  optimizer (.*\(\n(?: {4}.*\n)+  \).*|.*)$/m, lines => (optimizer === '' ? lines : `  optimizer ${optimizer}`));
+    .replace(/^  batch .*$/gm, `  batch ${batch}`)
+    .replace(/^  optimizer (.*\(\n(?: {4}.*\n)+  \).*|.*)$/gm, lines => (optimizer === '' ? lines : `  optimizer ${optimizer}`));
   const { levels, diagnostics } = compile({ path: model, text, library: false }, 'schedule', {
     settings: new Map(Object.entries(JSON.parse(settings) as Record<string, string>)), readImport: importReader(model), verify: true,
   });
@@ -60,7 +62,7 @@ export function readFixture(name: string): Fixture {
     new Map([...tensors.keys()].filter(key => key.startsWith(`${title}/`)).map(key => [key.slice(title.length + 1), valuesOf(key)]));
   const rows = group('rows');
   return {
-    levels, batch: Number(batch), path, group, losses: valuesOf('losses'),
+    levels, batch: Number(batch), path, entry: what => (stage === '' ? what : `${stage}.${what}`), group, losses: valuesOf('losses'),
     rows: i => new Map([...rows].map(([input, values]) => [input, values.subarray(i * values.length / 10, (i + 1) * values.length / 10)])),
   };
 }

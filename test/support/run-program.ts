@@ -38,26 +38,29 @@ export async function importEmitted(text: string): Promise<EmittedModule> {
 /** The emitted program of scheduled levels as a machine that computes in single precision. */
 export async function emittedMachine(levels: Levels): Promise<Machine> {
   const { program } = await importEmitted(emit(levels, emitOptions('typescript')));
-  const [stage] = program.stages as [Stage];
-  const { generator } = stage;
-  const places = { input: [...program.inputs, ...(generator ? [generator.sequence] : [])], parameter: program.parameters, gradient: stage.gradients, state: program.states } as const;
+  const { stages } = program;
+  const generator = stages.find(stage => stage.generator !== null)?.generator ?? null;
+  const places = { input: [...program.inputs, ...(generator ? [generator.sequence] : [])], parameter: program.parameters, gradient: stages.flatMap(stage => stage.gradients), state: program.states } as const;
   const placeOf = (role: Role, name: string): TensorPlace => {
     if (role === 'scalar') return { name, dtype: 'i32', shape: [], offset: name === 'position' ? generator!.position : program.scalars[name as 'seed'] };
     const found = (places[role] as readonly TensorPlace[]).find(place => place.name === name);
     if (found === undefined) throw new Error(`there is no ${role} ${name}`);
     return found;
   };
-  const entries: Readonly<Record<string, Entry | null>> = {
+  const entriesOf = (stage: Stage): Readonly<Record<string, Entry | null>> => ({
     initialise: { run: stage.initialise, number: 0, inputs: [], results: [], rows: 0 },
     accumulate: stage.accumulate?.batch ?? null, train: stage.train, evaluate: stage.evaluate, predict: stage.predict, evaluate_row: stage.evaluateRow, predict_row: stage.predictRow, predict_once: stage.predictOnce,
-    generate_start: generator?.start ?? null, generate_step: generator?.step ?? null, generate_scores: generator?.scores ?? null,
-    ...Object.fromEntries((program.synthetic?.sources ?? []).map(({ name, entry }) => [`${name}_rows`, entry])),
-  };
+    generate_start: stage.generator?.start ?? null, generate_step: stage.generator?.step ?? null, generate_scores: stage.generator?.scores ?? null,
+  });
+  const entries = new Map<string, Entry | null>([
+    ...stages.flatMap(stage => Object.entries(entriesOf(stage)).map(([name, entry]) => [stages.length === 1 ? name : `${stage.name}.${name}`, entry] as const)),
+    ...(program.synthetic?.sources ?? []).map(({ name, entry }) => [`${name}_rows`, entry] as const),
+  ]);
   return {
     write: (role, name, data) => viewOf(program.memory, placeOf(role, name)).set(data),
     read: (role, name) => Float64Array.from(viewOf(program.memory, placeOf(role, name))),
     run: name => {
-      const entry = entries[name]!;
+      const entry = entries.get(name)!;
       entry.run();
       return new Map(entry.results.map(place => [place.name, { dtype: place.dtype, shape: place.shape, data: Float64Array.from(viewOf(program.memory, place)) }]));
     },
