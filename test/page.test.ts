@@ -332,6 +332,46 @@ test('with `--target auto` it trains on a GPU where there is one, and elsewhere 
   }
 });
 
+test('a model of texts writes what it draws, as it comes', async () => {
+  const model = join(folder, 'letters.model');
+  writeFileSync(join(folder, 'loop.txt'), 'abcdef.'.repeat(60));
+  writeFileSync(model, `model Letters(T = 16) {
+  input text: i32[B, T]
+  input next: i32[B, T]
+  count = vocabulary(text)
+  logits = embedding(count, 16)(text) |> lstm(16) |> linear(count)
+  loss = cross_entropy(logits, next)
+}
+data { train = text("loop.txt", unit: characters(".abcdef"), text: 0, next: 1) }
+train {
+  batch 8
+  steps 200
+  optimizer adam(0.02)
+}
+generate {
+  sample text from logits
+  prompt "abc"
+  length 400
+  temperature 0.01
+}
+`);
+  const html = await build(model, '--data', folder);
+  await openText(html, async page => {
+    await ready(page);
+    await page.click('#start');
+    await state(page, 'finished');
+    expect(await page.inputValue('#prompt')).toBe('abc');
+    await page.click('#generate');
+    await page.waitForFunction(() => document.querySelector('#generate')!.textContent === 'Generate' && document.querySelector('#text')!.textContent!.length > 400);
+    expect(await page.textContent('#text')).toBe('abcdef.'.repeat(60).slice(0, 403));
+    await picture(page, 'writing');
+    await page.fill('#prompt', 'xyz');
+    await page.click('#generate');
+    expect(await page.textContent('#writing-note:not([hidden])')).toContain('`x` (U+0078) is not in the vocabulary');
+    expect(await page.textContent('#generate')).toBe('Generate');
+  });
+});
+
 test('outputs as images are pictures: of rows, and drawn from nothing', async () => {
   const text = await build('vae.model', '--data', digits, '--set', 'hidden=32', '--set', 'count=9');
   const pixels = (page: Page, selector: string): Promise<string> => page.evaluate(`(() => {

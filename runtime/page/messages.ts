@@ -11,7 +11,10 @@ export type TrainerRequest =
   | { readonly kind: 'load'; readonly file: NamedBytes }
   | { readonly kind: 'predict'; readonly rows: Readonly<Record<string, TensorArray>> }
   /** The outputs that depend on no input. */
-  | { readonly kind: 'draw'; readonly seed: number };
+  | { readonly kind: 'draw'; readonly seed: number }
+  /** Tokens, as they come; `stop` ends that. */
+  | { readonly kind: 'generate'; readonly prompt: string | null; readonly temperature: number; readonly seed: number }
+  | { readonly kind: 'stop' };
 
 export interface NamedBytes {
   readonly name: string;
@@ -42,6 +45,8 @@ export type TrainerReport =
   | { readonly kind: 'progress'; readonly progress: ProgressFacts }
   | { readonly kind: 'example'; readonly rows: Readonly<Record<string, TensorArray>> }
   | { readonly kind: 'prediction' | 'drawn'; readonly outputs: Readonly<Record<string, TensorArray>> }
+  | { readonly kind: 'text'; readonly piece: string }
+  | { readonly kind: 'generated'; readonly outputs: Readonly<Record<string, TensorArray>> }
   | { readonly kind: 'weights'; readonly bytes: Uint8Array }
   | { readonly kind: 'loaded'; readonly name: string }
   | { readonly kind: 'failed'; readonly request: TrainerRequest['kind']; readonly message: string };
@@ -58,12 +63,24 @@ export interface ProgramFacts extends Pick<CompiledProgram, 'name' | 'data'> {
   readonly outputs: readonly ResultPlace[];
   /** Those that depend on no input. */
   readonly drawnOutputs: readonly ResultPlace[];
+  /** Null where nothing is drawn from a prompt alone. */
+  readonly generation: GenerationFacts | null;
   readonly trains: boolean;
   readonly engine: string;
   readonly mostThreads: number;
   /** Why that is one; null where it is more, or where the program has no use for others. */
   readonly alone: string | null;
   readonly memoryBytes: number;
+}
+
+export interface GenerationFacts {
+  /** What the model's file has for one; null where none is asked for. */
+  readonly prompt: string | null;
+  /** Whether what is drawn goes on where the prompt ends. */
+  readonly continues: boolean;
+  readonly temperature: number;
+  /** What is computed from the tokens in the end. */
+  readonly outputs: readonly ResultPlace[];
 }
 
 export interface DataFacts {

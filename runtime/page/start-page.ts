@@ -16,6 +16,8 @@ import { outputPart } from './prediction.ts';
 import type { Samples } from './samples.ts';
 import { openSamples } from './samples.ts';
 import { openServed } from './served.ts';
+import type { Writing } from './writing.ts';
+import { openWriting } from './writing.ts';
 
 /** What the page carries beside the program, as JSON. */
 export interface PageFacts {
@@ -30,7 +32,7 @@ export function startPage(): void {
   const programs = [...document.querySelectorAll('script.program')].map(script => script.textContent);
   let trainer: Worker;
   const send = (request: TrainerRequest): void => trainer.postMessage(request);
-  const page: PageParts = { send, drawCurves: showCurves(), program: null, data: null, state: 'idle', tryOut: null, samples: null };
+  const page: PageParts = { send, drawCurves: showCurves(), program: null, data: null, state: 'idle', tryOut: null, samples: null, writing: null };
   /** Starts the first program that runs here, from this one on. */
   const startTrainerOf = (number: number, note: string): void => {
     const url = URL.createObjectURL(new Blob([programs[number]!], { type: 'text/javascript' }));
@@ -42,6 +44,7 @@ export function startPage(): void {
         page.program = report.facts;
         showProgram(report.facts);
         page.samples = openSamples(report.facts, send);
+        page.writing = openWriting(report.facts, send);
         tell(note, false);
         openFilesPanel(page, facts);
       } else if (report.kind === 'failed' && page.program === null && number + 1 < programs.length) {
@@ -68,6 +71,7 @@ export interface PageParts {
   state: TrainerState;
   tryOut: TryOut | null;
   samples: Samples | null;
+  writing: Writing | null;
 }
 
 /** What the trainer says once it has begun. */
@@ -100,6 +104,8 @@ export function take(page: PageParts, report: Exclude<TrainerReport, { readonly 
     case 'example': return page.tryOut?.example(report.rows);
     case 'prediction': return page.tryOut?.show(report.outputs);
     case 'drawn': return page.samples?.show(report.outputs);
+    case 'text': return page.writing?.add(report.piece);
+    case 'generated': return page.writing?.finished(report.outputs);
     case 'weights': return download(`${page.program!.name}.safetensors`, report.bytes);
     case 'loaded':
       tell(`${report.name} is loaded: predictions use its weights, and training starts from them`, false);
@@ -109,6 +115,7 @@ export function take(page: PageParts, report: Exclude<TrainerReport, { readonly 
     case 'failed':
       if (report.request === 'predict') return page.tryOut?.failed(report.message);
       if (report.request === 'draw') return page.samples?.failed(report.message);
+      if (report.request === 'generate') return page.writing?.failed(report.message);
       tell(report.message, true);
       return;
     default: return report satisfies never;

@@ -15,13 +15,13 @@ import { predictRows, predictWithoutRows } from '../predict.ts';
 import type { CompiledProgram } from '../program.ts';
 import type { ProgramData, RowSet } from '../row-set.ts';
 import { rowShapeOf } from '../row-set.ts';
-import { initialiseProgram, stageNamed, stageTitle, trainedStages } from '../stages.ts';
+import { generatingStage, initialiseProgram, stageNamed, stageTitle, trainedStages } from '../stages.ts';
 import type { TensorArray } from '../tensor.ts';
 import { elementCount, newTensorArray } from '../tensor.ts';
 import type { Progress, StageRun, TrainOutcome, TrainPlan } from '../training.ts';
 import { letOthersRun, newProgress, planOf, runTraining, silentReporter, stageRuns } from '../training.ts';
 import { readWeights } from '../weights.ts';
-import type { ChangedSettings, DataFacts, LearningCurve, NamedBytes, PictureFacts, ProgramFacts, ProgressFacts, RunSettings, TrainerReport, TrainerRequest } from './messages.ts';
+import type { ChangedSettings, DataFacts, GenerationFacts, LearningCurve, NamedBytes, PictureFacts, ProgramFacts, ProgressFacts, RunSettings, TrainerReport, TrainerRequest } from './messages.ts';
 import { pictureFacts, pictureShapeOf } from './picture.ts';
 
 /** What a worker has of its page. */
@@ -128,6 +128,16 @@ export function startTrainer(program: CompiledProgram): void {
         return send({ kind: 'loaded', name: request.file.name });
       case 'example': return send({ kind: 'example', rows: exampleOf(program, data.test ?? data.train) });
       case 'predict': return send({ kind: 'prediction', outputs: await predictRows(program, stageNamed(program, undefined), request.rows) });
+      case 'generate': {
+        const { stage, generator } = generatingStage(program);
+        const { outputs } = await generator.draw(program, stage, generator, {
+          prompt: request.prompt, temperature: request.temperature, seed: request.seed, letOthersRun,
+          write: piece => send({ kind: 'text', piece }),
+          interrupted: () => requests.some(({ kind }) => kind === 'stop'),
+        });
+        return send({ kind: 'generated', outputs });
+      }
+      case 'stop': return;
       case 'draw': return send({ kind: 'drawn', outputs: await predictWithoutRows(program, stageNamed(program, undefined), request.seed) });
       default: return request satisfies never;
     }
@@ -184,12 +194,21 @@ export function factsOf(program: CompiledProgram): ProgramFacts {
     predictInputs: predict?.inputs ?? [],
     outputs: predict?.results ?? [],
     drawnOutputs: predictOnce?.results ?? [],
+    generation: generationOf(program),
     trains: trained.length > 0,
     engine: device !== null ? 'WebGPU' : threads !== null ? 'WebAssembly' : 'JavaScript',
     mostThreads: threads?.most ?? 1,
     alone: threads?.alone ?? null,
     memoryBytes: memory.byteLength,
   };
+}
+
+/** What draws tokens, if a prompt is all that it takes. */
+export function generationOf({ stages }: CompiledProgram): GenerationFacts | null {
+  const generator = stages.find(stage => stage.generator !== null)?.generator ?? null;
+  if (generator === null || generator.given.some(name => name !== generator.prompt)) return null;
+  const { prompt, settings, sequence, drawn } = generator;
+  return { prompt: prompt === null ? null : settings.prompt ?? '', continues: prompt === sequence.name, temperature: settings.temperature, outputs: drawn?.results ?? [] };
 }
 
 export async function openFiles(program: CompiledProgram, files: readonly NamedBytes[]): Promise<{ readonly data: ProgramData; readonly facts: DataFacts }> {
