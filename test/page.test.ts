@@ -362,7 +362,7 @@ generate {
     await state(page, 'finished');
     expect(await page.inputValue('#prompt')).toBe('abc');
     await page.click('#generate');
-    await page.waitForFunction(() => document.querySelector('#generate')!.textContent === 'Generate' && document.querySelector('#text')!.textContent!.length > 400);
+    await expect.poll(async () => [await page.textContent('#generate'), (await page.textContent('#text'))!.length], { timeout: 30_000 }).toEqual(['Generate', 403]);
     expect(await page.textContent('#text')).toBe('abcdef.'.repeat(60).slice(0, 403));
     await picture(page, 'writing');
     await page.fill('#prompt', 'xyz');

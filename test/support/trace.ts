@@ -14,7 +14,7 @@ export function levelsOf(text: string): Levels {
 export type Trace = ReadonlyMap<string, Float64Array>;
 
 /** Everything that a machine gives for two steps of training and a prediction, from the same start. */
-export async function trace(machine: Machine | RemoteMachine, { model }: Levels, seed: number): Promise<Trace> {
+export async function trace(machine: Machine | RemoteMachine, { model, program }: Levels, seed: number): Promise<Trace> {
   const seen = new Map<string, Float64Array>();
   const next = generator(seed);
   const filled = (count: number): number[] => Array.from({ length: count }, () => Math.fround(2 * next() - 1));
@@ -41,7 +41,9 @@ export async function trace(machine: Machine | RemoteMachine, { model }: Levels,
     (await machine.run('train')).forEach(({ data }, name) => seen.set(`${name} of step ${step}`, data));
     for (const role of ['gradient', 'parameter', 'state'] as const) for (const name of machine.names(role)) seen.set(`${role} ${name} of step ${step}`, await machine.read(role, name));
   }
-  (await machine.run('predict')).forEach(({ data }, name) => seen.set(`output ${name}`, data));
+  // What depends on no input is an entry of its own.
+  for (const entry of ['predict', 'predict_once'].filter(name => program!.entries.some(other => other.name === name)))
+    (await machine.run(entry)).forEach(({ data }, name) => seen.set(`output ${name}`, data));
   (await machine.run('evaluate')).forEach(({ data }, name) => seen.set(`evaluated ${name}`, data));
   for (const { name: source, synthetic } of model!.data?.sources ?? [])
     for (const row of synthetic === null ? [] : [0, 13]) {
