@@ -1,6 +1,6 @@
 /**
  * Draws coloured shapes with captions, the data of `models/dalle.model`: `node models/data/shapes.ts FOLDER` writes `train.jsonl` and
- * `test.jsonl` there, the same bytes every time. Five of the thirty pairs of a colour and a shape, one for each shape, are in the test alone.
+ * `test.jsonl` there, the same bytes every time. Six of the thirty pairs of a colour and a shape are in the test alone.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -21,8 +21,8 @@ const shapes: Readonly<Record<string, (x: number, y: number) => boolean>> = {
 
 const namesOf = <K extends string>(table: Readonly<Record<K, unknown>>): K[] => Object.keys(table) as K[];
 
-/** Every shape misses one colour. */
-const isHeldOut = (colour: number, shape: number): boolean => shape === colour;
+/** The n-th colour is never seen with the n-th shape, counted around. */
+const isHeldOut = (colour: number, shape: number): boolean => shape === colour % namesOf(shapes).length;
 
 /** Numbers in [0, 1) (Tommy Ettinger's mulberry32). */
 function generator(seed: number): () => number {
