@@ -22,7 +22,7 @@ import { joined, unpackedFile } from './unpack.ts';
 import { readInitialWeights, readWeights, weightsPieces } from './weights.ts';
 
 export interface TrainOptions<Rows> {
-  /** Rows, or the files that the `data` block names; without inputs, nothing. */
+  /** Rows, or the files that the `data` block names; nothing where there are no inputs or they are fed by synthetic sources. */
   readonly data?: TrainingRows<Rows> | DataFiles;
   readonly steps?: number;
   readonly seed?: number;
@@ -77,6 +77,7 @@ export async function trainModel(program: CompiledProgram, options: TrainOptions
 export async function rowsGiven(program: CompiledProgram, data: TrainingRows<AnyRows> | DataFiles | undefined): Promise<ProgramData> {
   if (data === undefined) {
     if (program.inputs.length === 0) return { train: null, test: null };
+    if (program.data?.sources.every(source => source.format === 'synthetic')) return rowsOfFiles(program, () => new Uint8Array(0), new Map());
     throw new DataError(`the model \`${program.name}\` has inputs: pass \`data\`, rows as \`{ train: { … } }\` or the files as \`file => bytes\``);
   }
   if (typeof data === 'function') return rowsOfFiles(program, data, new Map());
@@ -91,13 +92,13 @@ export async function rowsOfFiles(program: CompiledProgram, files: DataFiles, cl
     throw new DataError('picture files are read by programs in Node alone: pass the rows of the pictures instead');
   }
   const opened = new Map<string, Uint8Array>();
-  for (const name of new Set(sources.flatMap(source => source.fields.map(field => field.file)))) {
+  for (const name of new Set(sources.flatMap(source => (source.format === 'synthetic' ? [] : source.fields.map(field => field.file))))) {
     opened.set(name, await unpackedFile(name, await files(name)));
   }
   const list = (): never => {
     throw new DataError('folders are listed by programs in Node alone');
   };
-  return rowsOfSources(program, { load: file => memoryBytes(file, opened.get(file)!), list, limit: inflatedLimit }, classes);
+  return rowsOfSources(program, { load: file => memoryBytes(file, opened.get(file)!), list, limit: inflatedLimit }, classes, await program.synthetic?.columns(program));
 }
 
 /** Loss and metrics over all rows; of a model without inputs, over one run. */

@@ -23,7 +23,7 @@ export const commands: Readonly<Record<Command, string>> = {
 
 export const flags: readonly Flag[] = [
   { name: 'steps', value: 'N', commands: ['train', 'bench'], help: 'number of steps, instead of what the model says' },
-  { name: 'seed', value: 'N', commands: ['train', 'generate'], help: 'start of all random numbers' },
+  { name: 'seed', value: 'N', commands: ['train', 'predict', 'generate'], help: 'start of all random numbers' },
   { name: 'data', value: 'DIR', commands: ['train', 'evaluate'], help: 'folder of the data files; default: the folder of the program' },
   { name: 'init', value: 'FILE', commands: ['train'], help: 'weights to start from (safetensors); parameters that the file lacks are new' },
   { name: 'save', value: 'FILE', commands: ['train'], help: 'where the weights go' },

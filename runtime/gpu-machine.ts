@@ -43,14 +43,16 @@ export interface GpuEntryPlan {
   readonly results: readonly TensorPlace[];
 }
 
-/** Dispatches; in a loop at each position of its axes, the last axis fastest. */
+/** Dispatches and loops inside; in a loop at each position of its axes, the last axis fastest. */
 export interface GpuPartPlan {
   readonly axes: readonly number[];
   /** Null for a loop that runs. Otherwise the host gives the one position at which it does, if that is from this one on and in the axis. */
   readonly first: number | null;
-  /** Shader, the segments that it binds, the numbers that it reads, and for each axis how much each of these grows with the position. */
-  readonly dispatches: readonly (readonly [number, readonly number[], readonly number[], readonly (readonly number[])[]])[];
+  readonly dispatches: readonly (GpuDispatchPlan | GpuPartPlan)[];
 }
+
+/** Shader, the segments that it binds, the numbers that it reads, and for each axis around how much each of these grows with the position. */
+export type GpuDispatchPlan = readonly [number, readonly number[], readonly number[], readonly (readonly number[])[]];
 
 export interface GpuMachine {
   readonly memory: ArrayBuffer;
@@ -228,21 +230,25 @@ export interface PlannedDispatch {
 }
 
 /** What an entry dispatches, one after the other. */
-export function dispatchesOf({ parts }: GpuEntryPlan): readonly PlannedDispatch[] {
-  return parts.flatMap(({ axes, first, dispatches }): readonly PlannedDispatch[] => {
-    if (first !== null) return dispatches.map(([shader, segments, numbers, moves]) => ({ shader, segments, numbers, given: { first, end: axes[0]!, moves: moves[0]! } }));
-    const count = axes.reduce((product, extent) => product * extent, 1);
-    return Array.from({ length: count }, (_, flat) => {
-      let rest = flat;
-      const position = axes.map(() => 0);
-      for (let axis = axes.length - 1; axis >= 0; axis--) {
-        position[axis] = rest % axes[axis]!;
-        rest = Math.floor(rest / axes[axis]!);
-      }
-      return dispatches.map(([shader, segments, numbers, moves]) =>
-        ({ shader, segments, numbers: numbers.map((number, i) => moves.reduce((sum, move, axis) => sum + move[i]! * position[axis]!, number)), given: null }));
-    }).flat();
-  });
+export const dispatchesOf = ({ parts }: GpuEntryPlan): readonly PlannedDispatch[] => parts.flatMap(part => dispatchesOfPart(part, []));
+
+/** `around` is the position of the loops around; a loop whose position the host gives holds no other one. */
+export function dispatchesOfPart({ axes, first, dispatches }: GpuPartPlan, around: readonly number[]): readonly PlannedDispatch[] {
+  const count = first === null ? axes.reduce((product, extent) => product * extent, 1) : 1;
+  return Array.from({ length: count }, (_, flat) => {
+    let rest = flat;
+    const position = [...around, ...axes.map(() => 0)];
+    for (let axis = axes.length - 1; axis >= 0; axis--) {
+      position[around.length + axis] = rest % axes[axis]!;
+      rest = Math.floor(rest / axes[axis]!);
+    }
+    return dispatches.flatMap((each): readonly PlannedDispatch[] => {
+      if ('axes' in each) return dispatchesOfPart(each, position);
+      const [shader, segments, numbers, moves] = each;
+      const given = first === null ? null : { first, end: axes[0]!, moves: moves[around.length]! };
+      return [{ shader, segments, numbers: numbers.map((number, i) => moves.reduce((sum, move, axis) => sum + move[i]! * position[axis]!, number)), given }];
+    });
+  }).flat();
 }
 
 export const firstLine = (message: string): string => message.trim().split('\n')[0]!;

@@ -14,12 +14,13 @@ import { openDevice } from './device.ts';
 import { evaluateStage } from './evaluate.ts';
 import { openBytes, wholeFileLimit, writeWhole } from './files.ts';
 import type { GenerateOptions } from './generate.ts';
+import { writeImages } from './image-files.ts';
 import { npyBytes, readNpy } from './npy.ts';
 import { openData } from './open-data.ts';
-import { predictSet } from './predict.ts';
-import type { CompiledProgram, Entry, Stage } from './program.ts';
+import { predictSet, predictWithoutRows } from './predict.ts';
+import type { CompiledProgram, ResultPlace, Stage } from './program.ts';
 import { checkColumns, rowSetOf, rowShapeOf } from './row-set.ts';
-import { generatingStage, initialiseProgram, stageNamed } from './stages.ts';
+import { generatingStage, initialiseProgram, setScalars, stageNamed } from './stages.ts';
 import type { Column } from './stored-tensor.ts';
 import { tensorColumn } from './stored-tensor.ts';
 import type { TensorArray } from './tensor.ts';
@@ -58,6 +59,9 @@ export async function main(program: CompiledProgram, argv: readonly string[]): P
   }
 }
 
+/** `a`, `a and b`, `a, b and c`. */
+export const listed = (names: readonly string[]): string => [names.slice(0, -1).join(', '), ...names.slice(-1)].filter(part => part !== '').join(' and ');
+
 /** Whether the process was started with this file, by whatever path. A program is imported, too, where what was started may be no file. */
 export function isStarted(file: string): boolean {
   const [, started] = process.argv;
@@ -85,8 +89,7 @@ export async function runTrain(program: CompiledProgram, given: Arguments): Prom
       reporter.note(`stopped after step ${report.step}, checkpoint saved; the same command with \`--resume\` goes on from there`);
       return 130;
     }
-    const [last, ...others] = [...report.files].reverse();
-    reporter.note(`saved ${[...(others.length === 0 ? [] : [others.reverse().join(', ')]), last!].join(' and ')}`);
+    reporter.note(`saved ${listed(report.files)}`);
     return 0;
   } finally {
     process.off('SIGINT', onInterrupt);
@@ -123,7 +126,7 @@ export const chosenStage = (program: CompiledProgram, given: Arguments): Stage =
 
 export async function runEvaluate(program: CompiledProgram, given: Arguments): Promise<void> {
   const stage = chosenStage(program, given);
-  const data = openData(program, dataFolder(given));
+  const data = await openData(program, dataFolder(given));
   const needsRows = stage.evaluate !== null && stage.evaluate.inputs.length > 0;
   if (needsRows && data.test === null) {
     throw new DataError('there is no test data: add a `test` source, `split` or `hold_out` to the `data` block');
@@ -150,20 +153,30 @@ export async function runGenerate(program: CompiledProgram, given: Arguments): P
   const wanted: GenerateOptions = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
   const { outputs } = await generator.draw(program, stage, generator, { ...wanted, rows, write: piece => void process.stdout.write(piece) });
   process.stdout.write('\n');
-  if (generator.drawn !== null) writeOutputs(stage, generator.drawn, outputs, text('output') ?? `${program.name}.npz`);
+  if (generator.drawn !== null) writeOutputs(program, stage, generator.drawn.results, outputs, text('output') ?? `${program.name}.npz`);
 }
 
 export async function runPredict(program: CompiledProgram, given: Arguments): Promise<void> {
   const stage = chosenStage(program, given);
+  const { predict, predictOnce } = stage;
   const columns = givenColumns(program, stage, given);
-  const missing = (stage.predict?.inputs ?? []).filter(name => !columns.some(column => column.input === name));
-  if (missing.length > 0) {
+  const missing = (predict?.inputs ?? []).filter(name => !columns.some(column => column.input === name));
+  // Without any rows only those outputs are meant that need none.
+  const withRows = predict !== null && (columns.length > 0 || predictOnce === null);
+  if (withRows && missing.length > 0) {
     throw new DataError(`no rows for ${missing.map(name => `\`${name}\``).join(', ')}: give \`--input ${missing[0]}=FILE.npy\``);
   }
+  if (predict === null && predictOnce === null) throw new DataError(`the model \`${stage.model}\` has no output: add \`output name = …\` to it`);
   checkColumns(columns, program.inputs, program.batched);
   await restoreWeights(program, given);
-  const outputs = await predictSet(program, stage, columns.length === 0 ? null : rowSetOf(columns));
-  writeOutputs(stage, stage.predict!, outputs, given.values.get('output')?.[0] ?? `${program.name}.npz`);
+  const seed = wholeNumber(given, 'seed', 0) ?? stage.settings.seed;
+  setScalars(program, seed, 0, 0);
+  const outputs = {
+    ...(withRows ? await predictSet(program, stage, columns.length === 0 ? null : rowSetOf(columns)) : {}),
+    ...(predictOnce === null ? {} : await predictWithoutRows(program, stage, seed)),
+  };
+  const results = [...(withRows ? predict.results : []), ...(predictOnce?.results ?? [])];
+  writeOutputs(program, stage, results, outputs, given.values.get('output')?.[0] ?? `${program.name}.npz`);
 }
 
 /** The rows that `--input` names. */
@@ -182,15 +195,16 @@ export function givenColumns(program: CompiledProgram, { inputs: names }: Stage,
   });
 }
 
-/** Writes the results of an entry, for any number of rows. */
-export function writeOutputs(stage: Stage, { results }: Entry, outputs: Readonly<Record<string, TensorArray>>, path: string): void {
+/** Writes the results of entries, for any number of rows, and those that are images as pictures beside. */
+export function writeOutputs(
+  program: CompiledProgram, stage: Stage, results: readonly ResultPlace[], outputs: Readonly<Record<string, TensorArray>>, path: string,
+): void {
   const files = results.map(({ name, dtype, shape }) => {
     const values = outputs[name]!;
-    const rowShape = rowShapeOf({ shape }, stage.batched);
-    const whole = stage.batched ? [values.length / elementCount(rowShape), ...rowShape] : shape;
+    const whole = shape.length === 0 ? shape : [values.length / elementCount(shape.slice(1)), ...shape.slice(1)];
     process.stdout.write(`${name} ${dtype}${showShape(whole)}\n`);
     return { name: `${name}.npy`, contents: npyBytes(values, dtype, whole) };
   });
   writeWhole(path, zipPieces(files, contents => deflateRawSync(contents)));
-  process.stdout.write(`saved ${path}\n`);
+  process.stdout.write(`saved ${listed([path, ...writeImages(program, stage, results, outputs, dirname(path))])}\n`);
 }

@@ -1,6 +1,6 @@
 /**
- * PNG pictures (ISO/IEC 15948): grey, colour or palette with up to 8 bits a sample, with or without transparency, all filters; no
- * interlacing. Unpacking is the caller's, so that this works on any platform.
+ * PNG pictures (ISO/IEC 15948): reads grey, colour or palette with up to 8 bits a sample, with or without transparency, all filters, no
+ * interlacing; writes pictures as they are in memory. Packing and unpacking are the caller's, so that this works on any platform.
  */
 import { dataViewOf } from './bytes.ts';
 import { DataError } from './data-error.ts';
@@ -17,6 +17,9 @@ export interface PngHeader {
 
 /** 0 grey, 2 colour, 3 palette, 4 grey and alpha, 6 colour and alpha. */
 export type PngKind = 0 | 2 | 3 | 4 | 6;
+
+/** The first bytes of every file. */
+export const pngSignature = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a] as const;
 
 /** Samples of a pixel. */
 export const pngSamples = { 0: 1, 2: 3, 3: 1, 4: 2, 6: 4 } as const satisfies Record<PngKind, number>;
@@ -46,6 +49,30 @@ export function decodePng(bytes: Uint8Array, place: string, limit: number, infla
   return { width, height, channels: samples, pixels: values };
 }
 
+/** The pieces of a file; `deflate` packs in the format of zlib. */
+export function pngPieces({ width, height, channels, pixels }: Picture, deflate: (lines: Uint8Array) => Uint8Array): Uint8Array[] {
+  const stride = width * channels;
+  // Each line begins with its filter: none.
+  const lines = new Uint8Array(height * (stride + 1));
+  for (let row = 0; row < height; row++) lines.set(pixels.subarray(row * stride, (row + 1) * stride), row * (stride + 1) + 1);
+  const header = new Uint8Array(13);
+  dataViewOf(header).setUint32(0, width);
+  dataViewOf(header).setUint32(4, height);
+  header.set([8, { 1: 0, 2: 4, 3: 2, 4: 6 }[channels]], 8);
+  return [Uint8Array.of(...pngSignature), pngChunk('IHDR', header), pngChunk('IDAT', deflate(lines)), pngChunk('IEND', new Uint8Array(0))];
+}
+
+/** Length, name, data, and the checksum of the last two. */
+export function pngChunk(name: string, data: Uint8Array): Uint8Array {
+  const chunk = new Uint8Array(data.length + 12);
+  chunk.set(new TextEncoder().encode(name), 4);
+  chunk.set(data, 8);
+  const view = dataViewOf(chunk);
+  view.setUint32(0, data.length);
+  view.setUint32(data.length + 8, crc32(chunk.subarray(4, data.length + 8)));
+  return chunk;
+}
+
 export interface PngChunks {
   readonly header: PngHeader;
   readonly palette: Uint8Array | null;
@@ -61,7 +88,7 @@ export function pngChunks(bytes: Uint8Array, place: string): PngChunks {
   let palette: Uint8Array | null = null;
   let transparent: Uint8Array | null = null;
   const parts: Uint8Array[] = [];
-  if ([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a].some((byte, i) => bytes[i] !== byte)) throw broken('its first 8 bytes are wrong');
+  if (pngSignature.some((byte, i) => bytes[i] !== byte)) throw broken('its first 8 bytes are wrong');
   for (let at = 8, name = ''; name !== 'IEND';) {
     if (at + 12 > bytes.length) throw broken(`it ends at byte ${bytes.length}, before its last chunk`);
     const size = view.getUint32(at);

@@ -5,6 +5,7 @@
 import type { generateTokens } from './generate.ts';
 import type { Threads } from './machine.ts';
 import type { SourceContext, SourceReader } from './source-readers.ts';
+import type { Column } from './stored-tensor.ts';
 import type { Tokenizer } from './tokenizer.ts';
 
 export type DType = 'f32' | 'f16' | 'bf16' | 'i32' | 'u8' | 'bool';
@@ -16,6 +17,21 @@ export interface TensorPlace {
   readonly shape: readonly number[];
   /** Bytes from the start of the memory. */
   readonly offset: number;
+}
+
+/** What an entry computes. */
+export interface ResultPlace extends TensorPlace {
+  /** Of an output that is shown as pictures. */
+  readonly image?: ImageLayout;
+}
+
+/** How pictures lie in a tensor behind its first dimension, which counts them. */
+export interface ImageLayout {
+  readonly channels: 1 | 3;
+  readonly height: number;
+  readonly width: number;
+  /** A pixel's channels lie together, [height, width, channels]; else one channel lies after the other. */
+  readonly channelsLast: boolean;
 }
 
 export interface InputPlace extends TensorPlace {
@@ -32,9 +48,9 @@ export interface Entry {
   readonly inputs: readonly string[];
   /**
    * `train`: loss, metrics, lr, grad_norm, the first two from `accumulate` where there is one; `evaluate`: loss, metrics; `predict`:
-   * the outputs.
+   * the outputs that depend on inputs; `predictOnce`: the others.
    */
-  readonly results: readonly TensorPlace[];
+  readonly results: readonly ResultPlace[];
   /** Data rows that one run takes. */
   readonly rows: number;
 }
@@ -76,8 +92,13 @@ export interface CompiledProgram {
   /** In the order in which they run, each on what those before have left. */
   readonly stages: readonly Stage[];
   readonly data: DataSettings | null;
-  /** For every format that a source of the data has. */
-  readonly readers: Readonly<Partial<Record<DataSource['format'], SourceReader>>>;
+  /** For every format of files that a source of the data has. */
+  readonly readers: Readonly<Partial<Record<Exclude<DataSource['format'], 'synthetic'>, SourceReader>>>;
+  /** Null where the rows of all sources come from files. */
+  readonly synthetic: {
+    readonly sources: readonly SyntheticSource[];
+    readonly columns: (program: CompiledProgram) => Promise<ReadonlyMap<string, readonly Column[]>>;
+  } | null;
   /** Of the texts that are fed to inputs: what `DataField.tokens` counts. */
   readonly tokenizers: readonly Tokenizer[];
   /** Null where no field holds pictures. */
@@ -108,6 +129,8 @@ export interface Stage {
   readonly evaluateRow: Entry | null;
   readonly predict: Entry | null;
   readonly predictRow: Entry | null;
+  /** Outputs that depend on no input, such as samples of a generator, all in one run. */
+  readonly predictOnce: Entry | null;
   /** Null without a `generate` block. */
   readonly generator: Generator | null;
   readonly settings: TrainSettings;
@@ -155,6 +178,15 @@ export interface GenerateSettings {
   readonly stop: readonly string[];
 }
 
+/** A source whose rows the program computes. */
+export interface SyntheticSource {
+  /** `train` or `test`. */
+  readonly name: string;
+  readonly rows: number;
+  /** Gives the rows from the one on whose number the scalar `step` holds, a result for each input. */
+  readonly entry: Entry;
+}
+
 export interface TrainSettings {
   readonly epochs: number | null;
   readonly steps: number | null;
@@ -194,7 +226,7 @@ export interface DataSettings {
 export interface DataSource {
   /** `train` or `test`. */
   readonly name: string;
-  readonly format: 'idx' | 'csv' | 'npy' | 'npz' | 'safetensors' | 'text' | 'jsonl' | 'images';
+  readonly format: 'idx' | 'csv' | 'npy' | 'npz' | 'safetensors' | 'text' | 'jsonl' | 'images' | 'synthetic';
   readonly fields: readonly DataField[];
   readonly separator: string;
   readonly header: boolean;
@@ -207,6 +239,7 @@ export interface DataField {
   readonly dtype: DType;
   /** Of one row, without the batch dimension. */
   readonly shape: readonly number[];
+  /** Empty in a synthetic source. */
   readonly file: string;
   /**
    * csv: names (or zero-based positions) of the columns. jsonl, npz and safetensors: the one field's or tensor's name. images:

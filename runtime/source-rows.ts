@@ -18,14 +18,19 @@ export interface DataFolder {
   readonly limit: number;
 }
 
-/** Nothing when the model has no `data` block. `classes` comes to hold the texts of categorical fields, by input. */
-export function rowsOfSources(program: CompiledProgram, folder: DataFolder, classes: Map<string, Classes>): ProgramData {
+/**
+ * Nothing when the model has no `data` block. `classes` comes to hold the texts of categorical fields, by input; `synthetic` has the
+ * columns of sources that have no files.
+ */
+export function rowsOfSources(
+  program: CompiledProgram, folder: DataFolder, classes: Map<string, Classes>, synthetic: ReadonlyMap<string, readonly Column[]> = new Map(),
+): ProgramData {
   const { data } = program;
   if (data === null) return { train: null, test: null };
   const open = (name: string): RowSet | null => {
     const source = data.sources.find(other => other.name === name);
     if (source === undefined) return null;
-    const columns = openSource(program, source, folder, classes);
+    const columns = synthetic.get(name) ?? openSource(program, source, folder, classes);
     checkColumns(columns, program.inputs, program.batched);
     return rowSetOf(columns);
   };
@@ -45,7 +50,7 @@ export function openSource(program: CompiledProgram, source: DataSource, folder:
     return bytes;
   };
   const { tokenizers, pictures } = program;
-  return program.readers[source.format]!(source, { ...folder, open, whole: !program.batched, classes, tokenizers, pictures });
+  return program.readers[source.format as Exclude<DataSource['format'], 'synthetic'>]!(source, { ...folder, open, whole: !program.batched, classes, tokenizers, pictures });
 }
 
 /**

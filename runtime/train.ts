@@ -7,6 +7,7 @@ import { DataError } from './data-error.ts';
 import { fetchPlaces, openDevice } from './device.ts';
 import type { Results } from './evaluate.ts';
 import { checkOutputs, writeWhole } from './files.ts';
+import { imagePath, imageResults, writeTrainedImages } from './image-files.ts';
 import { lossCurve } from './loss-curve.ts';
 import { openData } from './open-data.ts';
 import type { CompiledProgram, Stage } from './program.ts';
@@ -49,7 +50,7 @@ export interface RunReport extends TrainReport {
 /** One stage after the other; the report is of the last one. */
 export async function trainProgram(program: CompiledProgram, options: RunOptions = {}): Promise<RunReport> {
   if (options.threads !== undefined) await program.threads?.start(options.threads);
-  const data = typeof options.data === 'object' ? options.data : openData(program, options.data ?? '.');
+  const data = typeof options.data === 'object' ? options.data : await openData(program, options.data ?? '.');
   const all = stageRuns(program, data, options);
   await openDevice(program);
   const runs = options.resume === true ? resumedRuns(program, all, options) : all;
@@ -58,7 +59,8 @@ export async function trainProgram(program: CompiledProgram, options: RunOptions
     if (options.init !== undefined) loadInitialWeights(program, options.init).forEach((options.reporter ?? silentReporter).note);
   }
   const save = options.save ?? `${program.name}.safetensors`;
-  const outputs = [save, checkpointPath(program), ...runs.map(run => curvePath(program, run.stage)), ...(options.saveGradients === undefined ? [] : [options.saveGradients])];
+  const shown = runs.flatMap(({ stage }) => [curvePath(program, stage), ...imageResults(stage).map(result => imagePath(program, stage, '.', result))]);
+  const outputs = [save, checkpointPath(program), ...shown, ...(options.saveGradients === undefined ? [] : [options.saveGradients])];
   checkOutputs(outputs, options.log ?? null);
   const log = options.log === undefined ? null : openStepLog(options.log, options.resume === true ? keptLines(program, runs[0]!) : null);
   const files = new Set<string>();
@@ -67,7 +69,7 @@ export async function trainProgram(program: CompiledProgram, options: RunOptions
     for (const run of runs) {
       const outcome = await trainStage(program, run, data, log, options);
       const { step, smoothed, history } = run.progress;
-      if (outcome !== 'interrupted') for (const file of await saveResults(program, run, save)) files.add(file);
+      if (outcome !== 'interrupted') for (const file of [...await saveResults(program, run, save), ...await writeTrainedImages(program, run.stage, data, run.progress.seed)]) files.add(file);
       report = { outcome, step, loss: smoothed ?? NaN, test: history.evaluations.at(-1)?.results ?? null, files: [...files] };
       if (outcome === 'interrupted') break;
       options.reporter?.end(run.plan, report);

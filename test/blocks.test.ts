@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { usualSizes } from '../compiler/5-schedule/blocks.ts';
 import { compile } from '../compiler/index.ts';
-import { partsOf, type Program } from '../compiler/ir/program.ts';
+import { partsOf, type Loop, type Program } from '../compiler/ir/program.ts';
 import { attentions, inBlocks } from './support/attention.ts';
 import { graphMachine, programMachine } from './support/machine.ts';
 import { programPlan, programText } from './support/random-program.ts';
@@ -55,5 +55,5 @@ test('what fits in the caches runs as before', () => {
   expect(usualSizes.fewestElements).toBeGreaterThan(4 * 32 * 32);
 });
 
-const loopsOf = (program: Program): readonly NonNullable<Program['entries'][number]['calls'][number]['loop']>[] =>
+const loopsOf = (program: Program): readonly Loop[] =>
   program.entries.flatMap(entry => partsOf(entry.calls)).flatMap(part => (part.loop === null ? [] : [part.loop]));

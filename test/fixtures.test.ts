@@ -4,7 +4,7 @@
  */
 import { describe, it } from 'vitest';
 import { compareFixture } from './support/compare-fixture.ts';
-import { fixtureNames, large, readFixture } from './support/fixture.ts';
+import { fixtureNames, large, readFixture, singleTolerance } from './support/fixture.ts';
 import { graphMachine, programMachine } from './support/machine.ts';
 import { emittedMachine } from './support/run-program.ts';
 import { wasmMachine } from './support/wasm.ts';
@@ -12,7 +12,7 @@ import { wasmMachine } from './support/wasm.ts';
 describe.each(fixtureNames)('%s', name => {
   const fixture = readFixture(name);
   // Expected values are stored in single precision, in which the emitted program computes.
-  const [double, single] = [2e-7, 1e-5];
+  const [double, single] = [2e-7, singleTolerance(name)];
   if (!large.includes(name)) {
     it('graph', () => compareFixture(graphMachine(fixture.levels.gradient!), fixture, 10, double));
     it('simplified', () => compareFixture(graphMachine(fixture.levels.simplified!), fixture, 10, double));

@@ -333,6 +333,34 @@ test('with `--target auto` it trains on a GPU where there is one, and elsewhere 
   }
 });
 
+test('outputs as images are pictures: of rows, and drawn from nothing', async () => {
+  const text = await build('vae.model', '--data', digits, '--set', 'hidden=32', '--set', 'count=9');
+  const pixels = (page: Page, selector: string): Promise<string> => page.evaluate(`(() => {
+    const canvas = document.querySelector('${selector} canvas');
+    return [canvas.width, canvas.height, ...canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data].join();
+  })()`);
+  await openText(text, async page => {
+    await ready(page);
+    const drawn = async (change: () => Promise<unknown>): Promise<string> => {
+      const before = await pixels(page, '#drawn');
+      await change();
+      await vi.waitFor(async () => expect(await pixels(page, '#drawn')).not.toBe(before), { timeout: 20_000 });
+      return pixels(page, '#drawn');
+    };
+    const first = await drawn(() => page.click('#draw'));
+    expect(first).toMatch(/^86,86,/);
+    expect(await drawn(() => page.click('#draw'))).not.toBe(first);
+    await page.fill('[name=length]', '2');
+    await drawn(async () => {
+      await page.click('#start');
+      await state(page, 'finished');
+    });
+    await page.click('#example');
+    await vi.waitFor(async () => expect(await pixels(page, '#outputs')).toMatch(/^28,28,/), { timeout: 20_000 });
+    await picture(page, 'samples');
+  });
+});
+
 describe('nabla serve', () => {
   const project = join(folder, 'project');
   beforeAll(() => {

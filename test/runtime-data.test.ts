@@ -6,7 +6,7 @@ import { deflateRawSync, gzipSync } from 'node:zlib';
 import { expect, test } from 'vitest';
 import { unpack } from '../runtime/files.ts';
 import { npyBytes } from '../runtime/npy.ts';
-import { openData } from '../runtime/open-data.ts';
+import { openRows } from '../runtime/open-data.ts';
 import type { DataField, DataSettings, DataSource } from '../runtime/program.ts';
 import type { ProgramData } from '../runtime/row-set.ts';
 import { safetensorsPieces } from '../runtime/safetensors.ts';
@@ -28,7 +28,7 @@ function open(sources: readonly DataSource[], limit?: number, from = folder(), m
   const data: DataSettings = { sources, shuffle: true, split: null, holdOut: null, seed: 7, ...more };
   const program = linearProgram({}, data);
   const inputs = sources[0]!.fields.map(({ input, dtype, shape, below }) => ({ name: input, dtype, shape: [4, ...shape], offset: 0, below }));
-  return openData({ ...program, inputs }, from, limit);
+  return openRows({ ...program, inputs }, from, limit);
 }
 
 /** The values of a row, read to an aligned and to an unaligned place. */
@@ -223,7 +223,7 @@ test.each(wrong)('wrong data: %s', (_, contents, from, message) => {
 
 test.each(['csv', 'jsonl', 'text', 'images', 'npy'] as const)('%s without fields', format => {
   const program = linearProgram({}, { sources: [source(format, [])], shuffle: true, split: null, holdOut: null, seed: 7 });
-  expect(() => openData({ ...program, inputs: [] }, folder())).toThrow('the data has no fields');
+  expect(() => openRows({ ...program, inputs: [] }, folder())).toThrow('the data has no fields');
 });
 
 test('a pipe in the place of a file is not waited for', () => {

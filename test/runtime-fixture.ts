@@ -83,7 +83,7 @@ export function linearProgram(
   const entry = (run: () => void, names: readonly string[], results: readonly TensorPlace[], rows: number): Entry => ({ run, number: 0, inputs: names, results, rows });
   return {
     name: 'Linear', source: 'abc123', memory, device: null, threads: null, batched: true, inputs,
-    parameters: [w, b], states: [mw, mb], scalars, data, readers, tokenizers: [], pictures: null,
+    parameters: [w, b], states: [mw, mb], scalars, data, readers, tokenizers: [], pictures: null, synthetic: null,
     stages: [{
       name: 'Linear', model: 'Linear', batched: true, inputs: ['x', 'y'], gradients: [gw, gb],
       initialise: () => {
@@ -98,6 +98,7 @@ export function linearProgram(
       predict: entry(() => predictInto(outputs), ['x'], [outputs], batch),
       generator: null,
       predictRow: entry(() => predictInto(rowOutput), ['x'], [rowOutput], 1),
+      predictOnce: null,
       settings: { ...defaultSettings, ...settings }, flopsPerStep: 100,
     }],
   };
@@ -160,7 +161,7 @@ export function deviceProgram(program: CompiledProgram): CompiledProgram {
       initialise: () => remote({ run: stage.initialise, number: 0, inputs: [], results: [], rows: 0 }).run(),
       accumulate: stage.accumulate && { ...stage.accumulate, batch: made(stage.accumulate.batch) },
       train: made(stage.train), gradientNorm: made(stage.gradientNorm),
-      evaluate: made(stage.evaluate), evaluateRow: made(stage.evaluateRow), predict: made(stage.predict), predictRow: made(stage.predictRow),
+      evaluate: made(stage.evaluate), evaluateRow: made(stage.evaluateRow), predict: made(stage.predict), predictRow: made(stage.predictRow), predictOnce: made(stage.predictOnce),
     })),
   };
 }

@@ -9,7 +9,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { memoryBytes } from '../runtime/bytes.ts';
 import { DataError } from '../runtime/data-error.ts';
-import { openData } from '../runtime/open-data.ts';
+import { openRows } from '../runtime/open-data.ts';
 import { decodePicture, readPictures, type Picture } from '../runtime/picture.ts';
 import { pngSamples, type PngKind } from '../runtime/png.ts';
 import type { DataField, DataSource } from '../runtime/program.ts';
@@ -119,7 +119,7 @@ function open(fields: readonly DataField[], format: DataSource['format'] = 'imag
   const sources = [{ name: 'train', format, fields, separator: ',', header: true, stride: null }];
   const program = linearProgram({}, { sources, shuffle: true, split: null, holdOut: null, seed: 7 });
   const inputs = fields.map(({ input, dtype, shape, below }) => ({ name: input, dtype, shape: [4, ...shape], offset: 0, below }));
-  return openData({ ...program, inputs, pictures: readPictures }, folder(), limit);
+  return openRows({ ...program, inputs, pictures: readPictures }, folder(), limit);
 }
 
 function read(data: ProgramData, input: string, row: number, size: number): number[] {

@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { memoryBytes, type ByteSource } from '../runtime/bytes.ts';
 import { DataError } from '../runtime/data-error.ts';
-import { openData } from '../runtime/open-data.ts';
+import { openRows } from '../runtime/open-data.ts';
 import type { DataField, DataSettings, DataSource } from '../runtime/program.ts';
 import type { ProgramData } from '../runtime/row-set.ts';
 import { newTensorArray } from '../runtime/tensor.ts';
@@ -44,7 +44,7 @@ function open(fields: readonly DataField[], { tokenizer = letters, stride, limit
     sources: [{ name: 'train', format, fields, separator: ',', header: true, stride: stride ?? null }], shuffle: true, split: null, holdOut: null, seed: 7, ...settings,
   };
   const inputs = fields.map(({ input, dtype, shape, below }) => ({ name: input, dtype, shape: [4, ...shape], offset: 0, below }));
-  return openData({ ...linearProgram({}, data), inputs, tokenizers: [tokenizer] }, folder(), limit);
+  return openRows({ ...linearProgram({}, data), inputs, tokenizers: [tokenizer] }, folder(), limit);
 }
 
 /** The tokens of a row. */

@@ -150,6 +150,19 @@ train {
 }
 `;
 
+/** A loop whose steps repay meeting, with another one in each of them. */
+const nestedModel = recurrentModel.replace('h = x |> lstm(64)', `w = linear(64)
+  v = linear(64)
+  h = scan t along 8 from g = zeros([B, 64]) {
+    scan s along 3 reversed from f = tanh(v(g)) {
+      f = tanh(w(f) + x[:, t])
+      e = tanh(v(f) * g)
+      f = f + e
+    }
+    g = tanh(w(f)) + g
+    yield g
+  }`);
+
 const compiled = (text: string): Levels => {
   const { levels, diagnostics } = compile({ path: 'whole.model', text, library: false }, 'schedule', { verify: true });
   expect(diagnostics.map(diagnostic => diagnostic.message)).toEqual([]);
@@ -193,7 +206,7 @@ describe('the same bytes', () => {
 
   test('of attention in blocks, whose positions the threads share', async () => {
     const levels = compiled(attentionModel);
-    const loops = levels.program!.entries.find(entry => entry.name === 'train')!.calls.flatMap(({ loop }) => (loop === null ? [] : [loop]));
+    const loops = levels.program!.entries.find(entry => entry.name === 'train')!.calls.flatMap(({ loops: around }) => around);
     expect(new Set(loops.map(loop => loop.axes.length - loop.independent))).toEqual(new Set([0, 1]));
     const { program } = await importEmitted(emitted(attentionModel));
     const x = Float32Array.from({ length: 1024 * 16 }, (_, i) => 2 * random(1, 98, 0, i) - 1);
@@ -204,8 +217,8 @@ describe('the same bytes', () => {
     expect(hashes.size).toBe(1);
   }, 60_000);
 
-  test('of loops over steps, through which the threads go together', async () => {
-    const { program } = await importEmitted(emitted(recurrentModel));
+  test.each([['', recurrentModel], [', inside of one another', nestedModel]])('of loops over steps, through which the threads go together%s', async (_, text) => {
+    const { program } = await importEmitted(emitted(text));
     const x = Float32Array.from({ length: 32 * 8 * 64 }, (_, i) => 2 * random(1, 98, 0, i) - 1);
     const data = { train: arrayRows(program, { x }), test: null };
     const hashes = new Set<string>();

@@ -29,7 +29,7 @@ function ran(nest: Nest, change: (kernel: Kernel) => Kernel, outputAt: number, w
   const buffers = accesses.map((access, i): Buffer => ({ ...access, offset: offsets[i]!, bytes: i === 0 ? end : 64, role: 'transient', lifetime: null, origin: null }));
   const program: Program = {
     buffers, kernels: [kernel], arenaBytes: end + 4096, inputs: [], parameters: [], gradients: [], states: [], scalars: [], generation: null,
-    entries: [{ name: 'run', first: 0, results: [], calls: [{ kernel: 0, offsets: offsets.map(offset => offset / 4), reads: [0, 1], writes: [2], origins: [], loop: null, moves: [] }] }],
+    entries: [{ name: 'run', first: 0, results: [], calls: [{ kernel: 0, offsets: offsets.map(offset => offset / 4), reads: [0, 1], writes: [2], origins: [], loops: [], moves: [] }] }],
   };
   const { memory, run } = instantiate(program, true);
   new Int32Array(memory, end, 3).set([2, 0, 1]);

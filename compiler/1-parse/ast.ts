@@ -107,7 +107,8 @@ export interface TypeExpression {
 export type DimExpression = Expression | { readonly kind: 'ellipsis'; readonly span: Span };
 
 /**
- * `data { … }`, `train { … }`, `generate { … }`: settings in order. `train = idx(…)` has `assigned: true` and one argument;
+ * `data { … }`, `train { … }`, `generate { … }`: settings in order. `train = idx(…)` has `assigned: true` and one value, and what
+ * follows it in braces as its body;
  * `batch 64` and `optimizer adamw(…) except "*.bias" (weight_decay: 0)` have `assigned: false`.
  */
 export interface DataBlock {
@@ -136,6 +137,8 @@ export interface Setting {
   readonly assigned: boolean;
   /** What follows the name, in order: `checkpoint every 100 keep 3` has the words `every` and `keep` as `word` arguments. Empty for a flag. */
   readonly values: readonly SettingValue[];
+  /** Of `train = synthetic(…) { … }`. */
+  readonly body: readonly Statement[] | null;
   /** `except "*.bias", "*.norm.*" (weight_decay: 0)` clauses of an optimizer. */
   readonly exceptions: readonly SettingException[];
   readonly span: Span;
@@ -166,8 +169,8 @@ export type Statement =
   /** `mean <- 0.9 * mean + 0.1 * m` */
   | { readonly kind: 'update'; readonly name: Name; readonly value: Expression; readonly span: Span }
   | { readonly kind: 'input'; readonly name: Name; readonly type: TypeExpression; readonly span: Span }
-  /** `loss = …` (name null), `loss d_loss = …`, `metric accuracy = …`, `output probabilities = …`. */
-  | { readonly kind: 'result'; readonly role: 'loss' | 'metric' | 'output'; readonly name: Name | null; readonly value: Expression; readonly span: Span }
+  /** `loss = …` (name null), `loss d_loss = …`, `metric accuracy = …`, `output probabilities = …`, `output samples = … as image`. */
+  | { readonly kind: 'result'; readonly role: 'loss' | 'metric' | 'output'; readonly name: Name | null; readonly value: Expression; readonly image: boolean; readonly span: Span }
   /** `freeze vae = Dvae()`: an earlier model of the file, applied as it is and not trained. */
   | { readonly kind: 'freeze'; readonly name: Name; readonly value: Expression; readonly span: Span }
   | { readonly kind: 'for'; readonly variable: Name; readonly from: Expression; readonly to: Expression; readonly body: readonly Statement[]; readonly span: Span }

@@ -114,7 +114,7 @@ function readPieces(reader: Reader, place: Place, begins: TokenType, group: ITok
       continue;
     }
     if (type === t.OpenBrace) {
-      pieces.push(readBlock(reader, place === 'file' ? (begins === t.Data || begins === t.Train || begins === t.Generate ? 'settings' : 'body') : place));
+      pieces.push(readBlock(reader, place === 'file' && (begins === t.Data || begins === t.Train || begins === t.Generate) ? 'settings' : 'body'));
       previous = { type: t.CloseBrace, tight: false, operand: false };
       continue;
     }

@@ -385,7 +385,23 @@ export class Grammar extends EmbeddedActionsParser {
     this.CONSUME(t.Assign);
     const value = this.value();
     const role = first.image as 'loss' | 'metric' | 'output';
-    return { kind: 'result', role, name, value, span: this.from(first) };
+    let image = false;
+    this.OPTION(() => image = this.SUBRULE(this.shownAs, { ARGS: [role === 'output'] }));
+    return { kind: 'result', role, name, value, image, span: this.from(first) };
+  });
+
+  /** `as image` */
+  private readonly shownAs = this.RULE('shownAs', (isOutput: boolean): boolean => {
+    const as = this.CONSUME(t.As);
+    const form = this.CONSUME(t.Name);
+    this.ACTION(() => {
+      if (!isOutput) {
+        this.reading.report({ code: 'syntax.expected', message: 'only an `output` is shown `as image`', span: this.at(as) });
+      } else if (form.image !== 'image') {
+        this.reading.report({ code: 'syntax.expected', message: `expected \`image\` after \`as\`, found ${found(form, as)}`, span: this.at(form) });
+      }
+    });
+    return true;
   });
 
   /** `freeze vae = Dvae()` */
@@ -408,9 +424,10 @@ export class Grammar extends EmbeddedActionsParser {
     });
     const value = this.value();
     const span = this.from(first);
+    this.OPTION(() => this.SUBRULE(this.shownAs, { ARGS: [false] }));
     return this.ACTION((): Statement => {
       if (this.inModel && first.tokenType === t.Loss && targets.length === 1 && operator.tokenType === t.Assign) {
-        return { kind: 'result', role: 'loss', name: null, value, span };
+        return { kind: 'result', role: 'loss', name: null, value, image: false, span };
       }
       if (operator.tokenType === t.Assign) return { kind: 'bind', targets, value, span };
       if (targets.length > 1) this.reading.report({ code: 'syntax.expected', message: '`<-` updates one state at a time', span: this.at(operator) });
@@ -534,12 +551,16 @@ export class Grammar extends EmbeddedActionsParser {
     const values: SettingValue[] = [];
     const exceptions: SettingException[] = [];
     let assigned = false;
+    let body: Statement[] | null = null;
     this.OR2([
       { ALT: () => {
         this.CONSUME(t.Assign);
         assigned = true;
-        const value = this.value();
-        this.ACTION(() => values.push(value));
+        const source = this.attempt(() => this.SUBRULE(this.source), [t.Newline, t.Semicolon], span => ({ value: this.missing(span), body: null }));
+        this.ACTION(() => {
+          values.push(source.value);
+          ({ body } = source);
+        });
       } },
       { ALT: () => {
         this.MANY({
@@ -555,7 +576,16 @@ export class Grammar extends EmbeddedActionsParser {
         });
       } },
     ]);
-    return { name: this.name(first), assigned, values, exceptions, span: this.from(first) };
+    return { name: this.name(first), assigned, values, body, exceptions, span: this.from(first) };
+  });
+
+  /** `csv(…)`, or `synthetic(…) { … }`. */
+  private readonly source: Rule<{ readonly value: Expression; readonly body: Statement[] | null }> = this.RULE('source', () => {
+    const value = this.SUBRULE(this.expression);
+    let body: Statement[] | null = null;
+    this.OPTION(() => body = this.SUBRULE(this.block));
+    this.endsHere();
+    return { value, body };
   });
 
   private readonly settingValue: Rule<SettingValue> = this.RULE('settingValue', (): SettingValue =>
@@ -783,7 +813,7 @@ export class Grammar extends EmbeddedActionsParser {
 
   /** An expression up to the end of its statement; on a mistake, `missing`. */
   private value(): Expression {
-    return this.attempt(() => this.SUBRULE(this.wholeExpression), [t.Newline, t.Semicolon], span => this.missing(span));
+    return this.attempt(() => this.SUBRULE(this.wholeExpression), [t.Newline, t.Semicolon, t.As], span => this.missing(span));
   }
 
   private readonly wholeExpression: Rule<Expression> = this.RULE('wholeExpression', (): Expression => {
@@ -794,15 +824,19 @@ export class Grammar extends EmbeddedActionsParser {
       ],
       ERR_MSG: 'an expression',
     });
-    this.ACTION(() => {
-      if (!this.atEnd()) this.fail(`expected an operator or the end of the line, found ${found(this.LA(1), this.LA(0))}`);
-    });
+    this.endsHere();
     return value;
   });
 
+  private endsHere(): void {
+    this.ACTION(() => {
+      if (!this.atEnd()) this.fail(`expected an operator or the end of the line, found ${found(this.LA(1), this.LA(0))}`);
+    });
+  }
+
   private atEnd(): boolean {
     const { tokenType } = this.LA(1);
-    return tokenType === t.Newline || tokenType === t.Semicolon || tokenType === t.CloseBrace || tokenType === EOF;
+    return tokenType === t.Newline || tokenType === t.Semicolon || tokenType === t.CloseBrace || tokenType === t.As || tokenType === EOF;
   }
 
   private endOfStatement(): void {

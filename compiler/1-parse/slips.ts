@@ -24,8 +24,11 @@ export function mendSlips(file: SourceFile, tokens: readonly IToken[], report: R
     const previous = tokens[index - 1]?.tokenType;
     const starts = previous === undefined || previous === t.Newline || previous === t.OpenBrace || previous === t.Semicolon;
     if (starts && token.payload === 0) itemStart = token.tokenType;
+    const ofSettings = token.payload === 1 && (itemStart === t.Data || itemStart === t.Train || itemStart === t.Generate);
     if (token.payload === 0) context = 'file';
-    else if (previous === t.OpenBrace && token.payload === 1) context = itemStart === t.Data || itemStart === t.Train || itemStart === t.Generate ? 'settings' : 'body';
+    else if (previous === t.OpenBrace) context = ofSettings ? 'settings' : 'body';
+    // Behind the body of a source.
+    else if (ofSettings && context === 'body') context = 'settings';
 
     const mended = context === 'settings' ? null : starts ? mendStart(file, tokens, index, context, report) : mendAfterBlock(file, tokens, index, report);
     if (mended === null) {

@@ -52,6 +52,7 @@ export const Derivative = soft('derivative');
 export const Along = soft('along');
 export const Reversed = soft('reversed');
 export const From = soft('from');
+export const As = soft('as');
 
 /** Words among the values of a setting, as in `checkpoint every 100 steps keep 3`; elsewhere they are names. */
 export const SettingWord = createToken({ name: 'SettingWord', pattern: /(?:every|keep|over|with|epochs|steps|patience)\b/, longer_alt: Name, categories: [Name] });
@@ -117,7 +118,7 @@ const Blank = createToken({ name: 'Blank', pattern: /[ \t\r\f\uFEFF\u00A0]+/, gr
 export const vocabulary: readonly TokenType[] = [
   Blank, Newline, Comment, ForeignComment,
   Pattern, Quantity, NumberLiteral, Text, OpenText,
-  Data, Train, Generate, Input, Param, State, Loss, Metric, Output, Freeze, Except, Derivative, Along, Reversed, From, SettingWord,
+  Data, Train, Generate, Input, Param, State, Loss, Metric, Output, Freeze, Except, Derivative, Along, Reversed, From, As, SettingWord,
   Model, Layer, Fn, Optimizer, If, Else, For, In, Return, Where, Scan, Yield, Import, And, Or, Not, True, False,
   Name,
   Foreign,

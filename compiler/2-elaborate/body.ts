@@ -7,6 +7,7 @@ import { describe, number, poison, tensorItem, type Item } from './item.ts';
 import { declareParameter, declareState, fitted, initialValue, updateState } from './layer.ts';
 import { indexedTensor } from './index-notation.ts';
 import { declareHeld } from './held-model.ts';
+import { imageLayout } from './image.ts';
 import { declareInput } from './input.ts';
 import { yieldValue } from './scan.ts';
 import type { Scope } from './scope.ts';
@@ -61,6 +62,9 @@ function step(context: Context, statement: Statement, scope: Scope): Item | null
       if (context.scan?.scope === scope) return fail(context, {
         code: 'scan.return', message: 'a `return` inside of a `scan`',
         help: 'write `yield` for what is kept of every step, and return what the `scan` gives',
+      });
+      if (scope.body.kind === 'source') return fail(context, {
+        code: 'data.synthetic', message: 'a source returns nothing', help: 'bind what an input is fed with to its name: `x = …`',
       });
       if (scope.body.kind === 'layer' && scope.body.model !== null) return fail(context, {
         code: 'model.return', message: 'a model returns nothing', help: 'name what it gives: `output name = …`',
@@ -184,5 +188,6 @@ function result(context: Context, statement: Extract<Statement, { kind: 'result'
     message: role === 'loss' ? 'a model of several losses names each of them' : `\`${name}\` is declared twice`,
     help: role === 'loss' ? 'add the terms up in one `loss = …`, or name them to minimize them apart: `loss d_loss = …`' : null,
   });
-  model.results.push({ role, name, value: role === 'output' ? value : cast(context, value, 'f32'), span: statement.span });
+  const image = statement.image ? within(context, place, () => imageLayout(context, value)) : null;
+  model.results.push({ role, name, value: role === 'output' ? value : cast(context, value, 'f32'), image, span: statement.span });
 }

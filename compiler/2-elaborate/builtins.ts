@@ -1,5 +1,5 @@
 /** Functions that neither the op table nor the library can express: shapes looked at, tensors cut in parts, random numbers. */
-import { dtypes } from '../ir/type.ts';
+import { dtypes, type Dim } from '../ir/type.ts';
 import type { Formal, Given } from './call.ts';
 import { fail, limits, Reported, type Context } from './context.ts';
 import { derivative } from './derivative.ts';
@@ -91,8 +91,7 @@ const table: readonly (readonly [string, Builtin])[] = [
       if (dtype.kind !== 'dtype') return fail(context, {
         code: 'type.argument', message: `\`dtype\` is one of ${dtypes.join(', ')}, found ${describe(dtype)}`,
       });
-      const elements = dims.item.kind === 'list' ? dims.item.elements : [dims.item];
-      return tensorItem(full(context, value, dtype.dtype, elements.map(element => toDim(context, element, spanText(dims.span)))));
+      return tensorItem(full(context, value, dtype.dtype, dimsOf(context, dims)));
     },
   }],
   ['full_like', {
@@ -144,14 +143,17 @@ const table: readonly (readonly [string, Builtin])[] = [
     },
   }],
   ['random_uniform', {
-    signature: 'random_uniform()', doc: 'In the initial value of a parameter: uniform numbers in [0, 1) of its shape.',
-    parameters: [],
-    run: context => {
-      if (context.initialiser === null) return fail(context, {
-        code: 'name.initialiser', message: '`random_uniform` is known only in the initial value of a parameter',
-        help: 'use `uniform_like(x)` elsewhere',
+    signature: 'random_uniform(dims = none)',
+    doc: 'Uniform random numbers in [0, 1) of a shape; without `dims`, of the shape of the parameter whose initial value they are, and one number in a row of a source.',
+    parameters: [optional('dims')],
+    run: (context, given) => {
+      const dims = given.get('dims');
+      if (dims !== undefined && dims.item.kind !== 'none') return tensorItem(uniformTensor(context, dimsOf(context, dims)));
+      if (context.initialiser === null && context.source === null) return fail(context, {
+        code: 'name.initialiser', message: '`random_uniform` without a shape is known only in initial values and in sources of data',
+        help: 'give the shape, `random_uniform([B, 4])`, or use `uniform_like(x)`',
       });
-      return tensorItem(uniformTensor(context, context.initialiser.type.dims));
+      return tensorItem(uniformTensor(context, context.initialiser?.type.dims ?? []));
     },
   }],
   ['initial_shape', {
@@ -180,6 +182,10 @@ function tensorOf(context: Context, given: Given): TensorItem | null {
   if (given.item.kind === 'number') return null;
   return given.item.kind === 'tensor' ? given.item : tensorItem(toTensor(context, given.item));
 }
+
+/** A shape: a list of dimensions, or a single one. */
+const dimsOf = (context: Context, { item, span }: Given): Dim[] =>
+  (item.kind === 'list' ? item.elements : [item]).map(element => toDim(context, element, spanText(span)));
 
 function numberOf(context: Context, given: Given): number {
   return given.item.kind === 'number' ? given.item.value : fail(context, {

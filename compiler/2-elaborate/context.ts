@@ -51,6 +51,8 @@ export interface Context {
   openIndices: number;
   /** The `scan` whose body is being elaborated. */
   scan: OpenScan | null;
+  /** The name of the synthetic source whose rows are being elaborated. */
+  readonly source: string | null;
   /** Expressions evaluated and values made so far, for the limits. */
   work: number;
   values: number;
@@ -122,7 +124,8 @@ export function newContext(ops: ReadonlyMap<string, AnyOp>, registry: Registry, 
   return {
     ops, registry, diagnostics, said: registry.said, at, libraryAt: null, calledAt: null, path: [], phase: 'forward', training: true,
     batch: 1, batchName: null, initialiser: null,
-    current: new Map(), updates: new Map(), draws: new Map(), shapeRead: false, depth: 0, nesting: 0, problems: 0, operator: null, openIndices: 0, scan: null, work: 0, values: 0,
+    current: new Map(), updates: new Map(), draws: new Map(), shapeRead: false, depth: 0, nesting: 0, problems: 0, operator: null, openIndices: 0, scan: null, source: null,
+    work: 0, values: 0,
   };
 }
 

@@ -19,7 +19,7 @@ export interface Target {
 }
 
 export interface FieldSource {
-  readonly format: DataSource['format'];
+  readonly format: Exclude<DataSource['format'], 'synthetic'>;
   /** Empty where each input has a file of its own. */
   readonly file: string;
   /** Of a text; null for other formats, and where it is in error. */
@@ -28,12 +28,12 @@ export interface FieldSource {
   readonly vocabularies: InputVocabulary[];
 }
 
+/** A field that says nothing yet of how its file is read. */
+export const plainField = (input: string, { value, row, below }: Target, file: string): DataField =>
+  ({ input, dtype: value.type.dtype, shape: row, below, file, columns: [], categorical: false, picture: false, tokens: null });
+
 export function elaborateField(context: Context, source: FieldSource, input: string, target: Target, expression: Expression, scope: Scope): DataField {
-  const { file } = source;
-  const base: DataField = {
-    input, dtype: target.value.type.dtype, shape: target.row, below: target.below,
-    file, columns: [], categorical: false, picture: false, tokens: null,
-  };
+  const base = plainField(input, target, source.file);
   switch (source.format) {
     case 'idx':
     case 'npy':

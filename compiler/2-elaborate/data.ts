@@ -4,14 +4,16 @@ import type { DataField, DataSettings, DataSource } from '../ir/model.ts';
 import type { Span } from '../source/text.ts';
 import { suggest } from '../source/suggest.ts';
 import { attempt, didYouMean, fail, keyword, report, within, type Context } from './context.ts';
-import { elaborateField, type Target } from './data-field.ts';
+import { elaborateField, plainField, type Target } from './data-field.ts';
 import { dataPath } from './data-path.ts';
 import { need } from './expression.ts';
 import { describe } from './item.ts';
 import type { Scope } from './scope.ts';
+import { syntheticRows } from './synthetic.ts';
 import { textUnit, wholeNumber, type InputVocabulary } from './vocabulary.ts';
 
-type Format = DataSource['format'];
+/** Formats of files; synthetic sources have none. */
+type Format = Exclude<DataSource['format'], 'synthetic'>;
 
 /** Arguments that are no inputs, unless the model has one of that name. */
 const options = {
@@ -66,7 +68,7 @@ export function elaborateData(context: Context, block: DataBlock, inputs: readon
           help: didYouMean(near),
         });
       }
-      draft.sources.push(source(context, name, value as Expression, targets, vocabularies, scope));
+      draft.sources.push(source(context, setting, targets, vocabularies, scope));
       return;
     }
     const plain = values.length === 1 && value!.kind !== 'word' && value!.kind !== 'quantity' && value!.kind !== 'pattern';
@@ -101,16 +103,25 @@ export function elaborateData(context: Context, block: DataBlock, inputs: readon
 }
 
 function source(
-  context: Context, name: string, expression: Expression, targets: ReadonlyMap<string, Target>, vocabularies: InputVocabulary[], scope: Scope,
+  context: Context, { name: { text: name }, values, body }: Setting, targets: ReadonlyMap<string, Target>, vocabularies: InputVocabulary[], scope: Scope,
 ): DataSource {
+  const expression = values[0] as Expression;
   if (expression.kind === 'missing') return fail(context, { code: 'data.format', message: 'a source is missing' });
-  const shown = formats.map(format => `\`${format}\``).join(', ');
+  const shown = [...formats, 'synthetic'].map(format => `\`${format}\``).join(', ');
   if (expression.kind !== 'call' || expression.callee.kind !== 'name') return fail(context, {
     code: 'data.format', message: `a source is one of ${shown}, as in \`idx(image: "images.idx")\``, span: expression.span,
   });
   const format = expression.callee.text;
+  const plain = { name, separator: ',', header: true, stride: null };
+  if (format === 'synthetic') {
+    const fields = [...targets].map(([input, target]) => plainField(input, target, ''));
+    return { ...plain, format, fields, synthetic: syntheticRows(context, name, expression, body, targets, scope) };
+  }
+  if (body !== null) report(context, {
+    code: 'data.synthetic', message: `\`${format}\` takes no block`, span: expression.span, help: 'rows that are computed are written `synthetic(rows: 10000) { … }`',
+  });
   if (!isFormat(format)) {
-    const near = suggest(format, formats);
+    const near = suggest(format, [...formats, 'synthetic']);
     return fail(context, {
       code: 'data.format', span: expression.callee.span,
       message: `no data format is called \`${format}\``,
@@ -152,7 +163,7 @@ function source(
   });
   const stride = optionArguments.get('stride');
   return {
-    name, format, fields, separator, header: given('header', 'boolean', true),
+    ...plain, format, fields, separator, header: given('header', 'boolean', true), synthetic: null,
     stride: stride === undefined ? null : attempt(() => wholeNumber(context, stride.value, scope, 'stride', 1)),
   };
 }

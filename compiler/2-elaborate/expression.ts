@@ -162,8 +162,11 @@ function standing(context: Context, name: string): Item | null {
     case 'none': return none;
     case 'pi': return number(Math.PI);
     case 'training': return boolean(context.training);
-    case 'step': return tensorItem(build(context, 'cast', [step], { dtype: 'f32' }));
-    case 'steps': return tensorItem(build(context, 'cast', [steps], { dtype: 'f32' }));
+    case 'step': case 'steps':
+      if (context.source !== null) return fail(context, {
+        code: 'data.synthetic', message: `\`${name}\` means nothing in a source of data`, help: 'the number of the row is `row`, from 0',
+      });
+      return tensorItem(build(context, 'cast', [name === 'step' ? step : steps], { dtype: 'f32' }));
     case 'fan_in': case 'fan_out': return fan(context, name);
     default: return null;
   }

@@ -25,7 +25,7 @@ export function construct(context: Context, layer: Extract<Item, { kind: 'layer'
   const name = definition.name.text;
   const { body } = scope;
   if (body.kind !== 'layer') {
-    const where = body.kind === 'fn' ? `the function \`${body.name}\`` : body.kind === 'optimizer' ? 'an optimizer' : 'a constant';
+    const where = body.kind === 'fn' ? `the function \`${body.name}\`` : { optimizer: 'an optimizer', source: 'a source of data', constant: 'a constant' }[body.kind];
     return fail(context, {
       code: 'layer.place', message: `the layer \`${name}\` cannot be constructed in ${where}`,
       help: 'only a model or a layer owns parameters: make this a `layer`, or pass the layer in',
@@ -92,7 +92,7 @@ export function declareParameter(context: Context, statement: Extract<Statement,
   const { body } = scope;
   const name = statement.name.text;
   if (body.kind !== 'layer') return fail(context, {
-    code: 'layer.place', message: `a parameter \`${name}\` cannot stand in a function`,
+    code: 'layer.place', message: `a parameter \`${name}\` cannot stand in ${body.kind === 'source' ? 'a source of data' : 'a function'}`,
     help: 'only a model or a layer owns parameters',
   });
   const own = nameAt(context, body, statement.span.start, name);
@@ -116,7 +116,7 @@ export function declareState(context: Context, statement: Extract<Statement, { k
   const { body } = scope;
   const name = statement.name.text;
   if (body.kind !== 'layer') return fail(context, {
-    code: 'layer.place', message: `a state \`${name}\` cannot stand in a function`,
+    code: 'layer.place', message: `a state \`${name}\` cannot stand in ${body.kind === 'source' ? 'a source of data' : 'a function'}`,
     help: 'only a model, a layer or an optimizer keeps states',
   });
   const path = [...body.instance.path, nameAt(context, body, statement.span.start, name)].join('.');

@@ -21,14 +21,14 @@ export interface Elaboration {
 export function elaborateForward(outer: Context, registered: RegisteredModel, changes: Pick<Context, 'training' | 'batch'>): Elaboration {
   const context: Context = { ...newContext(outer.ops, outer.registry, outer.diagnostics, registered.definition.span), ...changes };
   const { model, scope } = executeModel(context, registered, null);
-  const named = (role: 'loss' | 'metric' | 'output'): Named[] => model.results.flatMap(result => (result.role === role ? [{ name: result.name, value: result.value }] : []));
+  const named = (role: 'loss' | 'metric'): Named[] => model.results.flatMap(result => (result.role === role ? [{ name: result.name, value: result.value }] : []));
   const losses = named('loss');
   const total = losses.length === 0 ? null : losses.map(loss => loss.value).reduce((sum, loss) => build(context, 'add', [sum, loss]));
   return {
     batchName: context.batchName, problems: context.problems, scope,
     forward: {
       inputs: [...model.inputs.values()], loss: total, losses,
-      metrics: [...(losses.length > 1 ? losses : []), ...named('metric')], outputs: named('output'),
+      metrics: [...(losses.length > 1 ? losses : []), ...named('metric')], outputs: model.results.filter(result => result.role === 'output').map(({ name, value, image }) => ({ name, value, image })),
       updates: [...context.updates.values()],
     },
   };

@@ -2,7 +2,6 @@
 import type { Value } from '../ir/graph.ts';
 import type { Dim } from '../ir/type.ts';
 import type { Context } from './context.ts';
-import type { OpenScan } from './scan.ts';
 import { build, full } from './tensors.ts';
 
 /** Uniform in [0, 1), new at every step; the same at every run in the initial value of a parameter. */
@@ -16,12 +15,8 @@ export function uniformTensor(context: Context, dims: readonly Dim[]): Value {
   const path = context.path.join('.');
   const draw = context.draws.get(path) ?? 0;
   context.draws.set(path, draw + 1);
-  return build(context, 'random', [seed, context.scan === null ? step : stepOf(context, context.scan, step)], { dims, stream: streamOf(`${path}#random`, draw) });
+  return build(context, 'random', [seed, context.scan?.place ?? step], { dims, stream: streamOf(`${path}#random`, draw) });
 }
-
-/** Inside of a loop each of its steps draws numbers of its own: a step of training has as many as the loop. */
-const stepOf = (context: Context, { length, counter }: OpenScan, step: Value): Value =>
-  build(context, 'add', [build(context, 'mul', [step, full(context, length.extent, 'i32')]), counter]);
 
 /** FNV-1a of the path, with the number of the draw after the first. */
 const streamOf = (path: string, draw: number): number => fnv1a(draw === 0 ? path : `${path}#${draw}`);

@@ -12,17 +12,21 @@ import { fail, Reported, within, type Context } from './context.ts';
 import { need } from './expression.ts';
 import { describe, list, poison, tensorItem, type Item } from './item.ts';
 import type { Scope } from './scope.ts';
-import { adopt, build, quoteDim, toTensor } from './tensors.ts';
+import { adopt, build, full, quoteDim, toTensor } from './tensors.ts';
 
 /** A loop whose body is being elaborated. */
 export interface OpenScan {
   readonly length: Dim;
   readonly counter: Value;
+  /** A number of its own for each step, of this loop and of those around it: what random numbers are told apart by. */
+  readonly place: Value;
   /** The scope of its body; a definition that is called there has another one. */
   readonly scope: Scope;
   readonly yields: Value[];
   /** The axis of the first tensor that was sliced at the step. */
   axis: number | null;
+  /** The loop around it. */
+  readonly outer: OpenScan | null;
 }
 
 /** What the loop yields, stacked: a tensor, or a list of several; `none` where it yields nothing. The carried names then hold their last values. */
@@ -36,10 +40,6 @@ export function evaluateScan(context: Context, loop: Scan, scope: Scope): Item {
 }
 
 function elaborateLoop(context: Context, loop: Scan, scope: Scope): Item {
-  if (context.scan !== null) fail(context, {
-    code: 'scan.nested', message: 'a `scan` inside of a `scan` is not part of this version of nabla', span: loop.variable.span,
-    help: 'unroll the inner loop with `for`, or take its products out of the outer one',
-  });
   const length = lengthOf(context, loop, scope);
   const initials = loop.carries.map(({ name, value }) => {
     const item = need(context, value, scope);
@@ -54,7 +54,7 @@ function elaborateLoop(context: Context, loop: Scan, scope: Scope): Item {
   for (const each of [counter, ...leaves]) adopt(context, each);
   const before = new Map(scope.names);
   const carried = leaves.map(tensorItem);
-  const open: OpenScan = { length, counter, scope, yields: [], axis: null };
+  const open: OpenScan = { length, counter, place: placeIn(context, length, counter), scope, yields: [], axis: null, outer: context.scan };
   scope.names.set(loop.variable.text, tensorItem(counter));
   loop.carries.forEach(({ name }, k) => scope.names.set(name.text, carried[k]!));
   let nexts: Value[];
@@ -65,7 +65,7 @@ function elaborateLoop(context: Context, loop: Scan, scope: Scope): Item {
     if (context.problems > problems) throw new Reported();
     nexts = loop.carries.map((_, k) => nextOf(context, loop, k, scope, carried[k]!, initials[k]!));
   } finally {
-    context.scan = null;
+    context.scan = open.outer;
     // What is made inside of the loop means nothing behind it.
     scope.names.clear();
     for (const [name, item] of before) scope.names.set(name, item);
@@ -77,6 +77,10 @@ function elaborateLoop(context: Context, loop: Scan, scope: Scope): Item {
   return yielded.length === 0 ? { kind: 'none' } : yielded.length === 1 ? yielded[0]! : list(yielded);
 }
 
+/** A step of what is around, training's if nothing is, has as many steps as the loop. */
+const placeIn = (context: Context, { extent }: Dim, counter: Value): Value =>
+  build(context, 'add', [build(context, 'mul', [context.scan?.place ?? context.registry.scalars.step, full(context, extent, 'i32')]), counter]);
+
 /** `yield value` */
 export function yieldValue(context: Context, item: Item, scope: Scope): void {
   if (context.scan?.scope !== scope) fail(context, {
@@ -85,10 +89,14 @@ export function yieldValue(context: Context, item: Item, scope: Scope): void {
   context.scan.yields.push(toTensor(context, item, 'a tensor to yield'));
 }
 
-/** `x[:, t]`: the part of a tensor at a position that moves evenly with the step, along an axis; null for any other position. */
+/** `x[:, t]`: the part of a tensor at a position that moves evenly with the step of a loop, along an axis; null for any other position. */
 export function atStep(context: Context, x: Value, axis: number, position: Value): Value | null {
-  const open = context.scan;
-  const index = open && stepIndex(position, open.counter);
+  let open = context.scan;
+  let index = open && stepIndex(position, open.counter);
+  while (open !== null && index === null) {
+    open = open.outer;
+    index = open && stepIndex(position, open.counter);
+  }
   if (open === null || index === null) return null;
   const along = x.type.dims[axis]!;
   const ends = [index.offset, index.offset + index.times * (open.length.extent - 1)];

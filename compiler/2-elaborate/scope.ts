@@ -4,6 +4,7 @@
  */
 import type { ConstantItem, File, FunctionItem, LayerItem, OptimizerItem } from '../1-parse/ast.ts';
 import type { Value } from '../ir/graph.ts';
+import type { ImageLayout } from '../ir/model.ts';
 import type { Dim } from '../ir/type.ts';
 import type { Span } from '../source/text.ts';
 import type { Given } from './call.ts';
@@ -41,6 +42,8 @@ export type Body =
       readonly states: Map<string, { readonly path: string; readonly leaf: Value }>; readonly model: ModelBody | null }
   | { readonly kind: 'fn'; readonly name: string }
   | { readonly kind: 'optimizer'; readonly parameter: Value; readonly states: Map<string, OptimizerState> }
+  /** The rows of a synthetic source. */
+  | { readonly kind: 'source' }
   /** A default, a constant or a setting. */
   | { readonly kind: 'constant' };
 
@@ -49,7 +52,7 @@ export interface ModelBody {
   readonly inputs: Map<string, Value>;
   /** What a model that is held is applied to, by input; null for the model itself, whose inputs are leaves. */
   readonly given: ReadonlyMap<string, Given> | null;
-  readonly results: { readonly role: 'loss' | 'metric' | 'output'; readonly name: string; readonly value: Value; readonly span: Span }[];
+  readonly results: { readonly role: 'loss' | 'metric' | 'output'; readonly name: string; readonly value: Value; readonly image: ImageLayout | null; readonly span: Span }[];
 }
 
 /** A state of an optimizer for the parameter at hand. */

@@ -31,7 +31,8 @@ import { affine } from '../ir/affine.ts';
 
 /**
  * The graph with the entries of each stage: `initialise`, `accumulate` (where several batches make a step), `train` and `gradient_norm`
- * (given an optimiser), `evaluate`, `evaluate_row`, `predict`, `predict_row`, `generate`, `generated`.
+ * (given an optimiser), `evaluate`, `evaluate_row`, `predict`, `predict_row`, `predict_once` with the outputs that depend on no input,
+ * `generate`, `generated`; and of synthetic sources, which all stages share, `train_rows` and `test_rows`.
  */
 export function differentiate(model: Model): Graph {
   const layout = layOut(model);
@@ -43,7 +44,9 @@ export function differentiate(model: Model): Graph {
     return [...training.map(entry => substitute(entry, read.training)), ...inferenceOf(stage).map(entry => substitute(entry, read.inference))]
       .map(entry => ({ ...entry, name: entryName(model, stage, entry.name) }));
   });
-  return { entries, placements: placementsOf(model, layout) };
+  const sources = (model.data?.sources ?? []).flatMap(({ name, synthetic }): Entry[] =>
+    (synthetic === null ? [] : [{ name: `${name}_rows`, results: synthetic.results, updates: [] }]));
+  return { entries: [...entries, ...sources], placements: placementsOf(model, layout) };
 }
 
 function inferenceOf(stage: Stage): Entry[] {
@@ -53,11 +56,14 @@ function inferenceOf(stage: Stage): Entry[] {
   ];
   const usual = forwards.flatMap(([suffix, forward]): Entry[] => {
     if (forward === null) return [];
+    const outputs = forward.outputs.filter(dependsOnInput);
     return [
       ...(forward.loss ? [{ name: `evaluate${suffix}`, results: [{ name: 'loss', value: forward.loss }, ...forward.metrics], updates: [] }] : []),
-      ...(forward.outputs.length > 0 ? [{ name: `predict${suffix}`, results: forward.outputs, updates: [] }] : []),
+      ...(outputs.length > 0 ? [{ name: `predict${suffix}`, results: outputs, updates: [] }] : []),
     ];
   });
+  const once = stage.evaluation.outputs.filter(output => !dependsOnInput(output));
+  if (once.length > 0) usual.push({ name: 'predict_once', results: once, updates: [] });
   if (stage.generation === null) return usual;
   const { sequence, scores, outputs } = stage.generation;
   return [
@@ -66,6 +72,8 @@ function inferenceOf(stage: Stage): Entry[] {
     ...(outputs.length > 0 ? [{ name: 'generated', results: outputs, updates: [] }] : []),
   ];
 }
+
+const dependsOnInput = ({ value }: Named): boolean => topological([value]).some(({ leaf: found }) => found?.role === 'input');
 
 /** Parameters that every stage trains together, end to end. */
 interface Cell {

@@ -18,8 +18,8 @@ import { atStep } from './steps.ts';
 export interface Home {
   readonly root: Value;
   readonly offset: number;
-  /** Of a value inside of a loop: the place is that at position 0, and moves by so many elements with the position. */
-  readonly along?: number;
+  /** Of a value inside of a loop: the place is that at position 0, and moves by so many elements with the position in the loop. */
+  readonly along?: { readonly scan: Scan; readonly times: number };
 }
 
 export interface Built {
@@ -50,20 +50,21 @@ export function build(lowering: Lowering): Built {
 }
 
 function attempt(lowering: Lowering, copied: ReadonlySet<Update>): Built {
-  const { entry, values, nest, host, stored, scans, inside } = lowering;
+  const { entry, values, nest, host, stored, scans, inside, around } = lowering;
   const homes = new Map<Value, Home>();
   const copies: (Move & { readonly scan: Scan | undefined })[] = [];
   const parts = new Map<Value, Value[]>();
   const required = new Set<Value>();
   const drafts: Draft[] = [];
   const members = new Map(scans.map(scan => [scan, [] as Draft[]]));
-  const alongOf = (value: Value): number => {
+  const alongOf = (value: Value, scan: Scan): number => {
     const home = homes.get(value);
-    return home === undefined ? 0 : (home.along ?? 0) + alongOf(home.root);
+    return home === undefined ? 0 : (home.along?.scan.value === scan.value ? home.along.times : 0) + alongOf(home.root, scan);
   };
+  const outwards = (scan: Scan | undefined): readonly Scan[] => (scan === undefined ? [] : [...around(scan.value), scan]);
   const add = (made: Draft, scan: Scan | undefined): void => {
     if (scan === undefined) drafts.push(made);
-    else members.get(scan)!.push(atStep(made, scan, alongOf));
+    else members.get(scan)!.push(atStep(made, outwards(scan), alongOf));
   };
 
   for (const update of entry.updates) {
@@ -71,7 +72,7 @@ function attempt(lowering: Lowering, copied: ReadonlySet<Update>): Built {
     if (!copied.has(update) && base !== null && hasNest(base) && !host.has(base) && !homes.has(base)) homes.set(base, { root: update.leaf, offset: 0 });
     else
       drafts.push(
-        copy(lowering, update.value, { root: update.leaf, offset: 0, shape: shapeOf(update.leaf.type), dtype: update.leaf.type.dtype }, undefined),
+        copy(lowering, update.value, { root: update.leaf, offset: 0, shape: shapeOf(update.leaf.type), dtype: update.leaf.type.dtype }, []),
       );
   }
   const take = (value: Value, home: Home): void => {
@@ -83,7 +84,7 @@ function attempt(lowering: Lowering, copied: ReadonlySet<Update>): Built {
     const base = contiguousBase(value, lowering);
     return base !== null && hasNest(base) && !host.has(base) && !homes.has(base) && inside.get(base) === scan ? base : null;
   };
-  const loops = scans.map(scan => ({ scan, places: placeLoop(scan, values, baseIn, take, homes) }));
+  const loops = scans.map(scan => ({ scan, outer: inside.get(scan.value), places: placeLoop(scan, inside.get(scan.value), around(scan.value).length, values, baseIn, take, homes) }));
   for (const { places } of loops) places.begins.forEach((begin, k) => parts.set(places.tracks[k]!, begin === null ? [] : [begin]));
   for (const value of [...values].reverse()) {
     const pieces = hasNest(value) && stored.has(value) && !host.has(value) ? partition(nest(value)) : null;
@@ -110,16 +111,20 @@ function attempt(lowering: Lowering, copied: ReadonlySet<Update>): Built {
 
   const scalars = values.filter(value => host.has(value) && stored.has(value));
   if (scalars.length > 0) drafts.push(hostDraft(lowering, scalars));
-  for (const { value, to, scan } of copies) add(copy(lowering, value, to, scan), scan);
-  for (const { scan, places } of loops) {
-    for (const { value, to } of places.before) add(copy(lowering, value, to, undefined), undefined);
-    for (const { value, to } of places.inside) add(copy(lowering, value, to, scan), scan);
+  for (const { value, to, scan } of copies) add(copy(lowering, value, to, outwards(scan)), scan);
+  for (const { scan, outer, places } of loops) {
+    for (const { value, to } of places.before) add(copy(lowering, value, to, outwards(outer)), outer);
+    for (const { value, to } of places.inside) add(copy(lowering, value, to, outwards(scan)), scan);
   }
   for (const value of values) {
     const scan = inside.get(value);
-    if (hasNest(value) && stored.has(value) && !host.has(value) && !parts.has(value)) add(draft(lowering, value, scan), scan);
+    if (hasNest(value) && stored.has(value) && !host.has(value) && !parts.has(value)) add(draft(lowering, value, around(value)), scan);
   }
-  for (const { scan, places } of loops) drafts.push(loopDraft(scan, places, members.get(scan)!, values, homes));
+  // Inner loops first: they are members of those around them.
+  const tracks = new Map(loops.flatMap(({ scan, places }) => places.tracks.map(track => [track, scan.value] as const)));
+  const isWithin = (value: Value, scan: Scan): boolean => around(tracks.get(value) ?? value).some(each => each.value === scan.value);
+  for (const { scan, outer, places } of loops)
+    (outer === undefined ? drafts : members.get(outer)!).push(loopDraft(scan, places, members.get(scan)!, values, homes, isWithin));
   return { drafts, homes, results, required, parts };
 }
 
@@ -139,11 +144,11 @@ function contiguousBase(value: Value, lowering: Lowering): Value | null {
   return base.op === null ? null : base;
 }
 
-function draft(lowering: Lowering, value: Value, scan: Scan | undefined): Draft {
+function draft(lowering: Lowering, value: Value, around: readonly Scan[]): Draft {
   const nest = lowering.nest(value);
   const output: Source = { root: value, offset: 0, shape: shapeOf(value.type), dtype: value.type.dtype };
   const { axes, space, reduce } = withoutOnes(nest.space, nest.reduce);
-  const { body: expand, sources } = expansion(lowering, [...space, ...reduce], scan);
+  const { body: expand, sources } = expansion(lowering, [...space, ...reduce], around);
   const body = expand(value, nest, axes);
   const at = axes.slice(0, nest.space.length);
   const base = { sources, outputs: [output], values: [value], host: false };
@@ -181,10 +186,10 @@ function withoutOnes(space: Shape, reduce: Shape): { readonly axes: readonly Aff
 }
 
 /** A kernel that computes a value straight into part of another's memory. */
-function copy(lowering: Lowering, value: Value, output: Source, scan: Scan | undefined): Draft {
+function copy(lowering: Lowering, value: Value, output: Source, around: readonly Scan[]): Draft {
   const shape = shapeOf(value.type);
   const { axes: at, space } = withoutOnes(shape, []);
-  const { expression, sources } = expansion(lowering, space, scan);
+  const { expression, sources } = expansion(lowering, space, around);
   const body = expression(value, at);
   return {
     space,

@@ -14,7 +14,7 @@ export interface Source {
   readonly offset: number;
   readonly shape: Shape;
   readonly dtype: DType;
-  /** In a kernel that stands in a loop: by how many elements it moves with the position of each loop around. */
+  /** In a kernel that stands in loops: by how many elements it moves with the position in each axis of them, the outermost first. */
   readonly along?: readonly number[];
 }
 
@@ -48,8 +48,8 @@ export interface Blocks {
   readonly counters: readonly (Value | null)[];
 }
 
-/** The kernels that a draft stands for. */
-export const membersOf = (draft: Draft): readonly Draft[] => draft.blocks?.members ?? [draft];
+/** The kernels that a draft stands for, through loops inside of loops. */
+export const kernelsOf = (draft: Draft): readonly Draft[] => draft.blocks?.members.flatMap(kernelsOf) ?? [draft];
 
 /** Whether a value comes after the forward pass of a training step. */
 export const isLate = (value: Value): boolean =>

@@ -81,11 +81,12 @@ function withinPlacement(
 }
 
 /**
- * For one kernel whose axes have the given extents. In the body of a loop one more axis, behind all others, stands for the step: what
- * is read at a position that moves evenly with it is read at an index like any other.
+ * For one kernel whose axes have the given extents. In the body of loops one more axis for each, behind all others, stands for the step:
+ * what is read at a position that moves evenly with it is read at an index like any other.
  */
-export function expansion(lowering: Lowering, axesOf: Shape, scan?: Scan): Expansion {
-  const extents = scan === undefined ? axesOf : [...axesOf, scan.length.extent];
+export function expansion(lowering: Lowering, axesOf: Shape, around: readonly Scan[] = []): Expansion {
+  const extents = [...axesOf, ...around.map(({ length }) => length.extent)];
+  const stepOf = new Map(around.map((scan, k) => [scan.counter, axisAt(axesOf.length + k)]));
   const sources: Source[] = [];
   const known = new Map<Value, Map<string, Scalar>>();
 
@@ -94,7 +95,8 @@ export function expansion(lowering: Lowering, axesOf: Shape, scan?: Scan): Expan
     return at >= 0 ? at : sources.push(wanted) - 1;
   };
   const expression = (value: Value, at: readonly Index[], shape: Shape = shapeOf(value.type)): Scalar => {
-    if (value === scan?.counter) return { kind: 'index', index: axisAt(axesOf.length) };
+    const step = stepOf.get(value);
+    if (step !== undefined) return { kind: 'index', index: step };
     const place = placeOf(value, lowering);
     if (place) {
       const narrowed = withinPlacement({ ...place, shape, dtype: value.type.dtype }, at, extents, lowering);
@@ -115,7 +117,7 @@ export function expansion(lowering: Lowering, axesOf: Shape, scan?: Scan): Expan
     const at = (index: Index): Index => {
       if (isGathered(index)) {
         const gathered = change(index.gathered);
-        return scan === undefined ? { gathered } : (evenPosition(gathered) ?? { gathered });
+        return around.length === 0 ? { gathered } : (evenPosition(gathered) ?? { gathered });
       }
       const plain = plainAxis(index);
       if (plain !== null) return axes[plain]!;
@@ -154,7 +156,7 @@ export function expansion(lowering: Lowering, axesOf: Shape, scan?: Scan): Expan
             .map(check => ({ index: composed(check.index), extent: check.extent }))
             .filter(check => !alwaysInside(check.index, extents, check.extent));
           // Which elements exist does not change from step to step in a kernel.
-          if (checks.some(check => check.index.terms.some(term => term.axis === axesOf.length))) throw new MustStore(value);
+          if (checks.some(check => check.index.terms.some(term => term.axis >= axesOf.length))) throw new MustStore(value);
           return guard(checks, change(scalar.then), change(scalar.otherwise));
         }
         default:

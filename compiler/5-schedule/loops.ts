@@ -26,11 +26,13 @@ export interface LoopPlaces {
 }
 
 /**
- * Gives the values of a scan their homes. `baseOf` tells the value to compute in place of another one, inside of the loop or outside;
- * null where it has a place already. `take` records a home.
+ * Gives the values of a scan their homes. `outer` is the loop around it. `baseOf` tells the value to compute in place of another one,
+ * inside of the loop or outside; null where it has a place already. `take` records a home.
  */
 export function placeLoop(
   scan: Scan,
+  outer: Scan | undefined,
+  depth: number,
   values: readonly Value[],
   baseOf: (value: Value, loop: Scan | undefined) => Value | null,
   take: (value: Value, home: Home) => void,
@@ -44,19 +46,19 @@ export function placeLoop(
     ...scan.value, attrs: { ...scan.value.attrs, track: k }, type: tensor(type.dtype, [dim(steps + 1), ...type.dims]),
   }));
   const place = (value: Value, home: Home, copies: Move[]): Value | null => {
-    const base = baseOf(value, copies === inside ? scan : undefined);
+    const base = baseOf(value, copies === inside ? scan : outer);
     if (base !== null) take(base, home);
     if (base !== null) return base;
-    const along = home.along === undefined ? {} : { along: [home.along] };
+    const along = home.along === undefined ? {} : { along: [...Array.from({ length: depth }, () => 0), home.along.times] };
     copies.push({ value, to: { root: home.root, offset: home.offset, shape: shapeOf(value.type), dtype: value.type.dtype, ...along } });
     return null;
   };
   const begins = carries.map((leaf, k) => {
     const root = tracks[k]!;
     const size = elements(leaf.type);
-    take(leaf, { root, offset: reversed ? size : 0, along: size });
+    take(leaf, { root, offset: reversed ? size : 0, along: { scan, times: size } });
     const begin = place(initials[k]!, { root, offset: reversed ? steps * size : 0 }, before);
-    place(nexts[k]!, { root, offset: reversed ? 0 : size, along: size }, inside);
+    place(nexts[k]!, { root, offset: reversed ? 0 : size, along: { scan, times: size } }, inside);
     return begin;
   });
   for (const result of values) {
@@ -70,22 +72,20 @@ export function placeLoop(
     const size = elements(value.type);
     // What is carried, or yielded twice, is there for every step already.
     const home = homes.get(value);
-    const isWhole = home?.along === size && (tracks.includes(home.root) || scanResultOf(home.root)?.scan === scan.value);
+    const isWhole = home?.along?.scan === scan && home.along.times === size && (tracks.includes(home.root) || scanResultOf(home.root)?.scan === scan.value);
     if (isWhole) take(result, { root: home.root, offset: home.offset });
-    else place(value, { root: result, offset: 0, along: size }, inside);
+    else place(value, { root: result, offset: 0, along: { scan, times: size } }, inside);
   }
   return { tracks, begins, before, inside };
 }
 
-/** The kernels of a loop as one draft. */
+/** The kernels of a loop as one draft. `isWithin` tells whether a value belongs to one of its steps. */
 export function loopDraft(
   scan: Scan, { tracks }: LoopPlaces, members: readonly Draft[], values: readonly Value[], homes: ReadonlyMap<Value, Home>,
+  isWithin: (value: Value, scan: Scan) => boolean,
 ): Draft {
   const counter = scan.counter;
-  const outlives = (value: Value): boolean => {
-    const home = homes.get(value);
-    return tracks.includes(value) || scanResultOf(value) !== null || (home !== undefined && outlives(home.root));
-  };
+  const outlives = (value: Value): boolean => !isWithin(holder(value), scan);
   const holder = (value: Value): Value => {
     const home = homes.get(value);
     return home === undefined ? value : holder(home.root);

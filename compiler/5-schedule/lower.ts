@@ -5,7 +5,7 @@
 import { axisAt, plainAxis } from '../ir/affine.ts';
 import { entryRoots, topological, type Entry, type Placement, type Value } from '../ir/graph.ts';
 import { isGathered, parts, type Instruction, type Nest, type Scalar } from '../ir/nest.ts';
-import { enclosingScans, scanOf, scanResultOf, type Scan } from '../ir/scan.ts';
+import { enclosingScans, scanOf, scanResultOf, scansAround, type Scan } from '../ir/scan.ts';
 import { elements, size } from '../ir/type.ts';
 import { isPrimitive } from '../ops/define.ts';
 import { mapScalar } from './draft.ts';
@@ -17,9 +17,11 @@ export interface Lowering {
   /** In topological order, leaves included. */
   readonly values: readonly Value[];
   readonly nest: (value: Value) => Nest;
-  /** Loops, inner ones first, and for each value inside of one the loop. */
+  /** Loops, inner ones first, and for each value inside of one the innermost loop that it is in. */
   readonly scans: readonly Scan[];
   readonly inside: ReadonlyMap<Value, Scan>;
+  /** All loops around a value, the outermost first. */
+  readonly around: (value: Value) => readonly Scan[];
   /** Scalars that depend on nothing but `seed`, `step` and `steps`: the host computes them, in double precision. */
   readonly host: ReadonlySet<Value>;
   /** Leaves are not among them; they have their memory anyway. Grows while kernels are built. */
@@ -53,7 +55,8 @@ export function lower(entry: Entry, placements: readonly Placement[]): Lowering 
   };
   const host = hostValues(values, nest);
   const scans = values.flatMap(value => scanOf(value) ?? []);
-  const lowering: Lowering = { entry, values, nest, scans, inside: enclosingScans(scans), host, stored: new Set(), placements };
+  const inside = enclosingScans(scans);
+  const lowering: Lowering = { entry, values, nest, scans, inside, around: value => scansAround(value, inside), host, stored: new Set(), placements };
   for (const value of values) if (scanResultOf(value) !== null) lowering.stored.add(value);
   for (const value of values) {
     if (!hasNest(value) || host.has(value)) continue;
@@ -99,7 +102,8 @@ const isConstant = (value: Value, nest: (value: Value) => Nest): boolean =>
 
 /** From the results backwards: how often an element would be computed if its value were not stored, against what that costs. */
 function storeWhatIsExpensive(lowering: Lowering): void {
-  const { values, nest, inside, host, stored } = lowering;
+  const { values, nest, around, host, stored } = lowering;
+  const turns = new Map(values.map(value => [value, size(around(value).map(({ length }) => length.extent))]));
   const demand = new Map<Value, number>();
   const costs = new Map<Value, Cost>();
   const cost = (value: Value): Cost => {
@@ -128,8 +132,8 @@ function storeWhatIsExpensive(lowering: Lowering): void {
   }
   costs.clear();
   const positions = evenPositions(lowering);
-  /** Elements of a value, over all steps of the loop that it is in. */
-  const all = (value: Value): number => elements(value.type) * (inside.get(value)?.length.extent ?? 1);
+  /** Elements of a value, over all steps of the loops that it is in. */
+  const all = (value: Value): number => elements(value.type) * turns.get(value)!;
   const isCheap = (value: Value): boolean => {
     const { work: instructions, loads, random, fixed } = cost(value);
     const times = demand.get(value)! / all(value);
@@ -148,7 +152,7 @@ function storeWhatIsExpensive(lowering: Lowering): void {
         expensive.push(value);
       }
     }
-    const evaluations = stored.has(value) ? size(nest(value).space) * size(nest(value).reduce) * (inside.get(value)?.length.extent ?? 1) : own;
+    const evaluations = stored.has(value) ? size(nest(value).space) * size(nest(value).reduce) * turns.get(value)! : own;
     for (const operand of value.operands) demand.set(operand, (demand.get(operand) ?? 0) + evaluations);
   }
   // What was expensive may be cheap from operands that turned out to be stored, too: operands come first here.
@@ -160,12 +164,12 @@ function storeWhatIsExpensive(lowering: Lowering): void {
 }
 
 /** Positions that move evenly with the step of a loop: places are told by them, so they have none themselves. */
-function evenPositions({ values, nest, inside }: Lowering): ReadonlySet<Value> {
+function evenPositions({ values, nest, scans, inside }: Lowering): ReadonlySet<Value> {
+  const counters = new Set(scans.map(scan => scan.counter));
   const even = new Set<Value>();
   for (const value of values) {
-    const scan = inside.get(value);
-    if (scan === undefined || !hasNest(value) || value.type.dims.length > 0) continue;
-    const isEven = (operand: Value): boolean => operand === scan.counter || even.has(operand) || isConstant(operand, nest);
+    if (!inside.has(value) || !hasNest(value) || value.type.dims.length > 0) continue;
+    const isEven = (operand: Value): boolean => counters.has(operand) || even.has(operand) || isConstant(operand, nest);
     const ofOneIndex = mapScalar(nest(value).body, part => (part.kind === 'load' ? { kind: 'index', index: axisAt(0) } : part));
     if (value.operands.every(isEven) && evenPosition(ofOneIndex) !== null) even.add(value);
   }

@@ -6,7 +6,7 @@
 import type { Value } from '../ir/graph.ts';
 import { bytes, elementBytes } from '../ir/type.ts';
 import type { Built } from './build.ts';
-import { linear, loadsOf, membersOf, stepBody, type Draft } from './draft.ts';
+import { kernelsOf, linear, loadsOf, stepBody, type Blocks, type Draft } from './draft.ts';
 import type { Positions } from './positions.ts';
 
 /** Bytes to which every buffer is aligned: a cache line, and the widest vector. */
@@ -48,7 +48,6 @@ export function residences(built: Built, order: readonly Draft[], positions: Pos
   const lifetimes = new Map<Value, Lifetime>();
   const touch = (value: Value, first: number, last: number, inside: { readonly elements: number; readonly isPrivate: boolean } | null): void => {
     const { owner } = residence(value);
-    if (owner.op === null && owner.leaf!.role !== 'counter') return;
     const known = lifetimes.get(owner);
     lifetimes.set(owner, {
       owner,
@@ -58,33 +57,35 @@ export function residences(built: Built, order: readonly Draft[], positions: Pos
       last: Math.max(known?.last ?? last, last),
     });
   };
-  let number = 0;
-  for (const draft of order) {
-    const members = membersOf(draft);
-    const last = number + members.length - 1;
-    // What outlives a position has to be there as long as the loop runs.
-    for (const { root } of [...draft.sources, ...draft.outputs]) touch(root, number, last, null);
+  /** What outlives a position of a loop has to be there as long as the loop around it runs. */
+  const visit = (draft: Draft, number: number, around: Blocks | null): number => {
+    const last = number + kernelsOf(draft).length - 1;
+    for (const { root } of [...draft.sources, ...draft.outputs]) {
+      const { owner } = residence(root);
+      const elements = around?.inside.get(owner);
+      if (owner.op === null || (around !== null && elements === undefined)) continue;
+      touch(root, number, last, elements === undefined ? null : { elements, isPrivate: around!.independent > 0 });
+    }
     for (const counter of draft.blocks?.counters ?? []) if (counter !== null) touch(counter, number, last, { elements: 1, isPrivate: true });
-    members.forEach((member, i) => {
-      for (const { root } of [...member.sources, ...member.outputs]) {
-        const inside = draft.blocks?.inside.get(residence(root).owner);
-        if (inside !== undefined) touch(root, number + i, number + i, { elements: inside, isPrivate: draft.blocks!.independent > 0 });
-      }
-    });
-    number = last + 1;
-  }
-  for (const value of built.results) touch(value, number, number, null);
-  for (const value of positions?.kept ?? []) touch(value, 0, number, null);
+    let next = number;
+    for (const member of draft.blocks?.members ?? []) next = visit(member, next, draft.blocks!);
+    return last + 1;
+  };
+  const number = order.reduce((next, draft) => visit(draft, next, null), 0);
+  for (const value of built.results) if (residence(value).owner.op !== null) touch(value, number, number, null);
+  for (const value of positions?.kept ?? []) if (residence(value).owner.op !== null) touch(value, 0, number, null);
   return { residence, lifetimes: [...lifetimes.values()] };
 }
 
 /** Values that take over the memory of an operand read for the last time where they are written. */
 function inPlace(built: Built, order: readonly Draft[], kept: ReadonlySet<Value>): Map<Value, { readonly root: Value; readonly offset: number }> {
   const lastRead = new Map<Value, Draft>();
-  for (const draft of order.flatMap(membersOf)) for (const { root } of draft.sources) lastRead.set(root, draft);
+  for (const draft of order.flatMap(kernelsOf)) for (const { root } of draft.sources) lastRead.set(root, draft);
   const result = new Map<Value, { root: Value; offset: number }>();
   const taken = new Set<Value>();
-  for (const { blocks, draft } of order.flatMap(each => membersOf(each).map(draft => ({ blocks: each.blocks, draft })))) {
+  const placed = (draft: Draft, blocks: Blocks | undefined): readonly { readonly blocks: Blocks | undefined; readonly draft: Draft }[] =>
+    draft.blocks?.members.flatMap(member => placed(member, draft.blocks)) ?? [{ blocks, draft }];
+  for (const { blocks, draft } of order.flatMap(each => placed(each, undefined))) {
     // Other positions of a loop may still read what outlives one.
     const mayShare = (value: Value): boolean => !kept.has(value) && (blocks === undefined || blocks.inside.has(value));
     for (const output of draft.outputs) {

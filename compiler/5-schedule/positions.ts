@@ -12,7 +12,7 @@ import { apply, constant, guard, isGathered, load, parts, type Index, type Scala
 import type { Step } from '../ir/program.ts';
 import { dim, elements, shapeOf, size, tensor } from '../ir/type.ts';
 import type { Built } from './build.ts';
-import { linear, loadsOf, mapScalar, membersOf, stepAxes, stepBody, type Draft, type Source } from './draft.ts';
+import { linear, loadsOf, mapScalar, stepAxes, stepBody, type Blocks, type Draft, type Source } from './draft.ts';
 
 export interface Positions {
   /** In order: what no token changes; what runs for each token; and what only its scores need. */
@@ -150,20 +150,24 @@ function placeOf(root: Value, built: Built): { readonly owner: Value; readonly o
   return { owner: outer.owner, offset: outer.offset + home.offset };
 }
 
+/** The kernels that a draft stands for, each with the loops that it is in, the outermost first. */
+const kernelsInLoops = (draft: Draft, around: readonly Blocks[] = []): readonly { readonly kernel: Draft; readonly around: readonly Blocks[] }[] =>
+  draft.blocks?.members.flatMap(member => kernelsInLoops(member, [...around, draft.blocks!])) ?? [{ kernel: draft, around }];
+
 /** Everything that a kernel loads and stores, but for what is there within one step of a loop. */
 function accessesOf(draft: Draft, built: Built): { readonly loads: readonly Access[]; readonly stores: readonly Access[] } {
   const loads: Access[] = [];
   const stores: Access[] = [];
-  const loop = draft.blocks?.axes[0];
-  for (const member of membersOf(draft)) {
+  for (const { kernel: member, around } of kernelsInLoops(draft)) {
     for (const step of member.steps) {
-      const extents = [...member.space, ...stepAxes(step), ...(loop === undefined ? [] : [loop])];
+      const own = member.space.length + stepAxes(step).length;
+      const extents = [...member.space, ...stepAxes(step), ...around.flatMap(({ axes }) => axes)];
       const access = (list: Access[], source: Source, at: readonly Index[]): void => {
         const { owner, offset } = placeOf(source.root, built);
-        if (draft.blocks?.inside.has(owner)) return;
+        if (around.some(({ inside }) => inside.has(owner))) return;
         const flat = linear(source, at);
-        const along = source.along?.[0] ?? 0;
-        list.push({ owner, root: source.root, extents, at: flat && affine([...flat.terms, { axis: extents.length - 1, times: along }], flat.offset + offset) });
+        const along = (source.along ?? []).map((times, axis) => ({ axis: own + axis, times }));
+        list.push({ owner, root: source.root, extents, at: flat && affine([...flat.terms, ...along], flat.offset + offset) });
       };
       const scalars = step.kind === 'clear' ? [] : [step.body, ...(step.kind === 'store' ? step.at.flatMap(index => (isGathered(index) ? [index.gathered] : [])) : [])];
       for (const each of scalars.flatMap(loadsOf)) access(loads, member.sources[each.operand]!, each.at);
@@ -181,7 +185,7 @@ const timesOf = ({ at, extents }: Access, { axis }: Pick<Choice, 'axis'>): numbe
 function choicesOf(draft: Draft, read: readonly Access[], stores: readonly Access[], forms: ReadonlyMap<Value, readonly Rows[]>): readonly Choice[] {
   if (draft.host || read.some(each => forms.get(each.owner)!.length === 0)) return [];
   const axes = draft.blocks === undefined ? draft.space.map((extent, axis) => ({ axis, extent }))
-    : draft.blocks.axes.length === 1 && draft.blocks.independent === 0 ? [{ axis: null, extent: draft.blocks.axes[0]! }] : [];
+    : draft.blocks.axes.length === 1 && draft.blocks.independent === 0 && draft.blocks.members.every(member => !member.blocks) ? [{ axis: null, extent: draft.blocks.axes[0]! }] : [];
   return axes.flatMap(({ axis, extent }): Choice[] => {
     let newest = -Infinity;
     for (const each of read) {

@@ -8,7 +8,7 @@ import type { Access, Buffer, Call, Generation, Kernel, Loop, Program, ProgramEn
 import { bytes, elementBytes, shapeOf, size, type Shape } from '../ir/type.ts';
 import type { Diagnostic } from '../source/diagnostic.ts';
 import { usualSizes } from './blocks.ts';
-import { distinctInstructions, membersOf, stepBody, stepsKey, type Blocks, type Draft, type Source } from './draft.ts';
+import { distinctInstructions, kernelsOf, stepBody, stepsKey, type Blocks, type Draft, type Source } from './draft.ts';
 import { placeOf } from './expand.ts';
 import type { Lowering } from './lower.ts';
 import { aligned, alignment } from './memory.ts';
@@ -94,7 +94,7 @@ export function schedule(graph: Graph, inputs: readonly Value[], limit: MemoryLi
       const buffer = owned.get(owner) ?? leafBuffer(owner);
       return { buffer, offset: buffers[buffer]!.offset / elementBytes(source.dtype) + offset + source.offset };
     };
-    const callOf = (draft: Draft, loop: Loop | null): Call => {
+    const callOf = (draft: Draft, loops: readonly Loop[]): Call => {
       const names = accessNames(draft, graph.placements);
       const access = (source: Source, i: number): Access => ({ name: names[i]!, dtype: source.dtype, shape: source.shape });
       const accesses = [...draft.sources, ...draft.outputs].map(access);
@@ -121,8 +121,8 @@ export function schedule(graph: Graph, inputs: readonly Value[], limit: MemoryLi
         reads: places.slice(0, draft.sources.length).map(place => place.buffer),
         writes: places.slice(draft.sources.length).map(place => place.buffer),
         origins: draft.values.flatMap(value => (value.origin ? [value.origin] : [])),
-        loop,
-        moves: loop === null ? [] : [...draft.sources, ...draft.outputs].map(source => source.along ?? loop.axes.map(() => 0)),
+        loops,
+        moves: loops.length === 0 ? [] : [...draft.sources, ...draft.outputs].map(source => source.along ?? loops.flatMap(({ axes }) => axes.map(() => 0))),
       };
     };
     const loopOf = ({ axes, independent, counters }: Blocks): Loop => ({
@@ -131,13 +131,15 @@ export function schedule(graph: Graph, inputs: readonly Value[], limit: MemoryLi
       independent,
       counters: counters.map(counter => (counter === null ? null : locate({ root: counter, offset: 0, shape: [], dtype: 'i32' }).buffer)),
     });
-    const calls = order.flatMap(draft => {
-      const loop = draft.blocks ? loopOf(draft.blocks) : draft.given ? givenLoop(draft.given) : null;
-      return membersOf(draft).map(member => callOf(member, loop));
-    });
+    const callsOf = (draft: Draft, around: readonly Loop[]): readonly Call[] => {
+      if (draft.blocks === undefined) return [callOf(draft, draft.given ? [...around, givenLoop(draft.given)] : around)];
+      const loops = [...around, loopOf(draft.blocks)];
+      return draft.blocks.members.flatMap(member => callsOf(member, loops));
+    };
+    const calls = order.flatMap(draft => callsOf(draft, []));
     const results = (): readonly TensorPlace[] => lowering.entry.results.map(({ name, value }) => ({ name, ...result(value, lowering, locate) }));
     if (positions === null) return [{ name: lowering.entry.name, first: 0, calls, results: results() }];
-    const [start, step] = [positions.start, positions.step].map(drafts => drafts.flatMap(membersOf).length) as [number, number];
+    const [start, step] = [positions.start, positions.step].map(drafts => drafts.flatMap(kernelsOf).length) as [number, number];
     const part = (name: string, from: number, to?: number): ProgramEntry =>
       ({ name: `${lowering.entry.name}${name}`, first: from, calls: calls.slice(from, to), results: [] });
     // Of scores that are there one row at a time, that row.

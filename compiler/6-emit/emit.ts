@@ -7,7 +7,7 @@
 import { createHash } from 'node:crypto';
 import { entryRoots, topological, type Graph, type Origin } from '../ir/graph.ts';
 import type { File } from '../1-parse/ast.ts';
-import { entryName, type DataSource, type Model, type Stage, type Vocabulary } from '../ir/model.ts';
+import { entryName, type DataSource, type ImageLayout, type Model, type Stage, type Vocabulary } from '../ir/model.ts';
 import { partsOf, reachOfCall, timesOfCall, type Call, type Part, type Program, type ProgramEntry, type TensorPlace } from '../ir/program.ts';
 import { printGraph } from '../ir/text.ts';
 import { elementBytes, size, type DType } from '../ir/type.ts';
@@ -97,7 +97,7 @@ function machineOf(program: Program, { target, deterministic, debugNan }: EmitOp
 }
 
 /** What the emitted text declares itself. */
-const ownNames = ['machine', 'wasm', 'gpuPlan', 'memory', 'f32', 'i32', 'u8', 'program', 'predict', 'train', 'evaluate', 'load', 'save', 'generate', 'main'];
+const ownNames = ['machine', 'wasm', 'gpuPlan', 'memory', 'f32', 'i32', 'u8', 'program', 'predict', 'predictOnce', 'train', 'evaluate', 'load', 'save', 'generate', 'main'];
 
 /** Kernels whose name something else in the program has are called `…_kernel`. */
 const withFreeNames = (program: Program, taken: ReadonlySet<string>): Program => ({
@@ -211,6 +211,9 @@ const functionNames: Readonly<Record<string, string>> = {
   evaluate_row: 'evaluateRowEntry',
   predict: 'predictEntry',
   predict_row: 'predictRowEntry',
+  predict_once: 'predictOnceEntry',
+  train_rows: 'trainRowsEntry',
+  test_rows: 'testRowsEntry',
   generate_start: 'generateStartEntry',
   generate_step: 'generateStepEntry',
   generate_scores: 'generateScoresEntry',
@@ -240,20 +243,21 @@ function entriesText(program: Program, names: readonly string[], options: EmitOp
   return [section('Entries: what is called in which order'), ...program.entries.map(entry)].join('\n\n');
 }
 
-/** A call; or a loop around several, each of whose accesses moves with the positions. */
-function partText(program: Program, { loop, calls }: Part, names: readonly string[]): string[] {
-  if (loop === null) return calls.map(call => callText(program, call, names, []));
+/** A call; or a loop around several, each of whose accesses moves with the positions, which are called as the axes around are. */
+function partText(program: Program, { loop, calls, body }: Part, names: readonly string[], around: readonly string[] = []): string[] {
+  if (loop === null) return calls.map(call => callText(program, call, names, around));
   if (loop.given !== null) {
     const at = `i32[${names[program.buffers.findIndex(buffer => buffer.name === 'position' && buffer.role === 'scalar')]!}]`;
     const { first } = loop.given;
     const isInside = `${first > 0 ? `position >= ${first} && ` : ''}position < ${loop.axes[0]!}`;
-    return [`{`, `  const position = ${at};`, `  if (${isInside}) {`, ...calls.map(call => `    ${callText(program, call, names, ['position'])}`), '  }', '}'];
+    const lines = body.flatMap(part => partText(program, part, names, [...around, 'position']));
+    return [`{`, `  const position = ${at};`, `  if (${isInside}) {`, ...lines.map(line => `    ${line}`), '  }', '}'];
   }
-  const axes = loop.axes.map((_, axis) => `block${axis}`);
+  const axes = loop.axes.map((_, axis) => `block${around.length + axis}`);
   const counters = loop.counters.flatMap((buffer, axis) => (buffer === null ? [] : [`i32[${names[buffer]!}] = ${axes[axis]!};`]));
   return loop.axes.reduceRight(
-    (body, extent, axis) => [`for (let ${axes[axis]!} = 0; ${axes[axis]!} < ${extent}; ${axes[axis]!}++) {`, ...body.map(line => `  ${line}`), '}'],
-    [...counters, ...calls.map(call => callText(program, call, names, axes))],
+    (lines, extent, axis) => [`for (let ${axes[axis]!} = 0; ${axes[axis]!} < ${extent}; ${axes[axis]!}++) {`, ...lines.map(line => `  ${line}`), '}'],
+    [...counters, ...body.flatMap(part => partText(program, part, names, [...around, ...axes]))],
   );
 }
 
@@ -286,12 +290,20 @@ function tensorText({ name, dtype, shape, offset }: TensorPlace): string {
   return `{ name: ${literal(name)}, dtype: '${dtype}', shape: [${shape.join(', ')}], offset: ${offset} }`;
 }
 
+function resultText(place: TensorPlace, image: ImageLayout | null): string {
+  return image === null ? tensorText(place) : tensorText(place).replace(/ }$/, `, image: ${JSON.stringify(image)} }`);
+}
+
 const list = (items: readonly string[], indent: string): string =>
   items.length === 0 ? '[]' : `[\n${items.map(item => `${indent}  ${item},\n`).join('')}${indent}]`;
 
 function programText(model: Model, program: Program, version: string, machine: MachineText | null): string {
   const below = new Map((model.data?.sources ?? []).flatMap(source => source.fields.map(field => [field.input, field.below] as const)));
-  const formats = new Set((model.data?.sources ?? []).map(source => source.format));
+  const formats = new Set((model.data?.sources ?? []).flatMap(source => (source.format === 'synthetic' ? [] : [source.format])));
+  const synthetic = (model.data?.sources ?? []).flatMap(({ name, synthetic: rows }) => {
+    const entry = program.entries.find(other => other.name === `${name}_rows`);
+    return rows === null ? [] : [`{ name: ${literal(name)}, rows: ${rows.rows}, entry: ${entryText(program, entry, rows.atOnce, '    ')} }`];
+  });
   const offset = (name: string): number => program.scalars.find(scalar => scalar.name === name)!.offset;
   return [
     section('The program'),
@@ -312,29 +324,32 @@ function programText(model: Model, program: Program, version: string, machine: M
     `  stages: [${model.stages.map(stage => stageText(model, stage, program)).join(', ')}],`,
     `  data: ${literalJson(dataOf(model))},`,
     `  readers: {${[...formats].map(format => ` ${format}: ${readerNames[format]}`).join(',')}${formats.size > 0 ? ' ' : ''}},`,
+    `  synthetic: ${synthetic.length === 0 ? 'null' : `{ sources: ${list(synthetic, '  ')}, columns: syntheticColumns }`},`,
     `  tokenizers: ${list((model.data?.vocabularies ?? []).map(tokenizerText), '  ')},`,
     `  pictures: ${model.data?.sources.some(source => source.fields.some(field => field.picture)) ? 'readPictures' : 'null'},`,
     '};',
   ].join('\n');
 }
 
+/** An entry as a field of what is indented so far; null where there is none. */
+function entryText(
+  program: Program, entry: ProgramEntry | undefined, rows: number, indent: string, imageOf: (result: TensorPlace) => ImageLayout | null = () => null,
+): string {
+  if (entry === undefined) return 'null';
+  const read = new Set(entry.calls.flatMap(call => call.reads).map(index => program.buffers[index]!).flatMap(buffer => (buffer.role === 'input' ? [buffer.name] : [])));
+  const inputs = program.inputs.flatMap(({ name }) => (read.has(name) ? [literal(name)] : []));
+  const fields = [
+    `run: ${functionName(entry.name)},`, `number: ${program.entries.indexOf(entry)},`, `inputs: [${inputs.join(', ')}],`,
+    `results: ${list(entry.results.map(result => resultText(result, imageOf(result))), `${indent}  `)},`, `rows: ${rows},`,
+  ];
+  return ['{', ...fields.map(field => `${indent}  ${field}`), `${indent}}`].join('\n');
+}
+
 function stageText(model: Model, stage: Stage, program: Program): string {
   const entryOf = (what: string): ProgramEntry | undefined => program.entries.find(entry => entry.name === entryName(model, stage, what));
-  const inputsOf = (entry: ProgramEntry): string[] => {
-    const read = new Set(
-      entry.calls
-        .flatMap(call => call.reads)
-        .map(index => program.buffers[index]!)
-        .filter(buffer => buffer.role === 'input')
-        .map(buffer => buffer.name),
-    );
-    return program.inputs.map(input => input.name).filter(name => read.has(name));
-  };
-  const entry = (what: string, rows: number): string => {
-    const found = entryOf(what);
-    if (!found) return 'null';
-    return `{\n      run: ${functionName(found.name)},\n      number: ${program.entries.indexOf(found)},\n      inputs: [${inputsOf(found).map(literal).join(', ')}],\n      results: ${list(found.results.map(tensorText), '      ')},\n      rows: ${rows},\n    }`;
-  };
+  const imageOf = (what: string, { name }: TensorPlace): ImageLayout | null =>
+    (what.startsWith('predict') || what === 'generated' ? stage.evaluation.outputs.find(output => output.name === name)!.image : null);
+  const entry = (what: string, rows: number): string => entryText(program, entryOf(what), rows, '    ', result => imageOf(what, result));
   const { accumulate } = stage.settings;
   const trained = new Set(stage.minimizations.flatMap(({ groups }) => groups.flatMap(group => group.parameters.map(({ leaf }) => leaf.leaf!.name))));
   return [
@@ -352,6 +367,7 @@ function stageText(model: Model, stage: Stage, program: Program): string {
     `    evaluateRow: ${entry('evaluate_row', 1)},`,
     `    predict: ${entry('predict', stage.batch)},`,
     `    predictRow: ${entry('predict_row', 1)},`,
+    `    predictOnce: ${entry('predict_once', 0)},`,
     `    generator: ${generatorText(stage, model, program, entry)},`,
     `    settings: ${JSON.stringify(stage.settings)},`,
     `    flopsPerStep: ${flopsOfStep(model, stage, program)},`,
@@ -392,13 +408,13 @@ const readerNames = {
   text: 'textColumns',
   jsonl: 'jsonlColumns',
   images: 'imagesColumns',
-} as const satisfies Record<DataSource['format'], string>;
+} as const satisfies Record<Exclude<DataSource['format'], 'synthetic'>, string>;
 
-/** Vocabularies stand in the program as the tokenizers made of them. */
+/** Vocabularies stand in the program as the tokenizers made of them, what computes rows as an entry. */
 function dataOf({ data }: Model): unknown {
   if (data === null) return null;
-  const { vocabularies: _, ...others } = data;
-  return others;
+  const { vocabularies: _, sources, ...others } = data;
+  return { sources: sources.map(({ synthetic: __, ...source }) => source), ...others };
 }
 
 function tokenizerText(vocabulary: Vocabulary): string {
@@ -422,6 +438,7 @@ const versionOf = (text: string, gradient: Graph | undefined, { data }: Model): 
     .update(text)
     .update(gradient ? printGraph(gradient).replaceAll(/ @ .*$/gm, '') : '')
     .update(data?.vocabularies.map(vocabulary => JSON.stringify(vocabulary)).join('') ?? '')
+    .update(data?.sources.flatMap(({ synthetic }) => (synthetic === null ? [] : [` ${synthetic.rows}`])).join('') ?? '')
     .digest('hex')
     .slice(0, 32);
 
@@ -456,6 +473,18 @@ function interfaceText(model: Model, program: Program): string {
         `/**${ofLast} Any number of rows at once, one after the other in each array${inputs.map(input => `; \`${input.name}\`: ${input.shape.slice(1).join('×') || '1'} a row`).join('')}. */`,
         `export async function predict(rows: { ${inputs.map(property).join('; ')} }): Promise<{ ${predict.results.map(property).join('; ')} }> {`,
         `  return await predictRows(program, program.stages.at(-1)!, rows) as { ${predict.results.map(property).join('; ')} };`,
+        '}',
+      ].join('\n'),
+    );
+  }
+  const once = entryOf('predict_once');
+  if (once) {
+    const outputs = `{ ${once.results.map(property).join('; ')} }`;
+    parts.push(
+      [
+        `/**${ofLast} The outputs that depend on no input. Random numbers are those of the seed, which is the model's unless given. */`,
+        `export async function predictOnce(options: { readonly seed?: number } = {}): Promise<${outputs}> {`,
+        `  return await predictWithoutRows(program, program.stages.at(-1)!, options.seed) as ${outputs};`,
         '}',
       ].join('\n'),
     );

@@ -40,14 +40,16 @@ export function shadersText(plan: GpuPlan): MachineText {
   const data = (value: unknown): string => JSON.stringify(value).replaceAll('\u2028', '\\u2028').replaceAll('\u2029', '\\u2029');
   const fields = (['bytes', 'segments', 'scratchBytes', 'largest', 'position'] as const).map(name => `    ${name}: ${data(plan[name])},`);
   const shaders = plan.shaders.map(({ code, ...shader }) => `      { ...${data(shader)}, code: \`\n${code}\` },`);
+  type Parts = GpuPlan['entries'][number]['parts'];
+  const partLines = ({ axes, first, dispatches }: Parts[number], indent: string): string[] => [
+    `${indent}{ axes: ${data(axes)}, first: ${first}, dispatches: [`,
+    ...dispatches.flatMap(each => ('axes' in each ? partLines(each, `${indent}  `) : [`${indent}  ${data(each)},`])),
+    `${indent}] },`,
+  ];
   const entries = plan.entries.map(({ parts, uploads, results }) => [
     '      {',
     '        parts: [',
-    ...parts.flatMap(({ axes, first, dispatches }) => [
-      `          { axes: ${data(axes)}, first: ${first}, dispatches: [`,
-      ...dispatches.map(dispatch => `            ${data(dispatch)},`),
-      '          ] },',
-    ]),
+    ...parts.flatMap(part => partLines(part, '          ')),
     '        ],',
     `        uploads: ${data(uploads)},`,
     `        results: ${data(results)},`,

@@ -7,7 +7,7 @@ import type { Levels } from '../index.ts';
 import { entryRoots, topological, type Entry, type Origin, type Phase } from '../ir/graph.ts';
 import { entryName, memoryLimit, type Stage } from '../ir/model.ts';
 import { timesOfCall, type Access } from '../ir/program.ts';
-import { enclosingScans, scanOf } from '../ir/scan.ts';
+import { enclosingScans, scanOf, scansAround } from '../ir/scan.ts';
 import { elementBytes, elements, size } from '../ir/type.ts';
 import { isPrimitive } from '../ops/define.ts';
 import { chosenStage, compileFile, type CompileFlags, type ModelFlag } from './compile-file.ts';
@@ -47,7 +47,7 @@ export function runCost(path: string, flags: CompileFlags & ModelFlag & { readon
 /** The costs of a scheduled model, of the last stage unless another is given. */
 export function costSheet({ model, scheduled, program }: Levels, stage: Stage = model!.stages.at(-1)!): CostSheet {
   const named = (what: string): Entry | undefined => scheduled!.entries.find(other => other.name === entryName(model!, stage, what));
-  const entry = named('train') ?? named('evaluate') ?? named('predict') ?? named('initialise')!;
+  const entry = named('train') ?? named('evaluate') ?? named('predict') ?? named('predict_once') ?? named('initialise')!;
   const accumulate = named('accumulate');
   const batches = accumulate === undefined ? 1 : stage.settings.accumulate;
   const runs = [...(accumulate === undefined ? [] : [{ run: accumulate, times: batches }]), { run: entry, times: 1 }];
@@ -64,7 +64,7 @@ export function costSheet({ model, scheduled, program }: Levels, stage: Stage = 
     const inside = enclosingScans(values.flatMap(value => scanOf(value) ?? []));
     for (const value of values) {
       if (value.op === null || !isPrimitive(value.op.definition)) continue;
-      const turns = inside.get(value)?.length.extent ?? 1;
+      const turns = size(scansAround(value, inside).map(({ length }) => length.extent));
       const flops = turns * value.op.definition.flops(value.operands.map(operand => operand.type), value.attrs, value.type);
       if (value.origin?.phase === 'recompute') recomputed = { values: recomputed.values + 1, flops: recomputed.flops + times * flops };
       if (flops > 0) add(ownerOf(value.origin), { [flopsOf[value.origin?.phase ?? 'update']]: times * flops });

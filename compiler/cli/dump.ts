@@ -66,9 +66,10 @@ function printProgram(program: Program): string {
   ]);
   const name = (index: number): string => program.buffers[index]!.name;
   const entries = program.entries.map(entry => {
-    const loops = entry.calls.some(call => call.loop !== null);
+    const loops = entry.calls.some(call => call.loops.length > 0);
     const calls = entry.calls.map((call, i) => [
-      String(i), program.kernels[call.kernel]!.name, ...(loops ? [call.loop === null ? '' : `${call.loop.given === null ? '' : 'one of '}${call.loop.axes.join(' x ')}`] : []), call.reads.map(name).join(', '), call.writes.map(name).join(', '),
+      String(i), program.kernels[call.kernel]!.name,
+      ...(loops ? [call.loops.map(({ given, axes }) => `${given === null ? '' : 'one of '}${axes.join(' x ')}`).join(' x ')] : []), call.reads.map(name).join(', '), call.writes.map(name).join(', '),
       [...new Set(call.origins.flatMap(origin => (origin.span === null ? [] : [place(origin.span)])))].join(', '),
     ]);
     const results = entry.results.map(result => `  ${result.name}: ${result.dtype}[${result.shape.join(', ')}] at ${result.offset}\n`);

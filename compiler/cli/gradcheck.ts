@@ -9,6 +9,7 @@ import { uniform } from '../ir/arithmetic.ts';
 import { evaluateLowered, type RunNest } from '../ir/evaluate.ts';
 import { topological, type Value } from '../ir/graph.ts';
 import type { Model, Stage, State } from '../ir/model.ts';
+import { enclosingScans, scanOf } from '../ir/scan.ts';
 import { elements, printType, shapeOf, type DType } from '../ir/type.ts';
 import { declared, type DeclaredRule } from '../ops/declared.ts';
 import { isPrimitive, type Tensor } from '../ops/define.ts';
@@ -89,12 +90,14 @@ export function compareGradients(model: Model, seed: number, stage: Stage = mode
   const draw = newDraws(seed);
   const run = newNestRunner();
   const roots = [loss, ...symbolic.filter(gradient => gradient !== null)];
-  const base = evaluateLowered(roots, feedsOf(model, stage, roots, seed, draw, run), run);
+  const feeds = feedsOf(model, stage, roots, seed, draw, run);
+  const base = evaluateLowered(roots, feeds, run);
   const order = topological([loss]);
+  const held = heldInLoops(loss, order, feeds, run);
   return parameters.map((parameter, i) => {
     const gradient = symbolic[i] ?? null;
     if (gradient === null) return { parameter, error: 0, used: false, declared: [] };
-    const error = largestError(parameter, base.get(gradient)!, { loss, order, base, draw, run });
+    const error = largestError(parameter, base.get(gradient)!, { loss, order, base, held, draw, run });
     return { parameter, error, used: true, declared: declaredBetween(order, parameter) };
   });
 }
@@ -104,18 +107,28 @@ interface Setting {
   /** What the loss depends on, operands before users. */
   readonly order: readonly Value[];
   readonly base: ReadonlyMap<Value, Tensor>;
+  /** Values inside of loops that pass no gradient on, as they come at each time. */
+  readonly held: ReadonlyMap<Value, readonly Tensor[]>;
   readonly draw: Draw;
   readonly run: RunNest;
 }
 
-function largestError(parameter: Value, gradient: Tensor, { loss, order, base, draw, run }: Setting): number {
+function largestError(parameter: Value, gradient: Tensor, { loss, order, base, held, draw, run }: Setting): number {
   const changing = dependents(order, parameter);
   const unchanged = new Map([...base].filter(([value]) => !changing.has(value)));
   const at = base.get(parameter)!;
   const lossAt = (element: number, value: number): number => {
     const data = Float64Array.from(at.data);
     data[element] = value;
-    return evaluateLowered([loss], new Map([...unchanged, [parameter, { ...at, data }]]), run).get(loss)!.data[0]!;
+    const times = new Map<Value, number>();
+    const replay = (value: Value, compute: () => Tensor): Tensor => {
+      const known = held.get(value);
+      if (known === undefined) return compute();
+      const time = times.get(value) ?? 0;
+      times.set(value, time + 1);
+      return known[time]!;
+    };
+    return evaluateLowered([loss], new Map([...unchanged, [parameter, { ...at, data }]]), run, replay).get(loss)!.data[0]!;
   };
   // Below a thousandth of the largest gradient, the rounding of the loss is what would be measured.
   const least = Math.max(1e-6, 1e-3 * gradient.data.reduce((most, g) => Math.max(most, Math.abs(g)), 0));
@@ -134,13 +147,25 @@ function largestError(parameter: Value, gradient: Tensor, { loss, order, base, d
   return largest;
 }
 
+/** Outside of loops what passes no gradient on simply keeps its value; inside it has one in each step. */
+function heldInLoops(loss: Value, order: readonly Value[], feeds: ReadonlyMap<Value, Tensor>, run: RunNest): ReadonlyMap<Value, readonly Tensor[]> {
+  const inside = enclosingScans(order.flatMap(value => scanOf(value) ?? []));
+  const held = new Map(order.flatMap((value): [Value, Tensor[]][] => (inside.has(value) && value.operands.length > 0 && passesNothing(value) ? [[value, []]] : [])));
+  if (held.size > 0) evaluateLowered([loss], feeds, run, (value, compute) => {
+    const result = compute();
+    held.get(value)?.push(result);
+    return result;
+  });
+  return held;
+}
+
+const passesNothing = ({ op }: Value): boolean => op !== null && isPrimitive(op.definition) && op.definition.gradient === 'none';
+
 /** What changes with the parameter, as far as gradients see it. */
 function dependents(order: readonly Value[], parameter: Value): ReadonlySet<Value> {
   const changing = new Set([parameter]);
   for (const value of order) {
-    const definition = value.op?.definition;
-    const passes = definition !== undefined && !(isPrimitive(definition) && definition.gradient === 'none');
-    if (passes && value.operands.some(operand => changing.has(operand))) changing.add(value);
+    if (!passesNothing(value) && value.operands.some(operand => changing.has(operand))) changing.add(value);
   }
   return changing;
 }

@@ -69,7 +69,8 @@ function declareCommands(finish: (code: number) => void): Command {
     .addOption(oneModel())
     .option('--weights <file>', 'weights to use; default: what training saved')
     .option('--input <name=file>', 'rows for an input (npy); once for each input', repeated)
-    .option('-o, --output <file>', 'where the outputs go (npz)')
+    .option('-o, --output <file>', 'where the outputs go (npz); pictures go to its folder')
+    .option('--seed <n>', 'of random numbers that outputs are made of', wholeNumber(0))
     .addOption(threads())
     .action(async (file, flags) => finish(await (await import('./predict.ts')).runPredict(file, flags)));
   emitting(declare('generate <file>', 'draw tokens from a trained model, one after the other'))

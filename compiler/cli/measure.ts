@@ -47,7 +47,7 @@ export function partsOfStep(model: Model, stage: Stage, program: Program): reado
   const entryOf = (what: string): readonly ProgramEntry[] => program.entries.filter(entry => entry.name === entryName(model, stage, what));
   return [
     ...entryOf('accumulate').map(entry => ({ entry, times: stage.settings.accumulate })),
-    ...['train', 'evaluate', 'predict'].flatMap(entryOf).slice(0, 1).map(entry => ({ entry, times: 1 })),
+    ...['train', 'evaluate', 'predict', 'predict_once'].flatMap(entryOf).slice(0, 1).map(entry => ({ entry, times: 1 })),
   ];
 }
 

@@ -6,7 +6,7 @@ import { Failure } from './failure.ts';
 
 /** Their names in the `data` block, each once. */
 export const dataFileNames = (model: Model): readonly string[] =>
-  [...new Set((model.data?.sources ?? []).flatMap(source => source.fields.map(field => field.file)))];
+  [...new Set((model.data?.sources ?? []).flatMap(source => (source.format === 'synthetic' ? [] : source.fields.map(field => field.file))))];
 
 /** The path of a file, or of its `.gz` where only that is there. */
 export function dataFilePath(folder: string, file: string): string {

@@ -5,11 +5,12 @@ export interface PredictFlags extends EmitFlags {
   readonly weights?: string;
   readonly input?: readonly string[];
   readonly output?: string;
+  readonly seed?: string;
   readonly threads?: string;
   readonly model?: string;
 }
 
 export function runPredict(path: string, flags: PredictFlags): Promise<number> {
-  const { weights, input, output, threads, model } = flags;
-  return runProgram('predict', path, { ...flags, program: { weights, input, output, threads, model } });
+  const { weights, input, output, seed, threads, model } = flags;
+  return runProgram('predict', path, { ...flags, program: { weights, input, output, seed, threads, model } });
 }

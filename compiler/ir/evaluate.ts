@@ -8,7 +8,7 @@ import { convert, erf, uniform } from './arithmetic.ts';
 import { topological, type Value } from './graph.ts';
 import { isGathered, scalarType, type BinaryInstruction, type Combine, type Index, type Nest, type Scalar, type UnaryInstruction } from './nest.ts';
 import type { Kernel } from './program.ts';
-import { insideOf, scanOf, scanResultOf, type Scan } from './scan.ts';
+import { insideOf, openLeaves, scanOf, scanResultOf, type Scan } from './scan.ts';
 import { size, strides, type DType, type Shape } from './type.ts';
 
 /** The values of `roots` and of all that they depend on, by the ops' references. `feeds` gives the leaves, and may give any value. */
@@ -20,12 +20,18 @@ export function evaluateGraph(roots: readonly Value[], feeds: ReadonlyMap<Value,
   });
 }
 
-/** The same by the nests that the ops lower to. `run` is the way to run a nest. */
-export function evaluateLowered(roots: readonly Value[], feeds: ReadonlyMap<Value, Tensor>, run: RunNest = evaluateNest): Map<Value, Tensor> {
+/**
+ * The same by the nests that the ops lower to. `run` is the way to run a nest; `intercept` sees each value that is computed, in loops each
+ * time that it is, and may give another one for it.
+ */
+export function evaluateLowered(
+  roots: readonly Value[], feeds: ReadonlyMap<Value, Tensor>, run: RunNest = evaluateNest,
+  intercept: (value: Value, compute: () => Tensor) => Tensor = (_, compute) => compute(),
+): Map<Value, Tensor> {
   return evaluate(roots, feeds, (value, operands) => {
     const { definition } = value.op!;
     if (!('lower' in definition)) throw new Error(`composite \`${definition.name}\` in a graph`);
-    return run(definition.lower(value.operands.map(operand => operand.type), value.attrs, value.type), operands);
+    return intercept(value, () => run(definition.lower(value.operands.map(operand => operand.type), value.attrs, value.type), operands));
   });
 }
 
@@ -38,7 +44,9 @@ function evaluate(
   // A loop gives its own leaves their values.
   const values = new Map([...feeds].filter(([{ leaf }]) => leaf?.role !== 'counter' && leaf?.role !== 'carry'));
   const results = new Map<Value, ScanResults>();
-  compute(topological(roots));
+  const order = topological(roots);
+  const open = openLeaves(order);
+  compute(order);
   for (const root of roots) if (!values.has(root)) throw new Error('a leaf that the value depends on was not fed');
   return values;
 
@@ -47,8 +55,8 @@ function evaluate(
       if (values.has(value) || value.op === null) continue;
       const scan = scanOf(value);
       if (scan !== null) {
-        // Its operands from inside exist while it runs only.
-        if (scan.initials.every(initial => values.has(initial))) run(scan);
+        // In a loop it runs in the steps of that.
+        if ([...open.get(value)!].every(leaf => values.has(leaf)) && scan.initials.every(initial => values.has(initial))) run(scan);
         continue;
       }
       const result = scanResultOf(value);

@@ -99,9 +99,23 @@ export interface Forward {
   /** Each loss by its name. Where there are several, they are among the metrics too. */
   readonly losses: readonly Named[];
   readonly metrics: readonly Named[];
-  readonly outputs: readonly Named[];
+  readonly outputs: readonly Output[];
   /** State updates; empty in evaluation. */
   readonly updates: readonly Update[];
+}
+
+/** `output samples = … as image`: the layout of the pictures; null for what is shown as numbers. */
+export interface Output extends Named {
+  readonly image: ImageLayout | null;
+}
+
+/** How pictures lie in a tensor behind its first dimension, which counts them. */
+export interface ImageLayout {
+  readonly channels: 1 | 3;
+  readonly height: number;
+  readonly width: number;
+  /** A pixel's channels lie together, [height, width, channels]; else one channel lies after the other. */
+  readonly channelsLast: boolean;
 }
 
 export interface Parameter {
@@ -219,12 +233,22 @@ export interface BytePairs {
 export interface DataSource {
   /** `train`, `test`. */
   readonly name: string;
-  readonly format: 'idx' | 'csv' | 'npy' | 'npz' | 'safetensors' | 'text' | 'jsonl' | 'images';
+  readonly format: 'idx' | 'csv' | 'npy' | 'npz' | 'safetensors' | 'text' | 'jsonl' | 'images' | 'synthetic';
   readonly fields: readonly DataField[];
   readonly separator: string;
   readonly header: boolean;
   /** text: from the beginning of one window to the next; null for the length of the longest. */
   readonly stride: number | null;
+  /** synthetic: what makes its rows; null for other formats. */
+  readonly synthetic: SyntheticRows | null;
+}
+
+/** Rows that the program computes itself, `atOnce` of them in a run, from the row on whose number the leaf `step` holds then. */
+export interface SyntheticRows {
+  readonly rows: number;
+  readonly atOnce: number;
+  /** For each input what it is fed with, rows along the first dimension. */
+  readonly results: readonly Named[];
 }
 
 export interface DataField {
@@ -232,6 +256,7 @@ export interface DataField {
   readonly dtype: DType;
   /** Of one row, without the batch dimension. */
   readonly shape: Shape;
+  /** Empty in a synthetic source. */
   readonly file: string;
   /**
    * csv: names (or zero-based positions as text) of the columns, in order. jsonl, npz and safetensors: the one field's or tensor's

@@ -65,9 +65,9 @@ export interface Call {
   readonly reads: readonly number[];
   readonly writes: readonly number[];
   readonly origins: readonly Origin[];
-  /** Neighbouring calls with the same one are the body of one loop; null outside of loops. */
-  readonly loop: Loop | null;
-  /** In a loop: for each access and each axis of the loop, by how many elements the offset moves with the position. */
+  /** The loops that it is in, outermost first. Neighbouring calls with the same one are the body of one loop. */
+  readonly loops: readonly Loop[];
+  /** In loops: for each access and each axis of the loops, by how many elements the offset moves with the position. */
   readonly moves: readonly (readonly number[])[];
 }
 
@@ -137,28 +137,38 @@ export interface Part {
   readonly loop: Loop | null;
   /** Number of the first of its calls in the entry. */
   readonly first: number;
+  /** All calls in it. */
   readonly calls: readonly Call[];
+  /** What a loop runs at each position; nothing for a call. */
+  readonly body: readonly Part[];
 }
 
-export function partsOf(calls: readonly Call[]): readonly Part[] {
-  const result: { loop: Loop | null; first: number; calls: Call[] }[] = [];
-  calls.forEach((call, i) => {
-    const before = result.at(-1);
-    if (call.loop !== null && before?.loop === call.loop) before.calls.push(call);
-    else result.push({ loop: call.loop, first: i, calls: [call] });
-  });
-  return result;
+/** The parts of neighbouring calls that have so many loops around all of them. */
+export function partsOf(calls: readonly Call[], depth = 0, first = 0): readonly Part[] {
+  const parts: Part[] = [];
+  for (let start = 0; start < calls.length;) {
+    const loop = calls[start]!.loops[depth] ?? null;
+    let end = start + 1;
+    while (loop !== null && end < calls.length && calls[end]!.loops[depth] === loop) end++;
+    const own = calls.slice(start, end);
+    parts.push({ loop, first: first + start, calls: own, body: loop === null ? [] : partsOf(own, depth + 1, first + start) });
+    start = end;
+  }
+  return parts;
 }
+
+/** The axes of all loops that a call is in. */
+export const axesOfCall = ({ loops }: Call): Shape => loops.flatMap(loop => loop.axes);
 
 /** How often a call runs in its entry. */
-export const timesOfCall = ({ loop }: Call): number => (loop === null || loop.given !== null ? 1 : size(loop.axes));
+export const timesOfCall = ({ loops }: Call): number => size(loops.flatMap(({ given, axes }) => (given === null ? axes : [])));
 
-/** The elements that an access of a call touches, over all positions of its loop, from the start of the arena. */
+/** The elements that an access of a call touches, over all positions of its loops, from the start of the arena. */
 export function reachOfCall(kernel: Kernel, call: Call, access: number): { readonly from: number; readonly to: number } {
   const { shape } = [...kernel.operands, ...kernel.outputs][access]!;
   const from = call.offsets[access]!;
-  const first = call.loop?.given?.first ?? 0;
-  const moved = (call.loop?.axes ?? []).map((extent, axis) => [first, extent - 1].map(position => position * call.moves[access]![axis]!));
+  const firsts = call.loops.flatMap(({ given, axes }) => axes.map(() => given?.first ?? 0));
+  const moved = axesOfCall(call).map((extent, axis) => [firsts[axis]!, extent - 1].map(position => position * call.moves[access]![axis]!));
   const sum = (some: (...distances: number[]) => number): number => moved.reduce((total, distances) => total + some(...distances), 0);
   return { from: from + sum(Math.min), to: from + sum(Math.max) + size(shape) };
 }
@@ -170,21 +180,24 @@ export function reachOfCall(kernel: Kernel, call: Call, access: number): { reado
 export function runCalls(
   calls: readonly Call[], run: (call: Call, offsets: readonly number[]) => void, count: (buffer: number, position: number) => void, given: () => number,
 ): void {
-  for (const { loop, calls: body } of partsOf(calls)) {
-    const axes = loop?.axes ?? [];
-    const position = axes.map(() => 0);
-    const atPosition = (): void => {
-      for (const call of body) run(call, call.offsets.map((offset, k) => position.reduce((sum, at, axis) => sum + at * call.moves[k]![axis]!, offset)));
-    };
-    if (loop?.given) {
-      position[0] = given();
-      if (position[0] >= loop.given.first && position[0] < axes[0]!) atPosition();
-      continue;
+  const runParts = (parts: readonly Part[], around: readonly number[]): void => {
+    for (const { loop, calls: [call], body } of parts) {
+      if (loop === null) {
+        run(call!, call!.offsets.map((offset, k) => around.reduce((sum, at, axis) => sum + at * call!.moves[k]![axis]!, offset)));
+        continue;
+      }
+      const { axes, counters } = loop;
+      if (loop.given !== null) {
+        if (given() >= loop.given.first && given() < axes[0]!) runParts(body, [...around, given()]);
+        continue;
+      }
+      const position = axes.map(() => 0);
+      for (let left = size(axes); left > 0; left--) {
+        counters.forEach((buffer, axis) => buffer !== null && count(buffer, position[axis]!));
+        runParts(body, [...around, ...position]);
+        for (let axis = axes.length - 1; axis >= 0 && ++position[axis]! === axes[axis]; axis--) position[axis] = 0;
+      }
     }
-    for (let left = size(axes); left > 0; left--) {
-      loop?.counters.forEach((buffer, axis) => buffer !== null && count(buffer, position[axis]!));
-      atPosition();
-      for (let axis = axes.length - 1; axis >= 0 && ++position[axis]! === axes[axis]; axis--) position[axis] = 0;
-    }
-  }
+  };
+  runParts(partsOf(calls), []);
 }

@@ -55,11 +55,17 @@ export function scanResultOf(value: Value): ScanResult | null {
   return part === 'final' || part === 'sequence' ? { scan: value.operands[0]!, part, which: value.attrs['which'] as number } : null;
 }
 
-/** The values that a scan computes in every step, operands before users: those that its results need and that depend on its leaves. */
+/**
+ * The values that a scan computes in every step, operands before users: those that its results need and that depend on its leaves, and
+ * all that scans among them compute.
+ */
 export function insideOf({ counter, carries, nexts, yields }: Scan): readonly Value[] {
   const leaves = [counter, ...carries];
   const depends = dependenceOn(leaves);
-  return topological([...nexts, ...yields]).filter(value => depends(value) && !leaves.includes(value));
+  const all = topological([...nexts, ...yields]);
+  const inside = new Set(all.filter(value => depends(value) && !leaves.includes(value)));
+  for (const scan of [...inside].flatMap(value => scanOf(value) ?? [])) for (const value of insideOf(scan)) inside.add(value);
+  return all.filter(value => inside.has(value));
 }
 
 /** Whether a value depends on one of some leaves of loops. A loop itself does not depend on its own leaves. */
@@ -71,6 +77,27 @@ export function dependenceOn(leaves: readonly Value[]): (value: Value) => boolea
       known.set(value, !binds(value) && value.operands.some(operand => known.get(operand)!));
     return known.get(root)!;
   };
+}
+
+/** For each value, operands before users, the leaves of loops that it depends on and is not outside of. */
+export function openLeaves(values: readonly Value[]): ReadonlyMap<Value, ReadonlySet<Value>> {
+  const none: ReadonlySet<Value> = new Set();
+  const open = new Map<Value, ReadonlySet<Value>>();
+  for (const value of values) {
+    const isLoopLeaf = value.leaf?.role === 'counter' || value.leaf?.role === 'carry';
+    const ofOperands = value.operands.map(operand => open.get(operand)!).filter(leaves => leaves.size > 0);
+    const scan = scanOf(value);
+    const leaves = isLoopLeaf ? new Set([value]) : ofOperands.length === 0 ? none : new Set(ofOperands.flatMap(each => [...each]));
+    if (scan === null) open.set(value, leaves);
+    else open.set(value, new Set([...leaves].filter(leaf => leaf !== scan.counter && !scan.carries.includes(leaf))));
+  }
+  return open;
+}
+
+/** All scans around a value, the outermost first. */
+export function scansAround(value: Value, enclosing: ReadonlyMap<Value, Scan>): readonly Scan[] {
+  const innermost = enclosing.get(value);
+  return innermost === undefined ? [] : [...scansAround(innermost.value, enclosing), innermost];
 }
 
 /** For each value inside a scan, the scan; of scans inside one another, the innermost. Inner ones are given first. */

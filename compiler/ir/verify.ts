@@ -5,7 +5,7 @@
 import { alwaysInside, type Affine } from './affine.ts';
 import { entryRoots, topological, type Entry, type Graph, type Placement, type Value } from './graph.ts';
 import { isGathered, parts, type Index, type Nest, type Scalar } from './nest.ts';
-import { scanOf, scanResultOf, type Scan } from './scan.ts';
+import { openLeaves, scanOf, scanResultOf, type Scan } from './scan.ts';
 import { elements, printTypeLong, sameShape, shapeOf, type Shape, type TensorType } from './type.ts';
 
 /** Every value has the type that its op gives it, every update fits its leaf, every placement lies inside its leaf. */
@@ -52,15 +52,7 @@ function verifyValue(value: Value): string[] {
 
 /** A loop's leaves mean something inside the loop only. */
 function leavesThatEscape(entry: Entry): string[] {
-  const open = new Map<Value, ReadonlySet<Value>>();
-  const values = topological(entryRoots(entry));
-  for (const value of values) {
-    const isLoopLeaf = value.leaf?.role === 'counter' || value.leaf?.role === 'carry';
-    const leaves = new Set(isLoopLeaf ? [value] : value.operands.flatMap(operand => [...open.get(operand)!]));
-    const scan = scanOf(value);
-    if (scan !== null) for (const leaf of [scan.counter, ...scan.carries]) leaves.delete(leaf);
-    open.set(value, leaves);
-  }
+  const open = openLeaves(topological(entryRoots(entry)));
   return [...new Set(entryRoots(entry).flatMap(root => [...open.get(root)!]))].map(leaf => `\`${leafName(leaf)}\` is read outside its loop in \`${entry.name}\``);
 }
 

@@ -7,7 +7,7 @@
 import { affine, alwaysInside, identity, type Affine } from '../ir/affine.ts';
 import { leaf, stamp, topological, type Phase, type Value } from '../ir/graph.ts';
 import { instructionCount, parts, type Instruction, type Scalar } from '../ir/nest.ts';
-import { dependenceOn, insideOf, scanResultOf, type Scan } from '../ir/scan.ts';
+import { dependenceOn, insideOf, openLeaves, scanResultOf, type Scan } from '../ir/scan.ts';
 import { isFloat, shapeOf, type Dim } from '../ir/type.ts';
 import { contract } from './contract.ts';
 import { isPrimitive } from './define.ts';
@@ -73,13 +73,14 @@ export function scanGradient({ scan, given, dependent, give, phase, walk }: Task
   const numberIn = (list: Value[], value: Value): number => (list.includes(value) ? list.indexOf(value) : list.push(value) - 1);
   const forwardNumber = (value: Value): number => numberIn(kept, value);
   const changes = dependenceOn([counter, step, ...carries, ...carried]);
+  const isBackward = dependenceOn([step, ...carried]);
   const overSteps = (value: Value): OverSteps => {
     if (!changes(value)) return { sequence: () => value, at: null };
     const forward = stepSlice(value, counter, table => !changes(table));
     if (forward !== null) return { sequence: () => forward.table, at: forward.at };
     const backward = stepSlice(value, step, table => !changes(table));
     if (backward !== null) return { sequence: () => backward.table, at: backward.at };
-    if (isInside.has(value) || carries.includes(value)) {
+    if (isInside.has(value) || carries.includes(value) || (scanResultOf(value) !== null && !isBackward(value))) {
       const number = forwardNumber(value);
       return { sequence: ({ forward: of }) => sequenceOf(of, number), at: { times: 1, offset: 0 } };
     }
@@ -189,14 +190,18 @@ const cheap = 4;
 const slow: ReadonlySet<Instruction> = new Set(['exp', 'log', 'sqrt', 'tanh', 'erf', 'sin', 'cos', 'pow', 'random', 'mod']);
 
 /** The forward values that have to be kept so that `roots` can be computed backwards; the others are computed again from these. */
-function neededOf(roots: readonly Value[], { counter, carries }: Scan, inside: readonly Value[]): ReadonlySet<Value> {
+function neededOf(roots: readonly Value[], { value: loop, counter, carries }: Scan, inside: readonly Value[]): ReadonlySet<Value> {
   const isInside = new Set(inside);
   const isForward = dependenceOn([counter, ...carries]);
   const isCarried = dependenceOn(carries);
   const isSlice = (value: Value): boolean => stepSlice(value, counter, table => !isForward(table)) !== null;
   const isFree = (value: Value): boolean =>
     value === counter || !isForward(value) || isSlice(value) || (value.type.dims.length === 0 && !isFloat(value.type.dtype) && !isCarried(value));
-  const canBeKept = (value: Value): boolean => carries.includes(value) || isInside.has(value) || (isForward(value) && scanResultOf(value) !== null);
+  // What belongs to the steps of the backward loop, or of a loop inside of either, has no meaning in those of the forward loop.
+  const open = openLeaves(topological([...roots, loop]));
+  const ofStep = new Set([counter, ...carries, ...open.get(loop)!]);
+  const isOfStep = (value: Value): boolean => [...open.get(value)!].every(each => ofStep.has(each));
+  const canBeKept = (value: Value): boolean => carries.includes(value) || isInside.has(value) || (scanResultOf(value) !== null && isOfStep(value));
   const needed = new Set<Value>();
   topological(roots, value => {
     if (!isForward(value)) return true;

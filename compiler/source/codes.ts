@@ -421,14 +421,6 @@ training. Yield the value, or carry it, and use it behind the loop.
   wrong:  scan t along T from h = h0 { h = cell(x[:, t], h)  ⏎  metric size = mean(h) }
   right:  y = scan t along T from h = h0 { h = cell(x[:, t], h)  ⏎  yield h }   and   metric size = mean(y)`,
   },
-  'scan.nested': {
-    title: 'A loop inside of a loop',
-    explanation: `The body of a "scan" holds no other one in this version. An inner loop of few steps is unrolled with "for"; layers
-stacked on one another are one "scan" after the other.
-
-  wrong:  scan t along T from h = h0 { scan s along 3 from k = h { … } }
-  right:  scan t along T from h = h0 { for s in 0..3 { … } }`,
-  },
   'grad.operand': {
     title: 'A derivative of what has none',
     explanation: `grad(y, x) takes tensors of floating-point numbers: y that is differentiated, x, or each element of a list x, by which.
@@ -595,6 +587,14 @@ another layer for others.
 
   wrong:  loss = square(x - y)
   right:  loss = mean(square(x - y))`,
+  },
+  'model.image': {
+    title: 'An output as image that is no picture',
+    explanation: `Pictures are a tensor [N, H, W], [N, C, H, W] or [N, H, W, C] with 1 channel or 3. Pixels are u8, or floating-point numbers
+that are 0 for black and 1 for white.
+
+  wrong:  output samples = decoder(z) as image                          // f32[64, 784]
+  right:  output samples = reshape(decoder(z), [64, 28, 28]) as image`,
   },
   'model.return': {
     title: 'A model that returns something',
@@ -800,10 +800,18 @@ is needed.
   },
   'data.format': {
     title: 'A data format that does not exist',
-    explanation: `Formats are idx, csv, jsonl, npy, npz, safetensors, text and images.
+    explanation: `Formats are idx, csv, jsonl, npy, npz, safetensors, text and images; synthetic rows are computed.
 
   wrong:  train = excel("table.xlsx", x: "a")
   right:  train = csv("table.csv", x: "a")`,
+  },
+  'data.synthetic': {
+    title: 'A synthetic source that does not say its rows',
+    explanation: `The block of a synthetic source is written for one row, whose number from 0 is row. It binds a value of the very shape
+and type of a row to the name of each input; a number fills a shape. Other names are what rows are made of.
+
+  wrong:  train = synthetic(1000) { x = uniform(0, 1) }
+  right:  train = synthetic(rows: 1000) { x = uniform(0, 1) }`,
   },
   'data.file': {
     title: 'A file that is missing or not wanted there',

@@ -66,7 +66,7 @@ function forwardPicture(stage: ModelStage, what: string): Picture {
 
 /** A step of training, or one of the batches that make a step, or what else the program does when it does not train. */
 const chosen = <E extends { readonly name: string }>(model: Model, stage: ModelStage, entries: readonly E[]): E =>
-  ['accumulate', 'train', 'predict', 'initialise'].flatMap(wanted => entries.filter(({ name }) => name === entryName(model, stage, wanted)))[0]!;
+  ['accumulate', 'train', 'predict', 'predict_once', 'initialise'].flatMap(wanted => entries.filter(({ name }) => name === entryName(model, stage, wanted)))[0]!;
 
 function entryPicture(model: Model, stage: ModelStage, graph: Graph, what: string): Picture {
   const entry = chosen(model, stage, graph.entries);

@@ -1,6 +1,6 @@
 /** What the page and its trainer, which is a web worker, tell one another. Plain data. */
 import type { Classes } from '../table.ts';
-import type { CompiledProgram, InputPlace, Interval, TensorPlace, TrainSettings } from '../program.ts';
+import type { CompiledProgram, InputPlace, Interval, ResultPlace, TrainSettings } from '../program.ts';
 import type { TensorArray } from '../tensor.ts';
 
 /** From the page. Each is answered by a report, if only by `failed`. */
@@ -9,7 +9,9 @@ export type TrainerRequest =
   | { readonly kind: 'start'; readonly settings: RunSettings }
   | { readonly kind: 'pause' | 'resume' | 'reset' | 'save' | 'example' }
   | { readonly kind: 'load'; readonly file: NamedBytes }
-  | { readonly kind: 'predict'; readonly rows: Readonly<Record<string, TensorArray>> };
+  | { readonly kind: 'predict'; readonly rows: Readonly<Record<string, TensorArray>> }
+  /** The outputs that depend on no input. */
+  | { readonly kind: 'draw'; readonly seed: number };
 
 export interface NamedBytes {
   readonly name: string;
@@ -39,7 +41,7 @@ export type TrainerReport =
   | { readonly kind: 'state'; readonly state: TrainerState; readonly threads: number; readonly note: string | null }
   | { readonly kind: 'progress'; readonly progress: ProgressFacts }
   | { readonly kind: 'example'; readonly rows: Readonly<Record<string, TensorArray>> }
-  | { readonly kind: 'prediction'; readonly outputs: Readonly<Record<string, TensorArray>> }
+  | { readonly kind: 'prediction' | 'drawn'; readonly outputs: Readonly<Record<string, TensorArray>> }
   | { readonly kind: 'weights'; readonly bytes: Uint8Array }
   | { readonly kind: 'loaded'; readonly name: string }
   | { readonly kind: 'failed'; readonly request: TrainerRequest['kind']; readonly message: string };
@@ -53,7 +55,9 @@ export interface ProgramFacts extends Pick<CompiledProgram, 'name' | 'data'> {
   readonly settings: TrainSettings | null;
   /** Those that a prediction takes. */
   readonly predictInputs: readonly string[];
-  readonly outputs: readonly TensorPlace[];
+  readonly outputs: readonly ResultPlace[];
+  /** Those that depend on no input. */
+  readonly drawnOutputs: readonly ResultPlace[];
   readonly trains: boolean;
   readonly engine: string;
   readonly mostThreads: number;

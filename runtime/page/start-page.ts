@@ -13,6 +13,8 @@ import { fieldsPart } from './fields.ts';
 import type { DataFacts, NamedBytes, NamedValue, ProgramFacts, ProgressFacts, TrainerReport, TrainerRequest, TrainerState } from './messages.ts';
 import { pictureShapeOf } from './picture.ts';
 import { outputPart } from './prediction.ts';
+import type { Samples } from './samples.ts';
+import { openSamples } from './samples.ts';
 import { openServed } from './served.ts';
 
 /** What the page carries beside the program, as JSON. */
@@ -28,7 +30,7 @@ export function startPage(): void {
   const programs = [...document.querySelectorAll('script.program')].map(script => script.textContent);
   let trainer: Worker;
   const send = (request: TrainerRequest): void => trainer.postMessage(request);
-  const page: PageParts = { send, drawCurves: showCurves(), program: null, data: null, state: 'idle', tryOut: null };
+  const page: PageParts = { send, drawCurves: showCurves(), program: null, data: null, state: 'idle', tryOut: null, samples: null };
   /** Starts the first program that runs here, from this one on. */
   const startTrainerOf = (number: number, note: string): void => {
     const url = URL.createObjectURL(new Blob([programs[number]!], { type: 'text/javascript' }));
@@ -39,6 +41,7 @@ export function startPage(): void {
       if (report.kind === 'ready') {
         page.program = report.facts;
         showProgram(report.facts);
+        page.samples = openSamples(report.facts, send);
         tell(note, false);
         openFilesPanel(page, facts);
       } else if (report.kind === 'failed' && page.program === null && number + 1 < programs.length) {
@@ -64,6 +67,7 @@ export interface PageParts {
   data: DataFacts | null;
   state: TrainerState;
   tryOut: TryOut | null;
+  samples: Samples | null;
 }
 
 /** What the trainer says once it has begun. */
@@ -86,6 +90,7 @@ export function take(page: PageParts, report: Exclude<TrainerReport, { readonly 
       tell(report.note ?? '', false);
       showState(page);
       page.tryOut?.predict();
+      if (report.state === 'paused' || report.state === 'finished') page.samples?.draw();
       return;
     case 'progress':
       showProgress(report.progress);
@@ -94,13 +99,16 @@ export function take(page: PageParts, report: Exclude<TrainerReport, { readonly 
       return;
     case 'example': return page.tryOut?.example(report.rows);
     case 'prediction': return page.tryOut?.show(report.outputs);
+    case 'drawn': return page.samples?.show(report.outputs);
     case 'weights': return download(`${page.program!.name}.safetensors`, report.bytes);
     case 'loaded':
       tell(`${report.name} is loaded: predictions use its weights, and training starts from them`, false);
       page.tryOut?.predict();
+      page.samples?.draw();
       return;
     case 'failed':
       if (report.request === 'predict') return page.tryOut?.failed(report.message);
+      if (report.request === 'draw') return page.samples?.failed(report.message);
       tell(report.message, true);
       return;
     default: return report satisfies never;
@@ -289,10 +297,10 @@ export function openTryOut(page: PageParts): TryOut | null {
   };
   for (const name of predictInputs) parts.set(name, inputPart(page, inputs.find(input => input.name === name)!, predict));
   byId('inputs').replaceChildren(...[...parts.values()].map(part => part.element));
-  const shownOutputs = new Map(outputs.map(({ name, shape, dtype }) => {
+  const shownOutputs = new Map(outputs.map(({ name, shape, dtype, image }) => {
     const rowShape = rowShapeOf({ shape }, batched);
     const count = elementCount(rowShape);
-    return [name, outputPart({ name, count, picture: outputPicture(program, rowShape, dtype), labels: () => labelsFor(page, count) })] as const;
+    return [name, outputPart({ name, count, image: image ?? null, picture: outputPicture(program, rowShape, dtype), labels: () => labelsFor(page, count) })] as const;
   }));
   byId('outputs').replaceChildren(...[...shownOutputs.values()].map(({ element }) => element));
   byId('outputs').classList.add('waiting');

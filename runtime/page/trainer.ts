@@ -11,7 +11,7 @@ import { openDevice } from '../device.ts';
 import type { Results } from '../evaluate.ts';
 import type { History } from '../history.ts';
 import { historyLimit, newHistory, recordLoss } from '../history.ts';
-import { predictRows } from '../predict.ts';
+import { predictRows, predictWithoutRows } from '../predict.ts';
 import type { CompiledProgram } from '../program.ts';
 import type { ProgramData, RowSet } from '../row-set.ts';
 import { rowShapeOf } from '../row-set.ts';
@@ -128,6 +128,7 @@ export function startTrainer(program: CompiledProgram): void {
         return send({ kind: 'loaded', name: request.file.name });
       case 'example': return send({ kind: 'example', rows: exampleOf(program, data.test ?? data.train) });
       case 'predict': return send({ kind: 'prediction', outputs: await predictRows(program, stageNamed(program, undefined), request.rows) });
+      case 'draw': return send({ kind: 'drawn', outputs: await predictWithoutRows(program, stageNamed(program, undefined), request.seed) });
       default: return request satisfies never;
     }
   };
@@ -175,13 +176,14 @@ export async function startThreads(program: CompiledProgram, threads: number): P
 
 export function factsOf(program: CompiledProgram): ProgramFacts {
   const { name, batched, data, inputs, device, threads, memory } = program;
-  const { predict } = stageNamed(program, undefined);
+  const { predict, predictOnce } = stageNamed(program, undefined);
   const trained = program.stages.filter(stage => stage.train !== null);
   return {
     name, batched, data, inputs,
     settings: trained.length === 1 ? trained[0]!.settings : null,
     predictInputs: predict?.inputs ?? [],
     outputs: predict?.results ?? [],
+    drawnOutputs: predictOnce?.results ?? [],
     trains: trained.length > 0,
     engine: device !== null ? 'WebGPU' : threads !== null ? 'WebAssembly' : 'JavaScript',
     mostThreads: threads?.most ?? 1,

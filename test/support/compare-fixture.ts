@@ -1,4 +1,5 @@
 /** A machine against what PyTorch computed for a model. Throws at the first difference; works in any process. */
+import type { Tensor } from '../../compiler/ops/define.ts';
 import type { Fixture } from './fixture.ts';
 import type { RemoteMachine } from './gpu.ts';
 import type { Machine } from './machine.ts';
@@ -19,13 +20,18 @@ export async function compareFixture(machine: Machine | RemoteMachine, fixture: 
   const weights = fixture.group('weights');
   const [names, expectedNames] = [machine.names('parameter'), [...weights.keys()]].map(list => list.toSorted().join());
   if (names !== expectedNames) throw new Error(`the parameters are ${names} instead of ${expectedNames}`);
-  weights.forEach((data, parameter) => machine.write('parameter', parameter, data));
+  weights.forEach((data, parameter) => {
+    machine.write('parameter', parameter, data);
+    if (machine.names('state').includes(`ema.${parameter}`)) machine.write('state', `ema.${parameter}`, data);
+  });
   const compareOutputs = async (when: 'before' | 'after'): Promise<void> => {
     feed(0);
-    const results = await machine.run(fixture.entry('predict'));
+    const has = (name: string): boolean => fixture.levels.program!.entries.some(entry => entry.name === fixture.entry(name));
+    const results = new Map<string, Tensor>();
+    for (const entry of ['predict', 'predict_once'].filter(has)) for (const [output, tensor] of await machine.run(fixture.entry(entry))) results.set(output, tensor);
     await compareGroup(when, output => results.get(output)!.data);
     // The first row of the batch alone.
-    for (const [output, { data }] of await machine.run(fixture.entry('predict_row')))
+    for (const [output, { data }] of has('predict_row') ? await machine.run(fixture.entry('predict_row')) : [])
       requireBelow(error(data, results.get(output)!.data.subarray(0, data.length)), Math.max(tolerance, 1e-5), output);
   };
   await compareOutputs('before');

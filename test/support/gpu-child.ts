@@ -22,7 +22,7 @@ import { opTable } from '../../compiler/ops/index.ts';
 import { defaultGpuOptions, type GpuOptions } from '../../compiler/6-emit/wgsl/module.ts';
 import { attentions, inBlocks } from './attention.ts';
 import { compareFixture } from './compare-fixture.ts';
-import { fixtureNames, large as largeModels, readFixture } from './fixture.ts';
+import { fixtureNames, large as largeModels, readFixture, singleTolerance } from './fixture.ts';
 import { compareRows, drawn, generators, whole } from './generation.ts';
 import { gpuMachine, programOfNests, runNestsOnGpu, type NestRun } from './gpu.ts';
 import { graphMachine } from './machine.ts';
@@ -62,7 +62,7 @@ async function attempt(title: string, run: () => Promise<void>): Promise<void> {
 async function fixtures(): Promise<void> {
   for (const name of fixtureNames) {
     const fixture = readFixture(name);
-    await attempt(name, async () => compareFixture(await gpuMachine(fixture.levels.program!, largeModels.includes(name) ? defaultGpuOptions : untiled), fixture, 10, 2e-5));
+    await attempt(name, async () => compareFixture(await gpuMachine(fixture.levels.program!, largeModels.includes(name) ? defaultGpuOptions : untiled), fixture, 10, singleTolerance(name)));
   }
 }
 

@@ -84,7 +84,7 @@ export function programOfNests(runs: readonly NestRun[]): Program {
     const reads = made.operands.map(access => buffer(access, 'input'));
     const writes = made.outputs.map(access => buffer(access, 'transient'));
     const offsets = [...reads, ...writes].map(index => buffers[index]!.offset / elementBytes(buffers[index]!.dtype));
-    return { kernel: kernels.get(key)!.number, offsets, reads, writes, origins: [], loop: null, moves: [] };
+    return { kernel: kernels.get(key)!.number, offsets, reads, writes, origins: [], loops: [], moves: [] };
   });
   const place = (index: number): TensorPlace => ({ ...buffers[index]!, name: String(index) });
   return {

@@ -6,7 +6,9 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { emit, type EmitOptions, type Target } from '../../compiler/6-emit/emit.ts';
 import type { Levels } from '../../compiler/index.ts';
+import type { AnyRows, TrainOptions } from '../../runtime/application.ts';
 import type { CompiledProgram, Entry, Stage, TensorPlace } from '../../runtime/program.ts';
+import type { TrainReport } from '../../runtime/training.ts';
 import { viewOf } from '../../runtime/tensor.ts';
 import type { Machine, Role } from './machine.ts';
 
@@ -14,6 +16,8 @@ import type { Machine, Role } from './machine.ts';
 export interface EmittedModule {
   readonly program: CompiledProgram;
   readonly predict?: (rows: Readonly<Record<string, Float32Array | Int32Array | Uint8Array>>) => Promise<Readonly<Record<string, Float32Array | Int32Array | Uint8Array>>>;
+  readonly predictOnce?: (options: { readonly seed?: number }) => Promise<Readonly<Record<string, Float32Array | Int32Array | Uint8Array>>>;
+  readonly train?: (options: TrainOptions<AnyRows>) => Promise<TrainReport>;
 }
 
 /** What tests emit: nothing is checked, types and all. */
@@ -45,10 +49,13 @@ export async function emittedMachine(levels: Levels): Promise<Machine> {
   };
   const entriesOf = (stage: Stage): Readonly<Record<string, Entry | null>> => ({
     initialise: { run: stage.initialise, number: 0, inputs: [], results: [], rows: 0 },
-    accumulate: stage.accumulate?.batch ?? null, train: stage.train, evaluate: stage.evaluate, predict: stage.predict, evaluate_row: stage.evaluateRow, predict_row: stage.predictRow,
+    accumulate: stage.accumulate?.batch ?? null, train: stage.train, evaluate: stage.evaluate, predict: stage.predict, evaluate_row: stage.evaluateRow, predict_row: stage.predictRow, predict_once: stage.predictOnce,
     generate_start: stage.generator?.start ?? null, generate_step: stage.generator?.step ?? null, generate_scores: stage.generator?.scores ?? null,
   });
-  const entries = new Map(stages.flatMap(stage => Object.entries(entriesOf(stage)).map(([name, entry]) => [stages.length === 1 ? name : `${stage.name}.${name}`, entry])));
+  const entries = new Map<string, Entry | null>([
+    ...stages.flatMap(stage => Object.entries(entriesOf(stage)).map(([name, entry]) => [stages.length === 1 ? name : `${stage.name}.${name}`, entry] as const)),
+    ...(program.synthetic?.sources ?? []).map(({ name, entry }) => [`${name}_rows`, entry] as const),
+  ]);
   return {
     write: (role, name, data) => viewOf(program.memory, placeOf(role, name)).set(data),
     read: (role, name) => Float64Array.from(viewOf(program.memory, placeOf(role, name))),

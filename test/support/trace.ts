@@ -1,6 +1,6 @@
 /** What models give over two steps of training, by every machine that runs them, and where two such records differ. Works in any process. */
 import { compile, type Levels } from '../../compiler/index.ts';
-import { shapeOf, size } from '../../compiler/ir/type.ts';
+import { isFloat, shapeOf, size } from '../../compiler/ir/type.ts';
 import type { RemoteMachine } from './gpu.ts';
 import type { Machine } from './machine.ts';
 import { generator } from './tensors.ts';
@@ -24,8 +24,10 @@ export async function trace(machine: Machine | RemoteMachine, { model }: Levels,
   await machine.run('initialise');
   for (const name of machine.names('parameter')) seen.set(`initial ${name}`, await machine.read('parameter', name));
   for (const { leaf: { leaf, type } } of model!.stages[0]!.parameters) machine.write('parameter', leaf!.name, filled(size(shapeOf(type))));
+  const whole = (count: number): number[] => filled(count).map(value => (value > 0 ? 1 : 0));
   const fill = (): void => {
-    for (const { leaf, type } of model!.inputs) machine.write('input', leaf!.name, leaf!.name === 'index' ? [1, 0, 1] : filled(size(shapeOf(type))));
+    for (const { leaf, type } of model!.inputs)
+      machine.write('input', leaf!.name, leaf!.name === 'index' ? [1, 0, 1] : (isFloat(type.dtype) ? filled : whole)(size(shapeOf(type))));
   };
   const { accumulate } = model!.stages[0]!.settings;
   for (let step = 1; step <= 2; step++) {
@@ -41,6 +43,11 @@ export async function trace(machine: Machine | RemoteMachine, { model }: Levels,
   }
   (await machine.run('predict')).forEach(({ data }, name) => seen.set(`output ${name}`, data));
   (await machine.run('evaluate')).forEach(({ data }, name) => seen.set(`evaluated ${name}`, data));
+  for (const { name: source, synthetic } of model!.data?.sources ?? [])
+    for (const row of synthetic === null ? [] : [0, 13]) {
+      machine.write('scalar', 'step', [row]);
+      (await machine.run(`${source}_rows`)).forEach(({ data }, name) => seen.set(`${name} of ${source} rows from ${row}`, data));
+    }
   return seen;
 }
 

@@ -86,7 +86,7 @@ function runNest(nest: Nest, operands: readonly Tensor[], wide: boolean): Tensor
   const buffers = accesses.map((access, i): Buffer => ({ ...access, offset: offsets[i]!, bytes: size(access.shape) * elementBytes(access.dtype), role: 'transient', lifetime: null, origin: null }));
   const program: Program = {
     buffers, kernels: [kernel], arenaBytes: end, inputs: [], parameters: [], gradients: [], states: [], scalars: [], generation: null,
-    entries: [{ name: 'run', first: 0, results: [], calls: [{ kernel: 0, offsets: offsets.map((at, i) => at / elementBytes(accesses[i]!.dtype)), reads: operands.map((_, i) => i), writes: [operands.length], origins: [], loop: null, moves: [] }] }],
+    entries: [{ name: 'run', first: 0, results: [], calls: [{ kernel: 0, offsets: offsets.map((at, i) => at / elementBytes(accesses[i]!.dtype)), reads: operands.map((_, i) => i), writes: [operands.length], origins: [], loops: [], moves: [] }] }],
   };
   const { memory, run } = instantiate(program, wide);
   operands.forEach((operand, i) => viewAt(memory, operand.dtype, operand.shape, offsets[i]!).set(operand.data));

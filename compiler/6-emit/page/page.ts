@@ -36,7 +36,7 @@ export interface Hyperparameter {
 export function emitPage(levels: EmitLevels, options: PageOptions): string {
   const { programs, picture, files, served } = options;
   const model = levels.model!;
-  const names = [...new Set((model.data?.sources ?? []).flatMap(source => source.fields.map(field => field.file)))];
+  const names = [...new Set((model.data?.sources ?? []).flatMap(source => (source.format === 'synthetic' ? [] : source.fields.map(field => field.file))))];
   const parts: Readonly<Record<string, string>> = {
     version: escaped(served?.version ?? ''),
     name: escaped(model.name),

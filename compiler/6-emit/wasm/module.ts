@@ -3,7 +3,7 @@
  * a kernel needs what another thread has made, and what threads need to work together.
  */
 import { partsOf, reachOfCall, timesOfCall, type Call, type Kernel, type Loop, type Part, type Program } from '../../ir/program.ts';
-import { elementBytes, size } from '../../ir/type.ts';
+import { elementBytes, size, type Shape } from '../../ir/type.ts';
 import { address, at, build, call, get, i32, op, set, type Builder, type Expression, type Func, type Local, type Module } from './code.ts';
 import { contraction, type Contraction } from './contraction.ts';
 import { linearKernel, mergeAxes, withoutWindows } from '../linear.ts';
@@ -267,11 +267,11 @@ function newWorker(builder: Builder, { privateAt, arena, scratchAt, scratchBytes
 
 /**
  * A call, which the threads share; or a loop, whose positions they share, each with all that happens at it. Where positions depend on one
- * another the threads go through them together, and share each call.
+ * another the threads go through them together, and share each call. `around` are the positions of the loops around.
  */
-function emitPart(builder: Builder, context: Context, { loop, calls }: Part, worker: Worker): void {
+function emitPart(builder: Builder, context: Context, { loop, calls, body }: Part, worker: Worker, around: readonly Local[] = []): void {
   if (loop === null) {
-    for (const each of calls) emitCall(builder, context, each, [], worker);
+    for (const each of calls) emitCall(builder, context, each, around, worker);
     return;
   }
   if (loop.given !== null) {
@@ -282,52 +282,59 @@ function emitPart(builder: Builder, context: Context, { loop, calls }: Part, wor
     return;
   }
   if (loop.independent === 0) {
-    emitSteps(builder, context, loop, calls, worker);
+    emitSteps(builder, context, loop, calls, body, worker);
     return;
   }
   const units = size(loop.axes.slice(0, loop.independent));
-  const alone: Worker = { ...worker, thread: builder.keep('i32', i32(0)), threads: builder.keep('i32', i32(1)) };
+  const alone: Worker = { ...worker, ...onlyThread(builder) };
   const end = builder.keep('i32', unitOf(units, op('i32.add', get(worker.thread), i32(1)), worker.threads));
   repeat(builder, unitOf(units, get(worker.thread), worker.threads), get(end), unit => {
     let stride = units;
-    const positions = loop.axes.slice(0, loop.independent).map((extent, axis) => {
+    const shared = loop.axes.slice(0, loop.independent).map((extent, axis) => {
       stride /= extent;
       const whole = op('i32.div_u', get(unit), i32(stride));
       return builder.keep('i32', axis === 0 ? whole : op('i32.rem_u', whole, i32(extent)));
     });
-    const inOrder = (outer: readonly Local[]): void => {
-      if (outer.length < loop.axes.length) {
-        repeat(builder, i32(0), i32(loop.axes[outer.length]!), position => inOrder([...outer, position]));
-        return;
-      }
-      countPositions(builder, context, loop, outer, alone.privates);
-      for (const each of calls) emitCall(builder, context, each, outer, alone);
-    };
-    inOrder(positions);
+    inOrder(builder, loop.axes, shared, positions => {
+      countPositions(builder, context, loop, positions, alone.privates);
+      for (const part of body) emitPart(builder, context, part, alone, [...around, ...positions]);
+    });
   });
+}
+
+const onlyThread = (builder: Builder): Pick<Worker, 'thread' | 'threads'> => ({ thread: builder.keep('i32', i32(0)), threads: builder.keep('i32', i32(1)) });
+
+/** The positions of axes, the first of which are given, one after the other. */
+function inOrder(builder: Builder, axes: Shape, outer: readonly Local[], body: (positions: readonly Local[]) => void): void {
+  if (outer.length === axes.length) return body(outer);
+  repeat(builder, i32(0), i32(axes[outer.length]!), position => inOrder(builder, axes, [...outer, position], body));
 }
 
 /** Less than this for each thread to do in a step, in operations and stored elements, and meeting would take longer than helping saves. */
 const worthMeeting = 20_000;
 
-/** A loop whose positions run one after the other. One thread runs all of it where a step is too little to share. */
-function emitSteps(builder: Builder, context: Context, loop: Loop, calls: readonly Call[], worker: Worker): void {
-  const isShared = workOf(context.program, calls) / size(loop.axes) / calls.length >= worthMeeting;
-  const meetings = isShared ? meetingsIn(context, calls) : new Set<number>();
-  const threads: Worker = isShared ? worker : { ...worker, thread: builder.keep('i32', i32(0)), threads: builder.keep('i32', i32(1)) };
-  const inOrder = (outer: readonly Local[]): void => {
-    if (outer.length < loop.axes.length) {
-      repeat(builder, i32(0), i32(loop.axes[outer.length]!), position => inOrder([...outer, position]));
-      return;
-    }
-    countPositions(builder, context, loop, outer, worker.privates);
-    calls.forEach((each, number) => {
-      if (meetings.has(number)) builder.emit(call('barrier', get(worker.thread), get(worker.threads)));
-      emitCall(builder, context, each, outer, threads);
+/** A loop whose positions run one after the other, with those inside of it. One thread runs all of it where a step is too little to share. */
+function emitSteps(builder: Builder, context: Context, loop: Loop, calls: readonly Call[], body: readonly Part[], worker: Worker): void {
+  const runs = calls.reduce((sum, each) => sum + timesOfCall(each), 0);
+  const isShared = workOf(context.program, calls) / runs >= worthMeeting;
+  const threads: Worker = isShared ? worker : { ...worker, ...onlyThread(builder) };
+  const meet = (): void => builder.emit(call('barrier', get(worker.thread), get(worker.threads)));
+  const steps = (own: Loop, parts: readonly Part[], around: readonly Local[]): void => {
+    const isNested = parts.some(part => part.loop !== null);
+    const meetings = isShared && !isNested ? meetingsIn(context, parts.flatMap(part => part.calls)) : new Set<number>();
+    inOrder(builder, own.axes, [], positions => {
+      countPositions(builder, context, own, positions, worker.privates);
+      const all = [...around, ...positions];
+      parts.forEach((part, number) => {
+        // Around loops threads meet always.
+        if (isShared && (isNested || meetings.has(number))) meet();
+        if (part.loop === null) emitCall(builder, context, part.calls[0]!, all, threads);
+        else steps(part.loop, part.body, all);
+      });
     });
   };
-  if (isShared) inOrder([]);
-  else builder.when(op('i32.eqz', get(worker.thread)), () => inOrder([]));
+  if (isShared) steps(loop, body, []);
+  else builder.when(op('i32.eqz', get(worker.thread)), () => steps(loop, body, []));
 }
 
 /** The calls of a step before which threads meet, since a call before, in this step or the one before, has made or read what they change. */

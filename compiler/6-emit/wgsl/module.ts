@@ -3,7 +3,7 @@
  * segments, and for each entry the dispatches in order. Places of a call's tensors are numbers that a shader reads, so that equal
  * kernels share their shader.
  */
-import { partsOf, type Call, type Kernel, type Loop, type Program } from '../../ir/program.ts';
+import { axesOfCall, partsOf, type Call, type Kernel, type Loop, type Part, type Program } from '../../ir/program.ts';
 import { elementBytes, type Shape } from '../../ir/type.ts';
 import { linearKernel } from '../linear.ts';
 import { shadersOf } from './kernel.ts';
@@ -30,12 +30,12 @@ export interface GpuEntry {
   readonly parts: readonly GpuPart[];
 }
 
-/** Dispatches, in order; in a loop at each position of its axes, the last axis fastest. */
+/** Dispatches and loops inside, in order; in a loop at each position of its axes, the last axis fastest. */
 export interface GpuPart {
   readonly axes: Shape;
   /** Where the host gives the position: the first at which they run; null in a loop that runs. */
   readonly first: number | null;
-  readonly dispatches: readonly Dispatch[];
+  readonly dispatches: readonly (Dispatch | GpuPart)[];
 }
 
 export interface Dispatch {
@@ -44,7 +44,7 @@ export interface Dispatch {
   readonly segments: readonly number[];
   /** Numbers that the shader reads: the first element of each access, counted in its own elements from the start of its segment. */
   readonly places: readonly number[];
-  /** For each axis of the loop: by how much each number grows with the position. */
+  /** For each axis of the loops around, the outermost first: by how much each number grows with the position. */
   readonly moves: readonly (readonly number[])[];
 }
 
@@ -91,24 +91,29 @@ export function gpuModule(program: Program, options: GpuOptions): GpuModule {
       return texts.map((shader, i) => ({ ...shader, name: nameOf(kernel, call.kernel, texts.length > 1 ? i : null), kernel: call.kernel }));
     });
     const places = starts.map((start, i) => (start - segments[own[i]!]!.start) / elementBytes(accesses[i]!.dtype));
-    const moves = (call.loop?.axes ?? []).map((_, axis) => call.moves.map(own => own[axis]!));
+    const moves = axesOfCall(call).map((_, axis) => call.moves.map(own => own[axis]!));
     return numbers.map(shader => ({ shader, segments: bound, places, moves }));
   };
-  /** Writes the position of an axis where the calls of a loop read it. */
-  const counting = (buffer: number, axis: number, loop: Loop): Dispatch => {
+  /** Writes the position of an axis, of so many, where the calls of a loop read it. */
+  const counting = (buffer: number, axis: number, count: number): Dispatch => {
     const { offset } = program.buffers[buffer]!;
     const segment = segmentOf(offset);
     const [shader] = shadersFor('counter', () => [{ ...counterShader, name: 'counter', kernel: null }]);
-    return { shader: shader!, segments: [segment], places: [(offset - segments[segment]!.start) / 4, 0], moves: loop.axes.map((_, own) => [0, own === axis ? 1 : 0]) };
+    return { shader: shader!, segments: [segment], places: [(offset - segments[segment]!.start) / 4, 0], moves: Array.from({ length: count }, (_, own) => [0, own === axis ? 1 : 0]) };
+  };
+  const inLoop = ({ axes, given, counters }: Loop, body: readonly Part[], around: number): GpuPart => {
+    const counts = counters.flatMap((buffer, axis) => (buffer === null ? [] : [counting(buffer, around + axis, around + axes.length)]));
+    const inner = body.flatMap(({ loop, calls, body: parts }): readonly (Dispatch | GpuPart)[] =>
+      (loop === null ? calls.flatMap(dispatchesOf) : [inLoop(loop, parts, around + axes.length)]));
+    return { axes, first: given?.first ?? null, dispatches: [...counts, ...inner] };
   };
   const entries = program.entries.map(({ name, calls }): GpuEntry => {
-    const parts: { readonly axes: Shape; readonly first: number | null; readonly dispatches: Dispatch[] }[] = [];
-    for (const { loop, calls: body } of partsOf(calls)) {
-      const counters = (loop?.counters ?? []).flatMap((buffer, axis) => (buffer === null ? [] : [counting(buffer, axis, loop!)]));
-      const dispatches = [...counters, ...body.flatMap(dispatchesOf)];
+    const parts: GpuPart[] = [];
+    for (const { loop, calls: own, body } of partsOf(calls)) {
+      const part = loop === null ? { axes: [], first: null, dispatches: own.flatMap(dispatchesOf) } : inLoop(loop, body, 0);
       const last = parts.at(-1);
-      if (loop === null && last?.axes.length === 0) last.dispatches.push(...dispatches);
-      else if (dispatches.length > 0) parts.push({ axes: loop?.axes ?? [], first: loop?.given?.first ?? null, dispatches });
+      if (loop === null && last?.axes.length === 0) parts[parts.length - 1] = { axes: [], first: null, dispatches: [...last.dispatches, ...part.dispatches] };
+      else if (part.dispatches.length > 0) parts.push(part);
     }
     return { name, parts };
   });

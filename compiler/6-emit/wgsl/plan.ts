@@ -3,7 +3,7 @@ import type { Program, TensorPlace } from '../../ir/program.ts';
 import { size, type Shape } from '../../ir/type.ts';
 import { place } from '../../source/text.ts';
 import { modelLines, originsOfKernels } from '../model-lines.ts';
-import { gpuModule, type GpuOptions, type ModuleShader } from './module.ts';
+import { gpuModule, type GpuOptions, type GpuPart, type ModuleShader } from './module.ts';
 
 /** See `runtime/gpu-machine.ts`. */
 export interface GpuPlan {
@@ -12,16 +12,18 @@ export interface GpuPlan {
   readonly scratchBytes: number;
   readonly shaders: readonly (Pick<ModuleShader, 'name' | 'code' | 'workgroups' | 'adapters'> & { readonly line: string; readonly scratch: boolean })[];
   readonly entries: readonly {
-    readonly parts: readonly {
-      readonly axes: Shape;
-      readonly first: number | null;
-      readonly dispatches: readonly (readonly [number, readonly number[], readonly number[], readonly (readonly number[])[]])[];
-    }[];
+    readonly parts: readonly GpuPartPlan[];
     readonly uploads: readonly TensorPlace[];
     readonly results: readonly TensorPlace[];
   }[];
   readonly largest: string;
   readonly position: number | null;
+}
+
+interface GpuPartPlan {
+  readonly axes: Shape;
+  readonly first: number | null;
+  readonly dispatches: readonly (readonly [number, readonly number[], readonly number[], readonly (readonly number[])[]] | GpuPartPlan)[];
 }
 
 export function gpuPlan(program: Program, options: GpuOptions): GpuPlan {
@@ -36,11 +38,7 @@ export function gpuPlan(program: Program, options: GpuOptions): GpuPlan {
       return { name, line, code, workgroups, scratch: scratchBytes > 0, adapters };
     }),
     entries: program.entries.map((entry, i) => ({
-      parts: module.entries[i]!.parts.map(({ axes, first, dispatches }) => ({
-        axes,
-        first,
-        dispatches: dispatches.map(({ shader, segments, places, moves }) => [shader, segments, places, moves] as const),
-      })),
+      parts: module.entries[i]!.parts.map(partPlan),
       uploads: uploadsOf(program, entry),
       results: entry.results,
     })),
@@ -48,6 +46,12 @@ export function gpuPlan(program: Program, options: GpuOptions): GpuPlan {
     largest: largestTensor(program),
   };
 }
+
+const partPlan = ({ axes, first, dispatches }: GpuPart): GpuPartPlan => ({
+  axes,
+  first,
+  dispatches: dispatches.map(each => ('axes' in each ? partPlan(each) : [each.shader, each.segments, each.places, each.moves])),
+});
 
 /** With its line; of tensors that lie together as one, such as all parameters, the name of the largest among them. */
 function largestTensor({ buffers, parameters, gradients, states }: Program): string {

@@ -161,7 +161,7 @@ function plannedTogether(entries: readonly ProgramEntry[]): readonly (readonly P
 
 /** What lives within an entry. */
 const buffersOf = (program: Program, entry: ProgramEntry): readonly number[] =>
-  [...new Set(entry.calls.flatMap(call => [...call.reads, ...call.writes, ...(call.loop?.counters ?? []).filter(index => index !== null)]))]
+  [...new Set(entry.calls.flatMap(call => [...call.reads, ...call.writes, ...call.loops.flatMap(loop => loop.counters).filter(index => index !== null)]))]
     .filter(index => program.buffers[index]!.lifetime !== null);
 
 /** The lowest place that is free for as long as a tensor lives. */

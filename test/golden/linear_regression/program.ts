@@ -11,7 +11,7 @@
 import { accessSync, closeSync, constants, copyFileSync, existsSync, fstatSync, fsyncSync, openSync, readFileSync, readSync, readdirSync, realpathSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
-import { deflateRawSync, gunzipSync } from 'node:zlib';
+import { deflateRawSync, deflateSync, gunzipSync } from 'node:zlib';
 
 // ── Memory ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 const memory = new ArrayBuffer(832);
@@ -355,12 +355,14 @@ const program: CompiledProgram = {
       ],
       rows: 1,
     },
+    predictOnce: null,
     generator: null,
     settings: {"epochs":10,"steps":null,"seed":0,"clipNorm":null,"accumulate":1,"ema":null,"precision":"f32","memory":null,"evaluateEvery":null,"checkpointEvery":null,"checkpointKeep":1,"earlyStop":null},
     flopsPerStep: 345,
   }],
-  data: {"sources":[{"name":"train","format":"csv","fields":[{"input":"x","dtype":"f32","shape":[3],"below":null,"file":"points.csv","columns":["a","b","c"],"categorical":false,"picture":false,"tokens":null},{"input":"y","dtype":"f32","shape":[1],"below":null,"file":"points.csv","columns":["y"],"categorical":false,"picture":false,"tokens":null}],"separator":",","header":true,"stride":null}],"shuffle":true,"split":0.8,"holdOut":null,"seed":0},
+  data: {"sources":[{"name":"train","separator":",","header":true,"stride":null,"format":"csv","fields":[{"input":"x","dtype":"f32","shape":[3],"below":null,"file":"points.csv","columns":["a","b","c"],"categorical":false,"picture":false,"tokens":null},{"input":"y","dtype":"f32","shape":[1],"below":null,"file":"points.csv","columns":["y"],"categorical":false,"picture":false,"tokens":null}]}],"shuffle":true,"split":0.8,"holdOut":null,"seed":0},
   readers: { csv: csvColumns },
+  synthetic: null,
   tokenizers: [],
   pictures: null,
 };

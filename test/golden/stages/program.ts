@@ -18,7 +18,7 @@
 import { accessSync, closeSync, constants, copyFileSync, existsSync, fstatSync, fsyncSync, openSync, readFileSync, readSync, readdirSync, realpathSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
-import { deflateRawSync, gunzipSync } from 'node:zlib';
+import { deflateRawSync, deflateSync, gunzipSync } from 'node:zlib';
 
 // ── Memory ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 const memory = new ArrayBuffer(1536);
@@ -1357,6 +1357,7 @@ const program: CompiledProgram = {
       ],
       rows: 1,
     },
+    predictOnce: null,
     generator: null,
     settings: {"epochs":null,"steps":100,"seed":0,"clipNorm":null,"accumulate":1,"ema":null,"precision":"f32","memory":null,"evaluateEvery":null,"checkpointEvery":null,"checkpointKeep":1,"earlyStop":null},
     flopsPerStep: 1489,
@@ -1426,6 +1427,7 @@ const program: CompiledProgram = {
       ],
       rows: 1,
     },
+    predictOnce: null,
     generator: null,
     settings: {"epochs":null,"steps":50,"seed":0,"clipNorm":null,"accumulate":1,"ema":null,"precision":"f32","memory":null,"evaluateEvery":null,"checkpointEvery":null,"checkpointKeep":1,"earlyStop":null},
     flopsPerStep: 503,
@@ -1495,12 +1497,14 @@ const program: CompiledProgram = {
       ],
       rows: 1,
     },
+    predictOnce: null,
     generator: null,
     settings: {"epochs":null,"steps":20,"seed":0,"clipNorm":null,"accumulate":1,"ema":null,"precision":"f32","memory":null,"evaluateEvery":null,"checkpointEvery":null,"checkpointKeep":1,"earlyStop":null},
     flopsPerStep: 1061,
   }],
   data: null,
   readers: {},
+  synthetic: null,
   tokenizers: [],
   pictures: null,
 };
