@@ -151,7 +151,13 @@ export async function runGenerate(program: CompiledProgram, given: Arguments): P
     topK: wholeNumber(given, 'top-k', 1), topP: numberBetween(given, 'top-p', 0, 1), stop: given.values.get('stop'), seed: wholeNumber(given, 'seed', 0),
   };
   const wanted: GenerateOptions = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
-  const { outputs } = await generator.draw(program, stage, generator, { ...wanted, rows, write: piece => void process.stdout.write(piece) });
+  // What is drawn goes on where the prompt ends, so that stands before it.
+  let before = generator.prompt === generator.sequence.name ? wanted.prompt ?? generator.settings.prompt ?? '' : '';
+  const write = (piece: string): void => {
+    process.stdout.write(before + piece);
+    before = '';
+  };
+  const { outputs } = await generator.draw(program, stage, generator, { ...wanted, rows, write });
   process.stdout.write('\n');
   if (generator.drawn !== null) writeOutputs(program, stage, generator.drawn.results, outputs, text('output') ?? `${program.name}.npz`);
 }

@@ -1,10 +1,14 @@
 /** Drawing tokens: what is drawn from scores, where texts begin and end, and what a program says that has nothing to draw from. */
+import { spawnSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { expect, test } from 'vitest';
 import { emit } from '../compiler/6-emit/emit.ts';
 import { compile } from '../compiler/index.ts';
 import { newTextWriter, pick, type GenerateOptions, type Generated } from '../runtime/generate.ts';
 import type { GenerateSettings } from '../runtime/program.ts';
 import { characterTokenizer } from '../runtime/tokenizer.ts';
+import { folderOfFile } from './support/folder.ts';
 import { dataFilesOf } from './support/model.ts';
 import { emitOptions, importEmitted } from './support/run-program.ts';
 
@@ -143,3 +147,20 @@ generate {
   await expect(generate({ prompt: 'a' })).rejects.toThrow('no input of the model is read from a text');
   await expect(generate({ rows: { caption: new Int32Array(3) } })).rejects.toThrow('`caption` has 3 values, but a row has 2');
 }, 60_000);
+
+test('nabla generate writes the text as it comes, behind its prompt', () => {
+  const folder = folderOfFile();
+  writeFileSync(join(folder, 'loop.txt'), loop);
+  writeFileSync(join(folder, 'letters.model'), letters('|> lstm(16)'));
+  const nabla = (...args: readonly string[]): readonly [number | null, string, string] => {
+    const { status, stdout, stderr } = spawnSync(process.execPath, [resolve('compiler/cli/nabla.js'), ...args, '--data', '.'], { cwd: folder, encoding: 'utf8' });
+    return [status, stdout, stderr];
+  };
+  expect(nabla('train', 'letters.model')[0]).toBe(0);
+  expect(nabla('generate', 'letters.model')).toEqual([0, 'abcdef.abcdef.abcdef.a\n', '']);
+  expect(nabla('generate', 'letters.model', '--prompt', 'f', '--length', '9', '--temperature', '0', '--stop', 'cd')).toEqual([0, 'f.ab\n', '']);
+  expect(nabla('generate', 'letters.model', '--prompt', 'x').slice(0, 2)).toEqual([1, '']);
+  expect(nabla('generate', 'letters.model', '--top-p', '2')[2]).toContain('must be a number from 0 to 1');
+  expect(nabla('generate', 'letters.model', '--input', 'nxet=x.npy')[2]).toContain('names no input of the model');
+  expect(nabla('generate', 'letters.model', '--weights', 'none.safetensors')[2]).toContain('none.safetensors');
+}, 120_000);
