@@ -65,5 +65,5 @@ function linesOf(count: number, heldOut: boolean, seed: number): string {
 
 const [folder = '.'] = process.argv.slice(2);
 mkdirSync(folder, { recursive: true });
-writeFileSync(join(folder, 'train.jsonl'), linesOf(6000, false, 1));
+writeFileSync(join(folder, 'train.jsonl'), linesOf(9000, false, 1));
 writeFileSync(join(folder, 'test.jsonl'), linesOf(300, true, 2));
