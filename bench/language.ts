@@ -31,7 +31,7 @@ const folder = mkdtempSync(join(tmpdir(), 'nabla-language-'));
 try {
   writeFileSync(join(folder, 'program.mjs'), `${stripTypeScriptTypes(build('models/gpt.model').text)}\nexport { program };\n`);
   const { program } = await import(pathToFileURL(join(folder, 'program.mjs')).href) as { readonly program: CompiledProgram };
-  const data = openData(program, join(here, '../models'));
+  const data = await openData(program, join(here, '../models'));
   const stage = program.stages[0]!;
   const { seed } = stage.settings;
   initialiseProgram(program, seed);

@@ -157,8 +157,12 @@ export async function runGenerate(program: CompiledProgram, given: Arguments): P
     process.stdout.write(before + piece);
     before = '';
   };
-  const { outputs } = await generator.draw(program, stage, generator, { ...wanted, rows, write });
-  process.stdout.write('\n');
+  const { outputs } = await generator.draw(program, stage, generator, {
+    ...wanted, rows,
+    // The numbers of tokens that are no text say nothing beside what is made of them.
+    ...(generator.vocabulary === null && generator.drawn !== null ? {} : { write }),
+  });
+  if (generator.vocabulary !== null || generator.drawn === null) process.stdout.write('\n');
   if (generator.drawn !== null) writeOutputs(program, stage, generator.drawn.results, outputs, text('output') ?? `${program.name}.npz`);
 }
 
