@@ -51,19 +51,19 @@ export async function trainSteps(threads) {
   const { seed, step, steps } = program.scalars;
   await program.threads.start(Math.min(threads, program.threads.most));
   [words[seed / 4], words[step / 4], words[steps / 4]] = [7, 0, 10];
-  program.initialise();
+  program.stages[0].initialise();
   const [x] = program.inputs;
   new Float32Array(program.memory, x.offset, 29 * 31).forEach((_, i, values) => { values[i] = ((i * 37) % 101) / 101; });
   for (let i = 1; i <= 10; i++) {
     words[step / 4] = i;
-    program.train.run();
+    program.stages[0].train.run();
   }
   const bits = program.parameters.flatMap(({ offset, shape }) => [...new Int32Array(program.memory, offset, shape.reduce((a, b) => a * b, 1))]);
   const sum = bits.reduce((total, value) => (Math.imul(total, 31) + value) | 0, 0);
   const { most, alone } = program.threads;
   const count = program.threads.count();
   program.threads.stop();
-  return { loss: new Float32Array(program.memory, program.train.results[0].offset, 1)[0], sum, count, most, alone };
+  return { loss: new Float32Array(program.memory, program.stages[0].train.results[0].offset, 1)[0], sum, count, most, alone };
 }
 `;
 
