@@ -247,7 +247,9 @@ function entriesText(program: Program, names: readonly string[], options: EmitOp
 function partText(program: Program, { loop, calls, body }: Part, names: readonly string[], around: readonly string[] = []): string[] {
   if (loop === null) return calls.map(call => callText(program, call, names, around));
   if (loop.given !== null) {
-    const at = `i32[${names[program.buffers.findIndex(buffer => buffer.name === 'position' && buffer.role === 'scalar')]!}]`;
+    // By its place: buffers' names give way to those of the model.
+    const { offset } = program.scalars.find(({ name }) => name === 'position')!;
+    const at = `i32[${names[program.buffers.findIndex(buffer => buffer.role === 'scalar' && buffer.offset === offset)]!}]`;
     const { first } = loop.given;
     const isInside = `${first > 0 ? `position >= ${first} && ` : ''}position < ${loop.axes[0]!}`;
     const lines = body.flatMap(part => partText(program, part, names, [...around, 'position']));

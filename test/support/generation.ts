@@ -42,6 +42,18 @@ export const generators: Readonly<Record<string, string>> = {
   h = pad(x, [0, 3, 0], [0, 0, 0])
   y[b, t, c] = sum[u in 0..4](h[b, t + u, c])
   logits = linear(11)(tanh(y))`),
+  'an input of the name of the position': `
+model Placed(T = 7) {
+  input position: i32[B, T]
+  input text: i32[B, T]
+  x = embedding(11, 6)(text) + embedding(4, 6)(position)
+  logits = linear(11)(x + multi_head_attention(2, causal: true)(x))
+  output all = logits
+}
+generate {
+  sample text from logits
+}
+`,
   'an LSTM': text(`
   logits = embedding(11, 6)(text) |> lstm(5) |> linear(11)`),
   'two recurrences and attention': text(`
