@@ -2,6 +2,7 @@
 import { globSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { expect, test } from 'vitest';
+import { readRuntime } from '../compiler/6-emit/runtime.ts';
 import { check } from '../compiler/index.ts';
 import { dataFilesOf } from '../compiler/cli/data-files.ts';
 import { importReader } from '../compiler/cli/read-source.ts';
@@ -94,4 +95,12 @@ test.each(blocks)('$path compiles', ({ path, model }) => {
 
 test.each(globSync('models/**/*.model').sort())('%s compiles', path => {
   expect(errorsOf(path, readFileSync(path, 'utf8'))).toEqual([]);
+});
+
+test('the runtime declares at the beginning of lines what it declares', () => {
+  const { files, names } = readRuntime();
+  for (const { declared, parsed } of files) {
+    expect([...declared].sort()).toEqual([...new Set(parsed().declarations.map(({ name }) => name))].sort());
+    expect([...parsed().imports.keys()].filter(name => !names.has(name))).toEqual([]);
+  }
 });

@@ -51,7 +51,7 @@ export function emit(levels: EmitLevels, options: EmitOptions): string {
   const runtime = readRuntime();
   const program = withFreeNames(
     options.target === 'webgpu' ? laidOut(levels.program, defaultGpuOptions.bindingBytes) : levels.program,
-    new Set([...runtime.declarations.map(declaration => declaration.name), ...runtime.imports.keys(), ...ownNames]),
+    new Set([...runtime.names, ...ownNames]),
   );
   const source = levels.file.span.file;
   const hash = createHash('sha256').update(source.text).digest('hex').slice(0, 16);

@@ -15,55 +15,87 @@ export interface Declaration {
 }
 
 export interface Runtime {
-  /** In the order of their files and places, which is an order in which constants may be initialised. */
+  /** Everything that its files declare or import from `node:` modules. */
+  readonly names: ReadonlySet<string>;
+  /** In an order in which constants may be initialised. */
+  readonly files: readonly RuntimeFile[];
+}
+
+interface RuntimeFile {
+  readonly declared: ReadonlySet<string>;
+  readonly parsed: () => ParsedFile;
+}
+
+interface ParsedFile {
+  /** In the order of their places. */
   readonly declarations: readonly Declaration[];
   /** From which `node:` module a name is imported. */
   readonly imports: ReadonlyMap<string, { readonly module: string; readonly type: boolean }>;
 }
 
+/** A file is parsed when something of it is reached: most of the time that emission takes would be spent there. Until then its lines tell what it declares. */
 export function readRuntime(): Runtime {
   const folder = new URL('../../runtime/', import.meta.url);
+  const paths = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter(name => name.endsWith('.ts'));
+  const texts = paths.sort().map(path => [path, readFileSync(new URL(path, folder), 'utf8')] as const);
+  const files = texts.map(([path, text]): RuntimeFile => {
+    let parsed: ParsedFile | undefined;
+    return { declared: new Set(declaredIn(text)), parsed: () => parsed ??= parse(path, text) };
+  });
+  return { names: new Set([...files.flatMap(({ declared }) => [...declared]), ...texts.flatMap(([, text]) => importedIn(text))]), files };
+}
+
+/** Top-level declarations begin their lines, and nothing else is written at the beginning of a line as they are. */
+const declaredIn = (text: string): readonly string[] =>
+  Array.from(text.matchAll(/^(?:export )?(?:async )?(?:const|let|function\*?|class|interface|type) (\w+)/gm), match => match[1]!);
+
+/** What a file imports from `node:` modules, each such import being a line. */
+const importedIn = (text: string): readonly string[] =>
+  Array.from(text.matchAll(/^import (?:type )?\{([^}]*)\} from 'node:/gm), match => match[1]!.match(/\w+(?=\s*(?:,|$))/g) ?? []).flat();
+
+function parse(file: string, text: string): ParsedFile {
+  const source = ts.createSourceFile(file, text, { languageVersion: ts.ScriptTarget.Latest, jsDocParsingMode: ts.JSDocParsingMode.ParseNone }, true);
   const declarations: Declaration[] = [];
   const imports = new Map<string, { module: string; type: boolean }>();
-  const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter(name => name.endsWith('.ts'));
-  for (const file of files.sort()) {
-    const source = ts.createSourceFile(file, readFileSync(new URL(file, folder), 'utf8'), ts.ScriptTarget.Latest, true);
-    for (const statement of source.statements) {
-      if (ts.isImportDeclaration(statement)) {
-        const module = (statement.moduleSpecifier as ts.StringLiteral).text;
-        const bindings = statement.importClause?.namedBindings;
-        if (!module.startsWith('node:') || !bindings || !ts.isNamedImports(bindings)) continue;
-        for (const element of bindings.elements)
-          imports.set(element.name.text, { module, type: statement.importClause!.isTypeOnly || element.isTypeOnly });
-      } else
-        for (const name of namesOf(statement))
-          declarations.push({ name, file, text: textOf(statement, source), mentions: mentionsOf(statement) });
-    }
+  for (const statement of source.statements) {
+    if (ts.isImportDeclaration(statement)) {
+      const module = (statement.moduleSpecifier as ts.StringLiteral).text;
+      const bindings = statement.importClause?.namedBindings;
+      if (!module.startsWith('node:') || !bindings || !ts.isNamedImports(bindings)) continue;
+      for (const element of bindings.elements)
+        imports.set(element.name.text, { module, type: statement.importClause!.isTypeOnly || element.isTypeOnly });
+    } else
+      for (const name of namesOf(statement))
+        declarations.push({ name, file, text: textOf(statement, source), mentions: mentionsOf(statement) });
   }
   return { declarations, imports };
 }
 
 /** The declarations that a text reaches, and the import lines that they need. */
 export function reached(
-  runtime: Runtime,
+  { files }: Runtime,
   from: ReadonlySet<string>,
 ): { readonly declarations: readonly Declaration[]; readonly imports: readonly string[] } {
-  const byName = new Map(runtime.declarations.map(declaration => [declaration.name, declaration]));
-  const names = new Set<string>();
-  const pending = [...from];
-  while (pending.length > 0) {
-    const name = pending.pop()!;
-    if (names.has(name)) continue;
-    names.add(name);
-    pending.push(...(byName.get(name)?.mentions ?? []));
+  const home = new Map(files.flatMap(file => [...file.declared].map(name => [name, file] as const)));
+  const names = new Set<string>(from);
+  const reachedFiles = new Set<RuntimeFile>();
+  // A set's iteration comes to what is added on the way.
+  for (const name of names) {
+    const file = home.get(name);
+    if (file === undefined) continue;
+    reachedFiles.add(file);
+    const declaration = file.parsed().declarations.find(each => each.name === name);
+    for (const mention of declaration?.mentions ?? []) names.add(mention);
   }
+  const parsed = files.filter(file => reachedFiles.has(file)).map(file => file.parsed());
+  const origins = new Map(parsed.flatMap(({ imports }) => [...imports]));
   const modules = new Map<string, string[]>();
   for (const name of [...names].sort()) {
-    const imported = runtime.imports.get(name);
+    const imported = origins.get(name);
     if (imported) modules.set(imported.module, [...(modules.get(imported.module) ?? []), imported.type ? `type ${name}` : name]);
   }
   return {
-    declarations: runtime.declarations.filter(declaration => names.has(declaration.name)),
+    declarations: parsed.flatMap(({ declarations }) => declarations.filter(({ name }) => names.has(name))),
     imports: [...modules].sort(([a], [b]) => (a < b ? -1 : 1)).map(([module, names]) => `import { ${names.join(', ')} } from '${module}';`),
   };
 }
