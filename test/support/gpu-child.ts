@@ -209,9 +209,13 @@ async function shaders(): Promise<void> {
   const programs = [
     ...models, ...fixtureNames.map(name => [name, readFixture(name).levels.program!] as const), ['the op table', programOfNests(nestsOfOps())] as const,
   ];
+  const seen = new Set<string>();
   for (const [title, program] of programs)
     for (const options of [defaultGpuOptions, everything])
       for (const { name, code } of gpuPlan(laidOut(program, options.bindingBytes), options).shaders) {
+        // Models have kernels in common.
+        if (seen.has(code)) continue;
+        seen.add(code);
         device.pushErrorScope('validation');
         device.createComputePipeline({ layout: 'auto', compute: { module: device.createShaderModule({ code }), entryPoint: 'main' } });
         const error = await device.popErrorScope();
