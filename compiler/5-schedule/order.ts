@@ -42,7 +42,7 @@ export function successors(built: Built): Successors {
     return [...(writers.get(value) ?? []), ...(parts ?? []).flatMap(writersOf)];
   };
   const producers = (draft: Draft): readonly Draft[] => [...new Set(draft.sources.flatMap(source => writersOf(source.root)))];
-  const before = (draft: Draft): readonly Draft[] => {
+  const findBefore = (draft: Draft): readonly Draft[] => {
     const result = new Set(producers(draft));
     for (const { root } of draft.outputs) {
       const leaf = overwritten(root);
@@ -51,8 +51,16 @@ export function successors(built: Built): Successors {
     result.delete(draft);
     return [...result];
   };
+  // Both are asked many times between two changes.
+  let arranged: readonly Draft[] | null = null;
+  const known = new Map<Draft, readonly Draft[]>();
+  const before = (draft: Draft): readonly Draft[] => {
+    const found = known.get(draft) ?? findBefore(draft);
+    known.set(draft, found);
+    return found;
+  };
   return {
-    inOrder: () => arrange([...live], before, built),
+    inOrder: () => arranged ??= arrange([...live], before, built),
     alive: draft => live.has(draft),
     producers,
     pathBetween: (first, second) => {
@@ -88,6 +96,8 @@ export function successors(built: Built): Successors {
       return true;
     },
     replace: (drafts, by) => {
+      arranged = null;
+      known.clear();
       for (const draft of drafts) {
         live.delete(draft);
         for (const { root } of draft.sources) readers.get(root)!.delete(draft);
