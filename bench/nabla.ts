@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { emit } from '../compiler/6-emit/emit.ts';
+import { withoutTypes } from '../compiler/6-emit/runtime.ts';
 import { importReader } from '../compiler/cli/read-source.ts';
 import { compile } from '../compiler/index.ts';
 import type { Model } from '../compiler/ir/model.ts';
@@ -32,11 +33,11 @@ export function build(path: string, settings: ReadonlyMap<string, string> = new 
   return { model: model!, program: program!, text: emit(levels, { target: 'wasm', form: 'program', deterministic: false, javascript: false, debugNan: false }), parameters };
 }
 
-/** Writes the program into a folder, which is made; gives its path. */
-export function writeProgram({ text }: Built, folder: string): string {
+/** Writes the program into a folder, which is made; gives its path. With the ending `mjs` it is without types, as `nabla build --js` writes it. */
+export function writeProgram({ text }: Built, folder: string, ending: 'ts' | 'mjs' = 'ts'): string {
   if (!existsSync(folder)) mkdirSync(folder);
-  const path = join(folder, 'program.ts');
-  writeFileSync(path, text);
+  const path = join(folder, `program.${ending}`);
+  writeFileSync(path, ending === 'ts' ? text : withoutTypes(text));
   return path;
 }
 
@@ -52,22 +53,18 @@ export function firstLosses(path: string, folder: string, steps: number): readon
   return readFileSync(log, 'utf8').trim().split('\n').map(line => (JSON.parse(line) as { readonly loss: number }).loss);
 }
 
-export interface StepAnatomy {
-  /** Milliseconds from the start of the process to the end of its first training step. */
-  readonly firstStep: number;
-  /** The share of a step in which no kernel runs: median time between two calls of the module over median time of a step. */
-  readonly outside: number;
+/** Milliseconds from the start of the process to the end of its first training step. */
+export function startTime(path: string, threads: number): number {
+  const { stdout, started } = start(process.execPath, [path, 'bench', '--steps=1', `--threads=${threads}`], threads);
+  return lastLine<BenchReport>(stdout).first_step_at - started;
 }
 
-/** From a run of the program's measurement whose calls are watched. */
-export function anatomy(path: string, steps: number, threads: number): StepAnatomy {
-  const { calls, started } = watched([path, 'bench', `--steps=${steps}`, `--threads=${threads}`], threads);
-  const step = calls.entries.at(-1)!;
-  const firstStep = calls.ends[calls.entries.indexOf(step)]! - started;
+/** The share of a step in which no kernel runs: median time between two calls of the module over median time of a step. */
+export function outsideShare(path: string, steps: number, threads: number): number {
+  const { calls } = watched([path, 'bench', `--steps=${steps}`, `--threads=${threads}`], threads);
   const last = calls.entries.length - steps;
   const medianFrom = (times: (call: number) => number): number => spread(Array.from({ length: steps - 1 }, (_, i) => times(last + i))).median;
-  const outside = medianFrom(i => calls.starts[i + 1]! - calls.ends[i]!) / medianFrom(i => calls.starts[i + 1]! - calls.starts[i]!);
-  return { firstStep, outside };
+  return medianFrom(i => calls.starts[i + 1]! - calls.ends[i]!) / medianFrom(i => calls.starts[i + 1]! - calls.starts[i]!);
 }
 
 /** Milliseconds of a call that predicts one batch, without the first two. */
@@ -79,7 +76,6 @@ export function predictionTime(path: string, inputs: Readonly<Record<string, str
 }
 
 /** Runs a program and tells when it called its module. */
-export function watched(args: readonly string[], threads: number): { readonly calls: WatchedCalls; readonly started: number } {
-  const { stderr, started } = start(process.execPath, ['--import', join(here, 'watch-calls.ts'), ...args], threads);
-  return { calls: lastLine(stderr), started };
+export function watched(args: readonly string[], threads: number): { readonly calls: WatchedCalls } {
+  return { calls: lastLine(start(process.execPath, ['--import', join(here, 'watch-calls.ts'), ...args], threads).stderr) };
 }

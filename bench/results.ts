@@ -41,6 +41,8 @@ export interface GenerationResult {
 /** From the start of a process to the end of its first training step of `mlp`. */
 export interface StartResult {
   readonly system: System;
+  /** How the file of nabla's program ends; null for peers. */
+  readonly ending: 'ts' | 'mjs' | null;
   readonly threads: number;
   readonly time: Spread;
 }

@@ -1,7 +1,7 @@
 /** Training steps of the reference models: all systems on all numbers of threads, and what nabla's program does around its kernels. */
 import { join } from 'node:path';
 import { writeBatch, writeFirstWeights } from './batch.ts';
-import { anatomy, bench, build, firstLosses, writeProgram, type StepAnatomy } from './nabla.ts';
+import { bench, build, firstLosses, outsideShare, startTime, writeProgram } from './nabla.ts';
 import { stepsOf, trainPeer, usesThreads, type StepReport } from './peers.ts';
 import { systemNames, type Peer, type ReferenceModel, type System } from './reference.ts';
 import type { ModelResult, OutsideResult, Results, StartResult } from './results.ts';
@@ -34,7 +34,8 @@ interface Trained {
   readonly parameters: number;
   readonly measurements: readonly Measurement[];
   /** Of nabla's program, for the model whose steps are the shortest. */
-  readonly anatomies: readonly { readonly threads: number; readonly run: () => StepAnatomy; readonly samples: StepAnatomy[] }[];
+  readonly outside: readonly { readonly threads: number; readonly run: () => number; readonly samples: number[] }[];
+  readonly starts: readonly { readonly ending: 'ts' | 'mjs'; readonly threads: number; readonly run: () => number; readonly samples: number[] }[];
 }
 
 const shortest = 'mlp';
@@ -43,19 +44,18 @@ export function stepMeasurements(models: readonly ReferenceModel[], peers: reado
   const versions: Record<string, string> = {};
   const all = models.map(model => trained(model, peers, threadCounts, join(folder, model.name), versions));
   return {
-    round: tell => all.forEach(({ model, measurements, anatomies }) => {
+    round: tell => all.forEach(({ model, measurements, outside, starts }) => {
       measurements.forEach(measurement => {
         tell(`${model.name}, ${systemNames[measurement.system]}, ${threadsText(measurement.threads)}`);
         takeSample(measurement);
       });
-      anatomies.forEach(({ run, samples }) => samples.push(run()));
+      for (const { run, samples } of [...outside, ...starts]) samples.push(run());
     }),
     results: () => ({
       versions,
       models: all.map(modelResult),
       starts: all.filter(({ model }) => model.name === shortest).flatMap(startResults),
-      outside: all.flatMap(({ anatomies }) => anatomies.map(({ threads, samples }): OutsideResult =>
-        ({ threads, share: spread(samples.map(({ outside }) => outside)) }))),
+      outside: all.flatMap(({ outside }) => outside.map(({ threads, samples }): OutsideResult => ({ threads, share: spread(samples) }))),
     }),
   };
 }
@@ -106,8 +106,11 @@ function trained(model: ReferenceModel, peers: readonly Peer[], threadCounts: re
       ...peers.filter(one => stepsOf(one, model) !== undefined && (threads === 1 || usesThreads(one)))
         .map(one => measurement(one, threads, () => peer(one, threads))),
     ]),
-    anatomies: model.name !== shortest ? [] : threadCounts.map(threads =>
-      ({ threads, run: () => anatomy(program, model.steps.nabla!, threads), samples: [] })),
+    outside: model.name !== shortest ? [] : threadCounts.map(threads => ({ threads, run: () => outsideShare(program, model.steps.nabla!, threads), samples: [] })),
+    starts: model.name !== shortest ? [] : (['ts', 'mjs'] as const).flatMap(ending => {
+      const path = writeProgram(built, folder, ending);
+      return threadCounts.map(threads => ({ ending, threads, run: () => startTime(path, threads), samples: [] }));
+    }),
   };
 }
 
@@ -136,8 +139,8 @@ function modelResult({ model, parameters, measurements }: Trained): ModelResult 
   };
 }
 
-function startResults({ measurements, anatomies }: Trained): readonly StartResult[] {
-  const ofPeers = measurements.map(({ system, threads, samples }) => ({ system, threads, times: samples.flatMap(({ firstStep }) => firstStep ?? []) }));
-  const ofNabla = anatomies.map(({ threads, samples }) => ({ system: 'nabla' as const, threads, times: samples.map(({ firstStep }) => firstStep) }));
-  return [...ofNabla, ...ofPeers].filter(({ times }) => times.length > 0).map(({ system, threads, times }) => ({ system, threads, time: spread(times) }));
+function startResults({ measurements, starts }: Trained): readonly StartResult[] {
+  const ofPeers = measurements.map(({ system, threads, samples }) => ({ system, ending: null, threads, times: samples.flatMap(({ firstStep }) => firstStep ?? []) }));
+  const ofNabla = starts.map(({ ending, threads, samples }) => ({ system: 'nabla' as const, ending, threads, times: samples }));
+  return [...ofNabla, ...ofPeers].filter(({ times }) => times.length > 0).map(({ times, ...about }) => ({ ...about, time: spread(times) }));
 }

@@ -20,9 +20,9 @@ export function tableOf(results: Results): string {
     markdown(['threads', 'kept', 'tokens a second', 'anew', 'anew / kept'], generation.map(({ threads, kept, anew }) =>
       [String(threads), range(kept), whole(1000 / kept.median), range(anew), ratio(anew, kept)])),
     '### Start, and what is not kernels\n\nFrom the start of the process to the end of the first training step of mlp; and the share of a step of mlp in which no kernel runs.',
-    markdown(['system', 'threads', 'first step done', 'outside of kernels'], starts.map(({ system, threads, time }) => {
-      const share = system === 'nabla' ? outside.find(one => one.threads === threads)?.share : undefined;
-      return [systemNames[system], String(threads), range(time), share === undefined ? '' : `${(100 * share.median).toPrecision(2)} %`];
+    markdown(['system', 'threads', 'first step done', 'outside of kernels'], starts.map(({ system, ending, threads, time }) => {
+      const share = ending === 'ts' ? outside.find(one => one.threads === threads)?.share : undefined;
+      return [`${systemNames[system]}${ending === null ? '' : `, .${ending}`}`, String(threads), range(time), share === undefined ? '' : `${(100 * share.median).toPrecision(2)} %`];
     })),
     '### Compiling',
     markdown(['measured', 'time', 'processor time', 'target', ''], compiling.map(compileCells)),

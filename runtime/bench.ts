@@ -10,6 +10,8 @@ import { trainEntryOf } from './training.ts';
 export interface BenchReport {
   readonly model: string;
   readonly ms_per_step: { readonly median: number; readonly min: number };
+  /** When the first step was done, milliseconds since 1970. */
+  readonly first_step_at: number;
   readonly gflops: number;
   readonly peak_bytes: number;
   readonly arena_bytes: number;
@@ -39,7 +41,9 @@ export async function benchProgram(program: CompiledProgram, stage: Stage, optio
     if (settling !== null) await settling;
     if (first >= warmUp) times.fill((performance.now() - started) / count, first - warmUp, first - warmUp + count);
   };
-  for (let i = 0; i < warmUp; i += window) await runSteps(i, Math.min(window, warmUp - i));
+  await runSteps(0, 1);
+  const firstStepAt = performance.timeOrigin + performance.now();
+  for (let i = 1; i < warmUp; i += window) await runSteps(i, Math.min(window, warmUp - i));
   for (let i = 0; i < options.steps; i += window) await runSteps(warmUp + i, Math.min(window, options.steps - i));
   times.sort();
   const middle = times.length >> 1;
@@ -48,6 +52,7 @@ export async function benchProgram(program: CompiledProgram, stage: Stage, optio
   return {
     model: stageTitle(program, stage) ?? program.name,
     ms_per_step: { median: rounded(median), min: rounded(times[0]!) },
+    first_step_at: firstStepAt,
     gflops: rounded(stage.flopsPerStep / median / 1e6),
     peak_bytes: process.resourceUsage().maxRSS * 1024,
     arena_bytes: memory.byteLength,
