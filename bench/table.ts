@@ -1,4 +1,5 @@
 /** The results of a run as text in Markdown: steps against the peers, products, starts, the compiler's passes, sizes of programs. */
+import { goalsOf, isMet, type Goal } from './goals.ts';
 import { peers, systemNames, type Peer, type System } from './reference.ts';
 import type { CompileResult, ModelResult, ProductResult, Results, Timing } from './results.ts';
 import type { Spread } from './statistics.ts';
@@ -10,6 +11,8 @@ export function tableOf(results: Results): string {
   return [
     `${date}; ${machine}; load before the run ${loadBefore.toFixed(1)}; ${Object.entries(versions).map(entry => entry.join(' ')).join(', ')};`
       + ` ${rounds} ${rounds === 1 ? 'round' : 'rounds'}. Times are ms: minimum – median. Ratios are of medians, in brackets of minima.`,
+    '### What is wanted',
+    markdown(['', 'wanted', 'met by', 'missed by'], goalsOf(results).map(goalCells)),
     ...threadCounts.flatMap(threads => [`### Training steps, ${threads === 1 ? 'one thread' : `${threads} threads`}`, stepsTable(models, threads)]),
     ...failureLines(models),
     '### Memory\n\nThe most that a process held, in MB.',
@@ -78,6 +81,12 @@ const failureLines = (models: readonly ModelResult[]): readonly string[] => mode
 function compileCells({ name, time, processor, target }: CompileResult): readonly string[] {
   const part = time.median / target;
   return [name, range(time), range(processor), `< ${target}`, part < 1 ? `met, at ${percent(part)} of it` : `missed by ${percent(part - 1)}`];
+}
+
+function goalCells(goal: Goal): readonly string[] {
+  const { name, wanted, found } = goal;
+  const list = (met: boolean): string => found.filter(({ value }) => isMet(goal, value) === met).map(({ of, value }) => `${of} ${two(value)}`).join(', ');
+  return [name, 'atMost' in wanted ? `≤ ${wanted.atMost}` : `≥ ${wanted.atLeast}`, list(true), list(false)];
 }
 
 const speed = (size: number, { min, median }: Spread): string => [min, median].map(ms => (2 * size ** 3 / ms / 1e6).toPrecision(3)).join(' – ');
