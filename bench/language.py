@@ -1,5 +1,5 @@
-"""What `language.ts` compares with: `python3 language.py FOLDER STEPS BATCH` trains GPT in PyTorch's own layers from the weights and on the
-rows that lie in the folder, as `models/gpt.model` says, and prints the loss on the test rows as JSON."""
+"""What `language.ts` compares with: `python3 language.py gpt|llama FOLDER STEPS BATCH` trains the model in PyTorch's own layers from the
+weights and on the rows that lie in the folder, as its file in `models/` says, and prints the loss on the test rows as JSON."""
 import json
 import math
 import os
@@ -10,7 +10,20 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-HEADS, LAYERS = 4, 4
+HEADS, GROUPS, LAYERS = 4, 2, 4
+
+
+def attend(q, k, v):
+    """Causal attention over [B, heads, T, D / heads], the heads joined again."""
+    T, D = q.shape[-2:]
+    later = torch.ones(T, T, dtype=torch.bool).triu(1)
+    weights = F.softmax((q @ k.transpose(-2, -1) / math.sqrt(D)).masked_fill(later, -math.inf), -1)
+    return (weights @ v).transpose(1, 2).flatten(2)
+
+
+def heads(x, count):
+    """[B, T, D] as [B, heads, T, D / heads]."""
+    return x.view(*x.shape[:2], count, -1).transpose(1, 2)
 
 
 class Conv1D(nn.Module):
@@ -29,11 +42,7 @@ class Attention(nn.Module):
         self.c_attn, self.c_proj = Conv1D(width, 3 * width), Conv1D(width, width)
 
     def forward(self, x):
-        B, T, D = x.shape
-        q, k, v = (part.view(B, T, HEADS, D // HEADS).transpose(1, 2) for part in self.c_attn(x).chunk(3, -1))
-        later = torch.ones(T, T, dtype=torch.bool).triu(1)
-        weights = F.softmax((q @ k.transpose(-2, -1) / math.sqrt(D // HEADS)).masked_fill(later, -math.inf), -1)
-        return self.c_proj((weights @ v).transpose(1, 2).reshape(B, T, D))
+        return self.c_proj(attend(*(heads(part, HEADS) for part in self.c_attn(x).chunk(3, -1))))
 
 
 class Perceptron(nn.Module):
@@ -45,7 +54,7 @@ class Perceptron(nn.Module):
         return self.c_proj(F.gelu(self.c_fc(x), approximate='tanh'))
 
 
-class Block(nn.Module):
+class GptBlock(nn.Module):
     def __init__(self, width):
         super().__init__()
         self.ln_1, self.attn, self.ln_2, self.mlp = nn.LayerNorm(width), Attention(width), nn.LayerNorm(width), Perceptron(width)
@@ -59,14 +68,87 @@ class Gpt(nn.Module):
     def __init__(self, vocabulary, positions, width):
         super().__init__()
         self.wte, self.wpe = nn.Embedding(vocabulary, width), nn.Embedding(positions, width)
-        self.h = nn.ModuleList([Block(width) for _ in range(LAYERS)])
+        self.h = nn.ModuleList([GptBlock(width) for _ in range(LAYERS)])
         self.ln_f = nn.LayerNorm(width)
 
-    def forward(self, text, following):
+    def forward(self, text):
         x = self.wte(text) + self.wpe.weight[:text.shape[1]]
         for block in self.h:
             x = block(x)
-        return F.cross_entropy(F.linear(self.ln_f(x), self.wte.weight).flatten(0, 1), following.flatten())
+        return F.linear(self.ln_f(x), self.wte.weight)
+
+
+class RmsNorm(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(width))
+
+    def forward(self, x):
+        return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-6) * self.weight
+
+
+def rotated(x):
+    """Features i and i + D / 2 turned by the position times 10000^(-2i / D)."""
+    T, D = x.shape[-2:]
+    angle = (torch.arange(T)[:, None] * 10000 ** (-torch.arange(0, D, 2) / D)).repeat(1, 2)
+    a, b = x.chunk(2, -1)
+    return x * angle.cos() + torch.cat([-b, a], -1) * angle.sin()
+
+
+class GroupedAttention(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        shared = width // HEADS * GROUPS
+        self.query, self.key, self.value, self.out = (nn.Linear(width, out, bias=False) for out in (width, shared, shared, width))
+
+    def forward(self, x):
+        q, k, v = rotated(heads(self.query(x), HEADS)), rotated(heads(self.key(x), GROUPS)), heads(self.value(x), GROUPS)
+        return self.out(attend(q, *(part.repeat_interleave(HEADS // GROUPS, 1) for part in (k, v))))
+
+
+class SwiGlu(nn.Module):
+    def __init__(self, width, inner):
+        super().__init__()
+        self.gate_proj, self.up_proj = nn.Linear(width, inner, bias=False), nn.Linear(width, inner, bias=False)
+        self.down_proj = nn.Linear(inner, width, bias=False)
+
+    def forward(self, x):
+        return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
+
+
+class LlamaBlock(nn.Module):
+    def __init__(self, width, inner):
+        super().__init__()
+        self.attention_norm, self.attention, self.mlp_norm, self.mlp = RmsNorm(width), GroupedAttention(width), RmsNorm(width), SwiGlu(width, inner)
+
+    def forward(self, x):
+        x = x + self.attention(self.attention_norm(x))
+        return x + self.mlp(self.mlp_norm(x))
+
+
+class Llama(nn.Module):
+    def __init__(self, vocabulary, width, inner):
+        super().__init__()
+        self.embed = nn.Embedding(vocabulary, width)
+        self.block = nn.ModuleList([LlamaBlock(width, inner) for _ in range(LAYERS)])
+        self.norm, self.head = RmsNorm(width), nn.Linear(width, vocabulary, bias=False)
+
+    def forward(self, text):
+        x = self.embed(text)
+        for block in self.block:
+            x = block(x)
+        return self.head(self.norm(x))
+
+
+#: Each model by its name, of the sizes that its weights have.
+MODELS = {
+    'gpt': lambda weights: Gpt(len(weights['wte.weight']), *weights['wpe.weight'].shape),
+    'llama': lambda weights: Llama(*weights['embed.weight'].shape, len(weights['block.0.mlp.gate_proj.weight'])),
+}
+
+
+def loss(model, text, following):
+    return F.cross_entropy(model(text).flatten(0, 1), following.flatten())
 
 
 def read_safetensors(path):
@@ -82,15 +164,14 @@ def learning_rate(step, steps, peak=2e-3, warmup=100, floor=1e-4):
     return min(step / warmup, 1) * (floor + 0.5 * (peak - floor) * (1 + math.cos(math.pi * progress)))
 
 
-_, folder, steps, batch = sys.argv
+_, name, folder, steps, batch = sys.argv
 steps, batch = int(steps), int(batch)
 torch.set_num_threads(int(os.environ['OMP_NUM_THREADS']))
 weights = read_safetensors(os.path.join(folder, 'weights.safetensors'))
-model = Gpt(*weights['wte.weight'].shape[:1], *weights['wpe.weight'].shape)
+model = MODELS[name](weights)
 model.load_state_dict(weights)
-named = dict(model.named_parameters())
-undecayed = [value for name, value in named.items() if name.endswith('.bias') or 'ln_' in name]
-decayed = [value for name, value in named.items() if not (name.endswith('.bias') or 'ln_' in name)]
+spared = lambda name: name.endswith('.bias') or 'ln_' in name or 'norm' in name
+decayed, undecayed = ([value for key, value in model.named_parameters() if spared(key) == kind] for kind in (False, True))
 optimizer = torch.optim.AdamW([{'params': decayed, 'weight_decay': 0.1}, {'params': undecayed, 'weight_decay': 0}], betas=(0.9, 0.99))
 rows = lambda name: [torch.from_numpy(numpy.load(os.path.join(folder, f'{name}-{part}.npy'))).long() for part in ('text', 'next')]
 text, following = rows('train')
@@ -99,10 +180,10 @@ for step in range(1, steps + 1):
         group['lr'] = learning_rate(step, steps)
     optimizer.zero_grad(set_to_none=True)
     at = slice((step - 1) * batch, step * batch)
-    model(text[at], following[at]).backward()
+    loss(model, text[at], following[at]).backward()
     nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     optimizer.step()
 text, following = rows('test')
 with torch.no_grad():
-    losses = [model(text[i:i + 64], following[i:i + 64]).item() * len(text[i:i + 64]) for i in range(0, len(text), 64)]
+    losses = [loss(model, text[i:i + 64], following[i:i + 64]).item() * len(text[i:i + 64]) for i in range(0, len(text), 64)]
 print(json.dumps({'test': sum(losses) / len(text)}))

@@ -1,6 +1,6 @@
 /**
- * `node bench/language.ts [STEPS]`: trains `models/gpt.model` and the same model in PyTorch from the same weights on the same batches, and
- * prints what both lose on the test rows. The texts are those that `node models/data/texts.ts` makes.
+ * `node bench/language.ts [gpt|llama] [STEPS]`: trains `models/gpt.model`, or `llama.model`, and the same model in PyTorch from the same
+ * weights on the same batches, and prints what both lose on the test rows. The texts are those that `node models/data/texts.ts` makes.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -24,12 +24,14 @@ import { lastLine, start } from './processes.ts';
 
 const cores = 2;
 const here = import.meta.dirname;
-const steps = Number(process.argv[2] ?? 1500);
+const [name = 'gpt', length = '1500'] = process.argv.slice(2);
+const steps = Number(length);
+if (!['gpt', 'llama'].includes(name) || !(steps >= 1)) throw new Error('node bench/language.ts [gpt|llama] [STEPS]');
 /** Of the windows to test on every fourth: these do not overlap. */
 const apart = 4;
 const folder = mkdtempSync(join(tmpdir(), 'nabla-language-'));
 try {
-  writeFileSync(join(folder, 'program.mjs'), `${stripTypeScriptTypes(build('models/gpt.model').text)}\nexport { program };\n`);
+  writeFileSync(join(folder, 'program.mjs'), `${stripTypeScriptTypes(build(`models/${name}.model`).text)}\nexport { program };\n`);
   const { program } = await import(pathToFileURL(join(folder, 'program.mjs')).href) as { readonly program: CompiledProgram };
   const data = await openData(program, join(here, '../models'));
   const stage = program.stages[0]!;
@@ -39,12 +41,12 @@ try {
   const order = trainingOrder(data.train!.count, seed, true);
   writeRows(program, data.train!, 'train', Array.from({ length: steps * stage.train!.rows }, (_, i) => order(i)));
   const test = writeRows(program, data.test!, 'test', Array.from({ length: Math.floor(data.test!.count / apart) }, (_, i) => i * apart));
-  const torch = lastLine<{ readonly test: number }>(start(python, [join(here, 'language.py'), folder, String(steps), String(stage.train!.rows)], cores, {
+  const torch = lastLine<{ readonly test: number }>(start(python, [join(here, 'language.py'), name, folder, String(steps), String(stage.train!.rows)], cores, {
     ...process.env, OMP_NUM_THREADS: String(cores),
   }).stdout);
   await trainProgram(program, { steps, data: { train: data.train, test: null }, save: join(folder, 'trained.safetensors'), threads: cores });
   const { loss } = await evaluateStage(program, stage, arrayRows(program, test));
-  process.stdout.write(`after ${steps} steps on the same batches, test loss: nabla ${loss!.toFixed(4)}, PyTorch ${torch.test.toFixed(4)}, `
+  process.stdout.write(`${name}, after ${steps} steps on the same batches, test loss: nabla ${loss!.toFixed(4)}, PyTorch ${torch.test.toFixed(4)}, `
     + `${(100 * (loss! / torch.test - 1)).toFixed(2)} % apart\n`);
   program.threads?.stop();
 } finally {
