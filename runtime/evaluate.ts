@@ -22,6 +22,7 @@ export function evaluator(program: CompiledProgram, stage: Stage, set: RowSet | 
   const rows = set === null ? evaluate.rows : set.count;
   const batchViews = evaluate.results.map(result => viewOf(program.memory, result));
   const rowViews = evaluateRow === null ? [] : evaluateRow.results.map(result => viewOf(program.memory, result));
+  const seed = new Int32Array(program.memory, program.scalars.seed, 1);
   /** Runs of a device whose results were not asked for yet. */
   let pending = 0;
   const takeRecent = async (entry: Entry): Promise<void> => {
@@ -32,6 +33,8 @@ export function evaluator(program: CompiledProgram, stage: Stage, set: RowSet | 
   const runOn = (entry: Entry, views: typeof batchViews, from: number): Promise<void> | null => {
     if (load !== null) for (let slot = 0; slot < entry.rows; slot++) load(from + slot, slot);
     entry.run();
+    // The next run draws other random numbers; the step stays, of which a loss may be made.
+    seed[0]!++;
     if (device !== null) return ++pending === device.window ? takeRecent(entry) : null;
     for (let i = 0; i < names.length; i++) sums[i]! += views[i]![0]! * entry.rows;
     return null;
@@ -39,6 +42,7 @@ export function evaluator(program: CompiledProgram, stage: Stage, set: RowSet | 
   return async () => {
     await openDevice(program);
     sums.fill(0);
+    const seedBefore = seed[0]!;
     let row = 0;
     for (; row + evaluate.rows <= rows; row += evaluate.rows) {
       const taking = runOn(evaluate, batchViews, row);
@@ -53,6 +57,7 @@ export function evaluator(program: CompiledProgram, stage: Stage, set: RowSet | 
       if (taking !== null) await taking;
     }
     if (pending > 0) await takeRecent(evaluateRow!);
+    seed[0] = seedBefore;
     return Object.fromEntries(names.map((name, i) => [name, sums[i]! / rows]));
   };
 }

@@ -8,9 +8,12 @@ import { readSafetensors, safetensorsPieces } from './safetensors.ts';
 import { isFloatKind, readTensor } from './stored-tensor.ts';
 import { sameShape, showShape, viewOf } from './tensor.ts';
 
+/** What checkpoints hold beside weights. */
+const isOptimizerState = (name: string): boolean => name.startsWith('optimizer.');
+
 /** Parameters and what layers keep, without the optimiser's states. */
 export const weightPlaces = (program: CompiledProgram): readonly TensorPlace[] =>
-  [...program.parameters, ...program.states.filter(state => !state.name.startsWith('optimizer.'))];
+  [...program.parameters, ...program.states.filter(state => !isOptimizerState(state.name))];
 
 export const tensorsAt = (memory: ArrayBuffer, places: readonly TensorPlace[]): NamedTensor[] =>
   places.map(place => ({ name: place.name, dtype: place.dtype, shape: place.shape, values: viewOf(memory, place) }));
@@ -24,7 +27,8 @@ export async function weightsPieces(program: CompiledProgram): Promise<Uint8Arra
 
 /**
  * Reads a weights file into the program; every missing, extra and misshapen tensor is named. Moving averages of parameters may be
- * missing, and begin as the parameters then; those that the program does not keep are left out, and so is what is no weight.
+ * missing, and begin as the parameters then; those that the program does not keep are left out, and so is what is no weight: a checkpoint
+ * will do.
  */
 export function readWeights(program: CompiledProgram, bytes: ByteSource): void {
   loadTensors(weightsOf(program, bytes), bytes.place, weightPlaces(program), program);
@@ -70,7 +74,7 @@ export function weightsOf(program: CompiledProgram, bytes: ByteSource): Safetens
   const file = readSafetensors(bytes);
   const names = new Set(weightPlaces(program).map(place => place.name));
   const isBuffer = (name: string, rank: number): boolean => !names.has(name) && publishedBuffers.some(buffer => buffer.rank === rank && buffer.name.test(name));
-  const tensors = new Map([...file.tensors].filter(([name, { shape }]) => !isBuffer(name, shape.length)));
+  const tensors = new Map([...file.tensors].filter(([name, { shape }]) => !isOptimizerState(name) && !isBuffer(name, shape.length)));
   for (const { name } of program.parameters) {
     const average = `ema.${name}`;
     const stored = tensors.get(name);

@@ -59,6 +59,16 @@ function started(program: CompiledProgram): CompiledProgram {
   return program;
 }
 
+test('every batch of an evaluation draws numbers of its own, the same in every evaluation', async () => {
+  const program = started(await programOf(`${layers}\n  metric drawn = mean(uniform_like(x))\n  metric at = 1 * step`, '  batch 4\n  steps 1\n  optimizer sgd(lr: 0.1)'));
+  const stage = onlyStage(program);
+  const evaluated = (rows: number): Promise<Readonly<Record<string, number>>> => evaluateStage(program, stage, arrayRows(program, linearRows(rows)));
+  const [one, two] = [await evaluated(4), await evaluated(8)];
+  expect(Math.abs(one['drawn']! - two['drawn']!)).toBeGreaterThan(1e-4);
+  expect(await evaluated(8)).toEqual(two);
+  expect([one['at'], two['at']]).toEqual([0, 0]);
+});
+
 describe('accumulate', () => {
   test.each(['', 'clip_norm 0.5'])('four batches of 16 train as one of 64 %s', async clip => {
     const settings = `  steps 10\n  ${clip}\n  optimizer adam(lr: cosine(0.02)) except "*.bias" (lr: 0.01)\n`;

@@ -61,11 +61,11 @@ test('weights to start from: what is there by name, the rest stays and is told',
   expect(() => loadInitialWeights(program, 'a.safetensors')).toThrow('`w` [3] is missing');
 });
 
-test('masks and counters of published files are no weights, biases are', () => {
+test('masks and counters of published files are no weights, nor are what an optimizer keeps, biases are', () => {
   const tensor = (name: string, shape: readonly number[]) =>
     ({ name, dtype: 'f32', shape, values: new Float32Array(shape.reduce((a, b) => a * b, 1)) }) as const;
   const own = [tensor('w', [3]), tensor('b', [])];
-  const buffers = [tensor('h.0.attn.bias', [1, 1, 4, 4]), tensor('h.0.attn.masked_bias', []), tensor('bn1.num_batches_tracked', [])];
+  const buffers = [tensor('h.0.attn.bias', [1, 1, 4, 4]), tensor('h.0.attn.masked_bias', []), tensor('bn1.num_batches_tracked', []), tensor('optimizer.m', [4])];
   writeSafetensors('a.safetensors', [...own, ...buffers], {});
   loadWeights(linearProgram(), 'a.safetensors');
   writeSafetensors('a.safetensors', [...own, tensor('h.0.attn.bias', [4])], {});
