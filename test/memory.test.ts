@@ -10,8 +10,10 @@ import { compile, type Diagnostic, type Levels } from '../compiler/index.ts';
 import type { Program } from '../compiler/ir/program.ts';
 import { shapeOf, size } from '../compiler/ir/type.ts';
 import { programMachine, type Machine } from './support/machine.ts';
+import { recurrences, recurrent } from './support/recurrent.ts';
 import { emitOptions, emittedMachine, importEmitted } from './support/run-program.ts';
 import { generator } from './support/tensors.ts';
+import { wasmMachine } from './support/wasm.ts';
 
 const seed = Number(process.env['SEED'] ?? 1);
 const runs = (usual: number): number => Number(process.env['RUNS'] ?? usual);
@@ -164,6 +166,41 @@ test('an emitted program fits its limit and trains alike', async () => {
   trace(await emittedMachine(limited), limited, input).forEach((values, name) => {
     values.forEach((value, i) => expect(value).toBeCloseTo(expected.get(name)![i]!, 5));
   });
+});
+
+test.each(Object.entries(recurrences))('loops compute exactly the same within a limit: %s', (_, [body, share]) => {
+  const text = recurrent(body);
+  const unlimited = compiled(text).levels;
+  const { persistent, transient } = parts(unlimited.program!);
+  const amounts: number[] = [];
+  for (const part of [0.85, share, 0]) {
+    const { levels, diagnostics } = compiled(withLimit(text, Math.max(1, Math.floor(persistent + part * transient))));
+    expect(levels.program!.arenaBytes > persistent + part * transient).toBe(diagnostics.length > 0);
+    if (part === share) expect(diagnostics).toEqual([]);
+    amounts.push(costSheet(levels).recomputed!.flops);
+    same(levels, unlimited);
+  }
+  expect(Math.min(...amounts.slice(1))).toBeGreaterThan(0);
+});
+
+test('two LSTM layers train in half of the memory, for at most another forward pass, in a program that is as long for any number of steps', async () => {
+  const text = (steps: number): string => recurrent('lstm(8) |> lstm(8)', { steps, batch: 8 });
+  const halved = [64, 256].map(steps => {
+    const unlimited = compiled(text(steps)).levels;
+    const { persistent, transient } = parts(unlimited.program!);
+    const { levels, diagnostics } = compiled(withLimit(text(steps), Math.floor(persistent + 0.52 * transient)));
+    expect(diagnostics).toEqual([]);
+    const { recomputed, total } = costSheet(levels);
+    expect(recomputed.flops).toBeLessThanOrEqual(total.forwardFlops);
+    return { unlimited, levels };
+  });
+  const [few, many] = halved.map(({ levels }) => levels.program!.entries.find(({ name }) => name === 'train')!.calls.length);
+  expect(few).toBe(many);
+  const input = (count: number): readonly number[] => Array.from({ length: count }, (_, i) => Math.sin(i));
+  const { unlimited, levels } = halved[0]!;
+  const expected = trace(wasmMachine(unlimited.program!), unlimited, input);
+  for (const machine of [wasmMachine(levels.program!), await emittedMachine(levels)])
+    trace(machine, levels, input).forEach((values, name) => values.forEach((value, i) => expect(value).toBeCloseTo(expected.get(name)![i]!, 5)));
 });
 
 test('a limit that is no limit changes nothing', () => {

@@ -55,6 +55,8 @@ const bodies: Readonly<Record<string, readonly [body: string, result?: string]>>
   'a concatenation of rows': ['y = scan t along T from h = x[:, 0] {\n  h = concat([tanh(h[:1] @ w), h[:1] * v + x[:1, t]], axis: 0)[range(B) * 0]\n  yield h\n}'],
   'one loop after another': ['a = scan t along T from h = zeros_like(x[:, 0]) {\n  h = tanh(x[:, t] + h @ w)\n  yield h\n}\ny = scan t along T reversed from g = h {\n  g = tanh(a[:, t] * v + g @ w)\n  yield g\n}'],
   'a table': ['table = x[0]\ny = scan t along T from h = zeros_like(x[:, 0]) {\n  h = tanh(h @ w + table[(t * 3) % 5] * v)\n  yield h\n}'],
+  'a yield before a row of the same size is read': ['z = x @ w\ny = scan t along T from h = x[:, 0] {\n  a = tanh(h)\n  h = a @ w + z[:, t] * 0.5\n  yield a\n}'],
+  'a yield after a row of the same size is read': ['z = x @ w\ny = scan t along T from h = x[:, 0] {\n  h = tanh(h @ w + z[:, t])\n  a = h @ w\n  yield a\n}'],
   'drawn numbers': ['y = scan t along T from h = zeros_like(x[:, 0]) {\n  h = tanh(x[:, t] + h @ w + 0.1 * uniform_like(h))\n  yield h * v\n}'],
   'a derivative inside': ['y = scan t along T from h = x[:, 0] {\n  e = sum(tanh(h @ w) ** 2 * x[:, t])\n  h = h - 0.1 * grad(e, h) * v\n  yield h\n}'],
   'a loop in each step': ['y = scan t along T from h = zeros_like(x[:, 0]) {\n  scan s along 3 from g = h * v {\n    g = tanh(g @ w + x[:, t] * (cast(s, f32) + 1))\n  }\n  h = g + x[:, t]\n  yield h\n}'],
@@ -91,6 +93,12 @@ test.each(Object.entries(bodies).filter(([name]) => !name.startsWith('drawn numb
   for (const one of [text, twice])
     expect(compareGradients(modelOf(one), seed).filter(({ used, error }) => used && !(error < 1e-4)).map(({ parameter, error }) => [parameter.leaf!.name, error])).toEqual([]);
 }, 60_000);
+
+test('a kernel that yields several sequences replaces no row that it still reads', async () => {
+  const body = 'y0, y1, y2 = scan t along T reversed from c0 = zeros_like(x[:, 0]), c1 = x[:, 1] * v {\n  n0 = x[:, T - 1 - t] * (x @ w)[:, t] * 0.5\n  n1 = cast(t, f32) * 0.1 + c0\n  n2 = softmax(n0) + mean((x @ w)[:, t], axis: -1, keep: true)\n  next0 = tanh(c1 + 0.1)\n  next1 = tanh(n0 + 0.1)\n  yield x[:, T - 1 - t]\n  yield n2\n  yield n1\n  c0 = next0\n  c1 = next1\n}\ny = y0 + y1 + y2 + c0[:, none]';
+  const levels = compiled(around(body).replace('x |> part()', 'x |> part() |> part() |> part()').replace('rows = 2', 'rows = 7'));
+  compare(await trace(programMachine(levels.program!), levels, seed), await trace(graphMachine(levels.gradient!), levels, seed), 1e-9, 'kernels');
+});
 
 /** Bodies of several carried values, made of what there is before. */
 const randomBody: fc.Arbitrary<string> = fc.record({

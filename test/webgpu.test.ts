@@ -33,6 +33,7 @@ test.concurrent.each([
   ['ops', 500],
   ['products', 20],
   ['blocks', 3],
+  ['limited', 2],
   ['positions', 8],
   ['large', 2],
 ] as const)('%s', async (job, fewest) => {

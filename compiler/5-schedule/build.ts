@@ -112,9 +112,12 @@ function attempt(lowering: Lowering, copied: ReadonlySet<Update>): Built {
   const scalars = values.filter(value => host.has(value) && stored.has(value));
   if (scalars.length > 0) drafts.push(hostDraft(lowering, scalars));
   for (const { value, to, scan } of copies) add(copy(lowering, value, to, outwards(scan)), scan);
+  // What is made of nothing, such as the zeros that a loop begins with, is made for each loop: read from another, it would tie the two together.
+  const apart = (value: Value): Lowering =>
+    hasNest(value) && value.operands.length === 0 ? { ...lowering, stored: new Set([...stored].filter(other => other !== value)) } : lowering;
   for (const { scan, outer, places } of loops) {
-    for (const { value, to } of places.before) add(copy(lowering, value, to, outwards(outer)), outer);
-    for (const { value, to } of places.inside) add(copy(lowering, value, to, outwards(scan)), scan);
+    for (const { value, to } of places.before) add(copy(apart(value), value, to, outwards(outer)), outer);
+    for (const { value, to } of places.inside) add(copy(apart(value), value, to, outwards(scan)), scan);
   }
   for (const value of values) {
     const scan = inside.get(value);

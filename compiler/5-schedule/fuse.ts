@@ -56,7 +56,7 @@ const passesDirectly = (producer: Draft, consumer: Draft): boolean =>
 function wouldRunEarly(first: Draft, second: Draft): boolean {
   const both = [first, second];
   return (
-    both.some(draft => draft.values.some(isRecomputed) || draft.sources.some(source => isRecomputed(source.root))) &&
+    both.some(({ values, sources, outputs }) => [...values, ...[...sources, ...outputs].map(({ root }) => root)].some(isRecomputed)) &&
     both.some(draft => draft.values.some(value => !isLate(value)))
   );
 }

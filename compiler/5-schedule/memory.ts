@@ -4,9 +4,9 @@
  * iteration disturbs another.
  */
 import type { Value } from '../ir/graph.ts';
-import { bytes, elementBytes } from '../ir/type.ts';
+import { bytes, elementBytes, elements, size } from '../ir/type.ts';
 import type { Built } from './build.ts';
-import { kernelsOf, linear, loadsOf, stepBody, type Blocks, type Draft } from './draft.ts';
+import { kernelsOf, linear, loadsOf, stepBody, type Blocks, type Draft, type Source } from './draft.ts';
 import type { Positions } from './positions.ts';
 
 /** Bytes to which every buffer is aligned: a cache line, and the widest vector. */
@@ -83,13 +83,25 @@ function inPlace(built: Built, order: readonly Draft[], kept: ReadonlySet<Value>
   for (const draft of order.flatMap(kernelsOf)) for (const { root } of draft.sources) lastRead.set(root, draft);
   const result = new Map<Value, { root: Value; offset: number }>();
   const taken = new Set<Value>();
+  const isOwn = (value: Value): boolean => !built.homes.has(value) && !built.required.has(value) && !built.parts.has(value) && !kept.has(value);
+  // What lives in a sequence reads it, too.
+  const holder = (value: Value): Value => (built.homes.has(value) ? holder(built.homes.get(value)!.root) : value);
+  const lastUse = new Map<Value, Draft>();
+  for (const loop of order) for (const draft of kernelsOf(loop)) for (const { root } of draft.sources) lastUse.set(holder(root), loop);
+  for (const loop of order) {
+    for (const { sequence, from } of rowsInPlace(loop, built.homes, isOwn)) {
+      if (taken.has(from) || lastUse.get(from) !== loop) continue;
+      result.set(sequence, { root: from, offset: 0 });
+      taken.add(from);
+    }
+  }
   const placed = (draft: Draft, blocks: Blocks | undefined): readonly { readonly blocks: Blocks | undefined; readonly draft: Draft }[] =>
     draft.blocks?.members.flatMap(member => placed(member, draft.blocks)) ?? [{ blocks, draft }];
   for (const { blocks, draft } of order.flatMap(each => placed(each, undefined))) {
     // Other positions of a loop may still read what outlives one.
     const mayShare = (value: Value): boolean => !kept.has(value) && (blocks === undefined || blocks.inside.has(value));
     for (const output of draft.outputs) {
-      if (output.root.op === null || built.homes.has(output.root) || output.offset !== 0 || bytes(output.root.type) < alignment) continue;
+      if (output.root.op === null || built.homes.has(output.root) || result.has(output.root) || output.offset !== 0 || bytes(output.root.type) < alignment) continue;
       if (!mayShare(output.root)) continue;
       const candidate = draft.sources.find(
         source =>
@@ -111,6 +123,50 @@ function inPlace(built: Built, order: readonly Draft[], kept: ReadonlySet<Value>
     }
   }
   return result;
+}
+
+/**
+ * Sequences that a loop writes row by row where it reads the rows of another one of the same size, each before it is written. `isOwn`
+ * tells what has memory of its own that nothing else needs.
+ */
+function rowsInPlace(
+  { blocks, outputs }: Draft, homes: Built['homes'], isOwn: (value: Value) => boolean,
+): readonly { readonly sequence: Value; readonly from: Value }[] {
+  if (blocks === undefined || blocks.independent > 0 || blocks.axes.length > 1) return [];
+  const [steps] = blocks.axes as [number];
+  const owned = (access: Source): Source => {
+    const home = homes.get(access.root);
+    return home === undefined ? access : owned({ ...access, root: home.root, offset: access.offset + home.offset });
+  };
+  const kernels = blocks.members.flatMap(member =>
+    kernelsOf(member).map(kernel => ({ kernel, isInner: member.blocks !== undefined, reads: kernel.sources.map(owned), writes: kernel.outputs.map(owned) })));
+  /** By how many elements all accesses of a sequence move from step to step, if each stays in the row of its step. */
+  const pace = (root: Value): number | null => {
+    const accesses = kernels.flatMap(({ reads, writes }) => [...reads, ...writes]).filter(access => access.root === root);
+    const row = elements(root.type) / steps;
+    const [move] = accesses[0]?.along ?? [0];
+    const first = move! < 0 ? (steps - 1) * row : 0;
+    const isInRow = ({ along, offset, shape }: Source): boolean =>
+      along?.[0] === move && along.slice(1).every(distance => distance === 0) && offset >= first && offset + size(shape) <= first + row;
+    return Math.abs(move!) === row && accesses.every(isInRow) ? move! : null;
+  };
+  const places = (root: Value, of: 'reads' | 'writes'): readonly number[] => [...kernels.keys()].filter(i => kernels[i]![of].some(access => access.root === root));
+  /** A kernel may replace what it reads where it stores the sequence, in that very step. */
+  const readsOwnRow = (at: number, from: Value, sequence: Value): boolean => {
+    const { kernel, reads, writes } = kernels[at]!;
+    const isPlain = kernel.sources.every(({ root }, i) => reads[i]!.root !== from || root === from);
+    return isPlain && kernel.outputs.every(({ root, offset }, i) => writes[i]!.root !== sequence || (writes[i]!.offset === offset && readsAtStore(kernel, from, root)));
+  };
+  const read = [...new Set(kernels.flatMap(({ reads }) => reads.map(({ root }) => root)))].filter(root => root.op !== null && isOwn(root));
+  return outputs.flatMap(({ root: sequence }) => {
+    const writers = places(sequence, 'writes');
+    const move = isOwn(sequence) ? pace(sequence) : null;
+    if (move === null || writers.some(i => kernels[i]!.isInner)) return [];
+    const from = read.find(root =>
+      root !== sequence && bytes(root.type) === bytes(sequence.type) && pace(root) === move && places(root, 'writes').length === 0 &&
+      places(root, 'reads').every(reader => writers.every(writer => reader < writer || (reader === writer && readsOwnRow(writer, root, sequence)))));
+    return from === undefined ? [] : [{ sequence, from }];
+  });
 }
 
 /** Every load of `read` is, in the very step that stores `written`, at the element that is stored. */

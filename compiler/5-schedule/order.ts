@@ -117,14 +117,19 @@ function put(map: Map<Value, Set<Draft>>, key: Value, draft: Draft): void {
 
 /**
  * List scheduling: of the kernels that may run, the one that leaves the least memory alive; ties in the order of the graph. A kernel
- * that only recomputes never runs by itself but right before the first that needs it, and counts as part of that one.
+ * that only recomputes never runs by itself but right before the first that needs it, and counts as part of that one. So does one that
+ * reads nothing, as what fills the first slot of a carried value.
  */
 function arrange(drafts: readonly Draft[], before: (draft: Draft) => readonly Draft[], built: Built): Draft[] {
   const position = new Map(drafts.map((draft, i) => [draft, i]));
   const earlier = new Map(drafts.map(draft => [draft, before(draft)]));
-  const prepares = new Set(
-    drafts.filter(draft => draft.values.every(isRecomputed) && !draft.outputs.some(output => built.required.has(output.root))),
-  );
+  const needed = new Set([...earlier.values()].flat());
+  const holder = (value: Value): Value => (built.homes.has(value) ? holder(built.homes.get(value)!.root) : value);
+  const outlives = (value: Value): boolean => holder(value).op === null || built.results.has(holder(value));
+  const isPreparation = (draft: Draft): boolean =>
+    !draft.host && needed.has(draft) && (draft.sources.length === 0 || draft.outputs.every(output => isRecomputed(output.root))) &&
+    !draft.outputs.some(output => outlives(output.root));
+  const prepares = new Set(drafts.filter(isPreparation));
   const preparations = new Map([...earlier].map(([draft, list]) => [draft, list.filter(other => prepares.has(other))]));
   const others = drafts.filter(draft => !prepares.has(draft));
   const waiting = new Map(others.map(draft => [draft, awaited(draft, earlier, prepares)]));

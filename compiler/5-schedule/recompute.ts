@@ -4,12 +4,14 @@
  * needs less memory and computes the same.
  */
 import type { Entry, Value } from '../ir/graph.ts';
-import { bytes, elements } from '../ir/type.ts';
+import { scanOf, scanResultOf, withYields, type Scan } from '../ir/scan.ts';
+import { bytes, elements, size } from '../ir/type.ts';
 import { isPrimitive } from '../ops/define.ts';
 import { isLate, type Draft } from './draft.ts';
 import { placeOf } from './expand.ts';
 import { hasNest } from './lower.ts';
 import { planEntry, type Plan } from './plan.ts';
+import { findStepValues, recomputed, recomputeInSteps, type StepValues } from './recompute-loops.ts';
 
 /** Plans that are tried: what an estimate has promised, fusion and the places in memory may not quite keep. */
 const mostTries = 4;
@@ -65,15 +67,21 @@ export function spare(plan: Plan): Plan {
 
 function isLargeAndCheap(activation: Activation, { built, sizes }: Plan, dropped: ReadonlySet<Value>): boolean {
   const { value, isKept } = activation;
-  if (!isKept || built.required.has(value) || elements(value.type) < sizes.fewestElements) return false;
+  if (!isKept || !hasNest(value) || built.required.has(value) || elements(value.type) < sizes.fewestElements) return false;
   const { cost, from } = again(activation, dropped);
   return cost <= mostCost * activation.bytes && growth * from <= activation.bytes;
 }
 
-/** A stored value of the forward pass. */
+/** A stored value of the forward pass, or a loop with all that it keeps. */
 interface Activation {
   readonly value: Value;
+  /** The values whose memory it is: of a loop its carried values and what it yields. */
+  readonly cells: readonly Value[];
   readonly bytes: number;
+  /** Whether the steps of the loop that reads it can compute it, instead of a kernel or a loop before that. */
+  readonly inSteps: boolean;
+  /** Of its second computation. */
+  readonly bytesAgain: number;
   /** Something after the forward pass reads it, so that it is there until then, unless it is dropped. */
   readonly isKept: boolean;
   /** The activations that it is computed from. */
@@ -84,16 +92,21 @@ interface Activation {
   readonly cost: number;
 }
 
-/** A call of a kernel. */
+/** A call of a kernel, or a loop. */
 interface Run {
   readonly isLate: boolean;
+  readonly isLoop: boolean;
   readonly reads: readonly Value[];
   readonly writes: readonly Value[];
 }
 
 interface Activations {
   readonly plan: Plan;
+  /** What memory holds, by the value that has it: several of a loop. */
   readonly byValue: ReadonlyMap<Value, Activation>;
+  /** Loops of the forward pass that are in no other. */
+  readonly loops: ReadonlyMap<Value, Activation>;
+  readonly stepValues: ReadonlyMap<Value, StepValues>;
   readonly runs: readonly Run[];
   /** The value in whose memory a value lives; null for what has none, or lives in a leaf. */
   readonly holder: (value: Value) => Value | null;
@@ -101,6 +114,7 @@ interface Activations {
 
 function findActivations(plan: Plan): Activations {
   const { lowering, built, order } = plan;
+  const turns = (value: Value): number => size(lowering.around(value).map(({ length }) => length.extent));
   const outermost = (value: Value): Value => {
     const home = built.homes.get(value);
     return home ? outermost(home.root) : value;
@@ -109,6 +123,7 @@ function findActivations(plan: Plan): Activations {
   const runs = order.map(
     (draft: Draft): Run => ({
       isLate: draft.values.some(isLate),
+      isLoop: draft.blocks !== undefined,
       reads: held(draft.sources.map(source => source.root)),
       writes: held(draft.outputs.map(output => output.root)),
     }),
@@ -118,36 +133,58 @@ function findActivations(plan: Plan): Activations {
   const holder = (value: Value): Value | null => (stored.has(outermost(value)) ? outermost(value) : null);
 
   const byValue = new Map<Value, Activation>();
-  for (const value of lowering.values) {
-    if (holder(value) !== value || isLate(value) || lowering.host.has(value)) continue;
-    // The kernels of a loop stay what they are.
-    if (!hasNest(value) || lowering.inside.has(value)) continue;
+  const loops = new Map<Value, Activation>();
+  const stepValues = findStepValues(lowering);
+  const activation = (value: Value, cells: readonly Value[], roots: readonly Value[], scan: Scan | null): Activation => {
+    const isStep = (part: Value): boolean => scan !== null && lowering.inside.has(part);
     const sources = new Map<Value, Activation>();
     const seen = new Set<Value>();
-    const pending = [value];
-    let cost = bytes(value.type);
+    const pending = [...roots];
+    const total = cells.reduce((sum, cell) => sum + bytes(cell.type), 0);
+    let cost = total;
     let leafBytes = 0;
     while (pending.length > 0) {
       const part = pending.pop()!;
-      if (seen.has(part) || part.op === null) continue;
+      if (seen.has(part)) continue;
       seen.add(part);
-      const from = holder(part);
-      if (from !== null && from !== value) {
-        const source = byValue.get(from);
-        if (source === undefined || sources.has(from)) continue;
-        sources.set(from, source);
+      const from = isStep(part) ? null : holder(part);
+      const source = from === null || cells.includes(from) ? undefined : byValue.get(from);
+      if (source !== undefined && !sources.has(source.value)) {
+        sources.set(source.value, source);
         cost += source.bytes;
-      } else {
-        cost += flops(part);
-        pending.push(...part.operands);
-        // A part of a flat leaf is seen through a view that is no larger.
-        for (const { op, type } of part.operands) if (op === null) leafBytes += Math.min(bytes(type), bytes(part.type));
       }
+      if (part.op === null || (from !== null && !cells.includes(from))) continue;
+      cost += flops(part) * turns(part);
+      pending.push(...part.operands);
+      // A part of a flat leaf is seen through a view that is no larger.
+      for (const { op, leaf, type } of part.operands)
+        if (op === null && leaf!.role !== 'counter' && leaf!.role !== 'carry') leafBytes += Math.min(bytes(type), bytes(part.type));
     }
-    const isKept = readLate.has(value) || built.required.has(value);
-    byValue.set(value, { value, bytes: bytes(value.type), isKept, sources: [...sources.values()], leafBytes, cost });
+    const isRead = (cell: Value): boolean => readLate.has(cell) || (scan === null ? built.required : built.results).has(cell);
+    const inSteps = stepValues.has(value);
+    const rows = cells.filter(cell => inSteps && !stepValues.get(cell)!.isReadAsWhole);
+    const bytesAgain = rows.reduce((rest, cell) => rest - bytes(cell.type) + bytes(cell.type) / cell.type.dims[0]!.extent, total);
+    return { value, cells, bytes: total, inSteps, bytesAgain, isKept: cells.some(isRead), sources: [...sources.values()], leafBytes, cost };
+  };
+  for (const value of lowering.values) {
+    if (isLate(value) || lowering.host.has(value) || lowering.inside.has(value)) continue;
+    const scan = scanOf(value);
+    if (scan === null) {
+      if (holder(value) === value && hasNest(value)) byValue.set(value, activation(value, [value], [value], null));
+      continue;
+    }
+    const results = lowering.values.filter(other => scanResultOf(other)?.scan === value);
+    const inSteps = results.filter(result => holder(result) === result && stepValues.has(result));
+    const cells = [...new Set([...scan.carries, ...results].map(each => holder(each)!))].filter(cell => !inSteps.includes(cell));
+    const loop = activation(value, cells, [...scan.initials, ...scan.nexts, ...scan.yields], scan);
+    // What the steps are computed from is kept with what is kept of them.
+    loops.set(value, { ...loop, isKept: loop.isKept || inSteps.length > 0 });
+    for (const cell of cells) byValue.set(cell, loops.get(value)!);
+    if (inSteps.length === 0) continue;
+    const steps = activation(inSteps[0]!, inSteps, inSteps.map(result => stepValues.get(result)!.yielded), scan);
+    for (const cell of inSteps) byValue.set(cell, steps);
   }
-  return { plan, byValue, runs, holder };
+  return { plan, byValue, loops, stepValues, runs, holder };
 }
 
 function flops({ op, operands, attrs, type }: Value): number {
@@ -201,6 +238,8 @@ function cheapest(activations: Iterable<Activation>, dropped: ReadonlySet<Value>
   return best!.activation;
 }
 
+const isDropped = (activation: Activation | undefined, dropped: ReadonlySet<Value>): activation is Activation =>
+  activation !== undefined && dropped.has(activation.value);
 const mustRunAgain = (activation: Activation, dropped: ReadonlySet<Value>): boolean => !activation.isKept || dropped.has(activation.value);
 
 /** What it costs to have an activation once more, and the bytes of what is there for that. */
@@ -237,7 +276,7 @@ interface Cell {
  * The most bytes alive at once when every kernel runs in its present place and what is dropped is computed again right before the
  * kernel that reads it; and what is alive there without being used, and could be had again later.
  */
-function estimate({ plan, byValue, runs }: Activations, dropped: ReadonlySet<Value>): { readonly peak: number; readonly idle: readonly Activation[] } {
+function estimate({ plan, byValue, runs, holder }: Activations, dropped: ReadonlySet<Value>): { readonly peak: number; readonly idle: readonly Activation[] } {
   const originals = new Map<Value, Cell>();
   const again = new Map<Activation, Cell>();
   const newCell = (size: number, activation: Activation | null): Cell =>
@@ -253,25 +292,39 @@ function estimate({ plan, byValue, runs }: Activations, dropped: ReadonlySet<Val
     if (isEarly) cell.lastEarly = time;
   };
   const used: (readonly Cell[])[] = [];
+  const loops: number[] = [];
   const run = (cells: readonly Cell[], isEarly: boolean): void => {
     for (const cell of cells) touch(cell, isEarly);
     used.push(cells);
     time++;
   };
+  const readAgain = (activation: Activation): readonly Cell[] =>
+    activation.sources.flatMap(source => (mustRunAgain(source, dropped) ? [computeAgain(source)] : source.cells.map(original)));
   const computeAgain = (activation: Activation): Cell => {
     const known = again.get(activation);
     if (known) return known;
-    const cell = newCell(activation.bytes, null);
+    const cell = newCell(activation.bytesAgain, null);
     again.set(activation, cell);
-    const reads = activation.sources.map(source => (mustRunAgain(source, dropped) ? computeAgain(source) : original(source.value)));
-    run([...reads, cell], false);
+    const reads = readAgain(activation);
+    // What is computed in steps is part of the run that reads it.
+    if (!activation.inSteps) run([...reads, cell], false);
     return cell;
   };
-  for (const { isLate: late, reads, writes } of runs) {
-    const cells = reads.map(value => (late && dropped.has(value) ? computeAgain(byValue.get(value)!) : original(value)));
-    run([...cells, ...writes.map(original)], !late);
+  for (const { isLate: late, isLoop, reads, writes } of runs) {
+    const cells = reads.flatMap(value => {
+      const activation = byValue.get(value);
+      if (!late || !isDropped(activation, dropped)) return [original(value)];
+      return [computeAgain(activation), ...(activation.inSteps && isLoop ? readAgain(activation) : [])];
+    });
+    // What is computed in steps the forward pass leaves out.
+    const made = writes.filter(value => !byValue.get(value)?.inSteps || !isDropped(byValue.get(value), dropped));
+    if (isLoop) loops.push(time);
+    run([...cells, ...made.map(original)], !late);
   }
-  for (const value of plan.built.required) if (originals.has(value)) touch(original(value), true);
+  for (const value of plan.built.results) {
+    const cell = originals.get(holder(value) ?? value);
+    if (cell !== undefined) touch(cell, true);
+  }
 
   const change = new Array<number>(time + 2).fill(0);
   const cells = [...originals.values(), ...again.values()];
@@ -279,17 +332,30 @@ function estimate({ plan, byValue, runs }: Activations, dropped: ReadonlySet<Val
     change[cell.first]! += cell.bytes;
     change[cell.last + 1]! -= cell.bytes;
   }
+  // What a loop yields may take the place of a sequence that nothing else reads.
+  for (const loop of loops) {
+    const born = used[loop]!.filter(cell => cell.first === loop).map(cell => cell.bytes);
+    for (const cell of new Set(used[loop])) {
+      if (cell.last !== loop || cell.first === loop || !born.includes(cell.bytes)) continue;
+      born.splice(born.indexOf(cell.bytes), 1);
+      change[loop]! -= cell.bytes;
+      change[loop + 1]! += cell.bytes;
+    }
+  }
   let [peak, at, alive] = [0, 0, 0];
   for (let i = 0; i < time; i++) {
     alive += change[i]!;
     if (alive > peak) [peak, at] = [alive, i];
   }
-  const idle = cells.flatMap(({ activation, first, last, lastEarly }, i) =>
-    activation !== null && !dropped.has(activation.value) && first < at && lastEarly < at && last > at && !used[at]!.includes(cells[i]!)
-      ? [activation]
-      : [],
-  );
-  return { peak, idle };
+  const idle = new Set(cells.flatMap(cell => {
+    const { activation, first, last, lastEarly } = cell;
+    if (activation === null || dropped.has(activation.value)) return [];
+    const isUsed = used[at]!.includes(cell);
+    // What is computed in steps is not there as a whole, not even while it is used.
+    if (activation.inSteps) return first <= at && at <= last && (!isUsed || activation.bytesAgain < activation.bytes) ? [activation] : [];
+    return first < at && lastEarly < at && last > at && !isUsed ? [activation] : [];
+  }));
+  return { peak, idle: [...idle] };
 }
 
 /**
@@ -297,19 +363,54 @@ function estimate({ plan, byValue, runs }: Activations, dropped: ReadonlySet<Val
  * is kept; what has no memory of its own in between is written out again, so that nothing of it is kept either.
  */
 function recompute(
-  { plan, byValue, holder }: Activations,
+  { plan, byValue, loops, stepValues, holder }: Activations,
   dropped: ReadonlySet<Value>,
 ): { readonly entry: Entry; readonly again: ReadonlyMap<Value, Value> } {
   const { lowering } = plan;
-  const { entry, host, values } = lowering;
+  const { entry, host, values, nest, scans, around } = lowering;
   const again = new Map<Value, Value>();
   /** What is dropped, and what has no memory and comes from that: after the forward pass only the second computation may be read. */
   const isGone = new Set<Value>();
   /** What is not kept anyway: a reader that ran together with the forward pass may stay there, one that reads what is gone does not. */
   const isUnkept = new Set<Value>();
   const rewritten = new Map<Value, Value>();
+  const loopOf = (value: Value): Activation | undefined => loops.get(around(value)[0]?.value ?? scanResultOf(value)?.scan ?? value);
+  const heldBy = (value: Value): Activation | undefined => byValue.get(holder(value) ?? value);
+  const isThere = (value: Value): boolean => {
+    const activation = heldBy(value);
+    return activation === undefined ? holder(value) !== null || placeOf(value, lowering)?.root.op === null : !mustRunAgain(activation, dropped);
+  };
+  const computedAgain = (value: Value): Value => recomputed({ ...value, operands: value.operands.map(operand => again.get(operand) ?? operand) });
+  /** A loop that runs again yields what nobody has kept. */
+  const withoutKept = (loop: Value): ReturnType<typeof withYields> => {
+    const scan = scanOf(loop)!;
+    const missing = values.flatMap(value => {
+      const result = scanResultOf(value);
+      return result?.scan === loop && result.part === 'sequence' && !isThere(value) ? [scan.yields[result.which]!] : [];
+    });
+    return withYields(scan, [...new Set(missing)]);
+  };
+  const running = new Map<Activation, ReturnType<typeof withYields>>();
+  // A loop that runs again is a loop of its own, and so are those inside of it.
+  for (const { value, counter, carries } of scans) {
+    const loop = loopOf(value);
+    if (loop !== undefined && mustRunAgain(loop, dropped)) for (const leaf of [counter, ...carries]) again.set(leaf, recomputed(leaf));
+  }
   for (const value of values) {
     if (value.operands.length === 0) continue;
+    const loop = loopOf(value);
+    if (loop !== undefined) {
+      if (!mustRunAgain(loop, dropped)) continue;
+      if (value === loop.value) {
+        running.set(loop, withoutKept(value));
+        again.set(value, computedAgain(running.get(loop)!.value));
+      } else if (scanResultOf(value)?.scan !== loop.value) again.set(value, computedAgain(value));
+      else if (!isThere(value)) {
+        (isDropped(heldBy(value), dropped) ? isGone : isUnkept).add(value);
+        again.set(value, recomputed({ ...running.get(loop)!.result(value), operands: [again.get(loop.value)!] }));
+      }
+      continue;
+    }
     if (isLate(value)) {
       const comesLater = value.operands.some(operand => isGone.has(operand));
       const operands = value.operands.map(operand =>
@@ -318,22 +419,16 @@ function recompute(
       if (operands.some((operand, i) => operand !== value.operands[i])) rewritten.set(value, { ...value, operands });
       continue;
     }
-    const held = holder(value);
-    const activation = held === null ? null : (byValue.get(held) ?? null);
-    const isThere =
-      held === null ? placeOf(value, lowering)?.root.op === null : activation === null || !mustRunAgain(activation, dropped);
-    if (isThere || host.has(value)) continue;
-    if ((held !== null && dropped.has(held)) || value.operands.some(operand => isGone.has(operand))) isGone.add(value);
-    else if (held !== null || value.operands.some(operand => isUnkept.has(operand))) isUnkept.add(value);
-    const operands = value.operands.map(operand => again.get(operand) ?? operand);
-    again.set(value, { ...value, operands, origin: { span: null, scope: [], ...value.origin, phase: 'recompute' } });
+    if (isThere(value) || host.has(value)) continue;
+    if (isDropped(heldBy(value), dropped) || value.operands.some(operand => isGone.has(operand))) isGone.add(value);
+    else if (holder(value) !== null || value.operands.some(operand => isUnkept.has(operand))) isUnkept.add(value);
+    again.set(value, computedAgain(value));
   }
-  return {
-    entry: {
-      name: entry.name,
-      results: entry.results.map(({ name, value }) => ({ name, value: rewritten.get(value) ?? value })),
-      updates: entry.updates.map(({ leaf, value }) => ({ leaf, value: rewritten.get(value) ?? value })),
-    },
-    again,
+  const inSteps = [...stepValues.values()].filter(({ sequence }) => byValue.get(sequence)?.inSteps && isDropped(byValue.get(sequence), dropped));
+  const made: Entry = {
+    name: entry.name,
+    results: entry.results.map(({ name, value }) => ({ name, value: rewritten.get(value) ?? value })),
+    updates: entry.updates.map(({ leaf, value }) => ({ leaf, value: rewritten.get(value) ?? value })),
   };
+  return { entry: recomputeInSteps(made, inSteps, again, nest), again };
 }

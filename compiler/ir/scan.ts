@@ -55,6 +55,27 @@ export function scanResultOf(value: Value): ScanResult | null {
   return part === 'final' || part === 'sequence' ? { scan: value.operands[0]!, part, which: value.attrs['which'] as number } : null;
 }
 
+/** A scan with other yields; what a result of the first one becomes; and the sequence of a yield, for which `like` is any sequence of a scan. */
+export function withYields({ value, length, yields: known }: Scan, yields: readonly Value[]): {
+  readonly value: Value;
+  readonly result: (of: Value) => Value;
+  readonly sequence: (yielded: Value, like: Value) => Value;
+} {
+  const operands = [...value.operands.slice(0, value.operands.length - known.length), ...yields];
+  const made: Value = { ...value, operands, attrs: { ...value.attrs, yields: yields.length } };
+  return {
+    value: made,
+    result: of => {
+      const { part, which } = scanResultOf(of)!;
+      return { ...of, operands: [made], attrs: part === 'final' ? of.attrs : { ...of.attrs, which: yields.indexOf(known[which]!) } };
+    },
+    sequence: (yielded, like) => {
+      const type = { dtype: yielded.type.dtype, dims: [length, ...yielded.type.dims] };
+      return { ...like, operands: [made], attrs: { which: yields.indexOf(yielded), type }, type };
+    },
+  };
+}
+
 /**
  * The values that a scan computes in every step, operands before users: those that its results need and that depend on its leaves, and
  * all that scans among them compute.

@@ -28,6 +28,7 @@ import { gpuMachine, programOfNests, runNestsOnGpu, type NestRun } from './gpu.t
 import { graphMachine } from './machine.ts';
 import { differentiable, drawAll, leaves, project, type AnySample } from './op-samples.ts';
 import { programPlan, programText } from './random-program.ts';
+import { recurrences, recurrent } from './recurrent.ts';
 import { compare, levelsOf, trace } from './trace.ts';
 import { difference, draw, generator, readType } from './tensors.ts';
 
@@ -63,6 +64,20 @@ async function fixtures(): Promise<void> {
   for (const name of fixtureNames) {
     const fixture = readFixture(name);
     await attempt(name, async () => compareFixture(await gpuMachine(fixture.levels.program!, largeModels.includes(name) ? defaultGpuOptions : untiled), fixture, 10, singleTolerance(name)));
+  }
+}
+
+/** Recurrent layers whose loops are computed again within a memory limit. */
+async function limited(): Promise<void> {
+  for (const title of ['two LSTM layers', 'loops in loops']) {
+    await attempt(title, async () => {
+      const text = recurrent(recurrences[title]![0]);
+      const levels = levelsOf(text);
+      // With the least memory that there is.
+      const { levels: within } = compile({ path: 'limited.model', text: text.replace(/^train \{/m, 'train {\n  memory 1B'), library: false }, 'schedule', { verify: true });
+      if (within.program!.arenaBytes >= levels.program!.arenaBytes) throw new Error('nothing is computed again');
+      compare(await trace(await gpuMachine(within.program!), within, 1), await trace(graphMachine(levels.simplified!), levels, 1), 5e-5, title);
+    });
   }
 }
 
@@ -229,5 +244,5 @@ function programOf(path: string, text: string): Program {
   return levels.program;
 }
 
-const jobs: Readonly<Record<string, () => Promise<void>>> = { blocks, fixtures, large, ops, positions, products, programs, shaders };
+const jobs: Readonly<Record<string, () => Promise<void>>> = { blocks, fixtures, large, limited, ops, positions, products, programs, shaders };
 await jobs[process.argv[2]!]!();
