@@ -64,6 +64,7 @@ export async function measure(model: Model, stage: Stage, program: Program, part
   await machine.threads.start(options.threads);
   try {
     host.set('seed', stage.settings.seed);
+    if (program.scalars.some(({ name }) => name === 'learning_rate_factor')) host.set('learning_rate_factor', 1);
     for (const each of model.stages) {
       const initialise = program.entries.find(entry => entry.name === entryName(model, each, 'initialise'))!;
       host.run(initialise);

@@ -9,7 +9,7 @@ import { elementBytes, size } from '../../compiler/ir/type.ts';
 import type { Tensor } from '../../compiler/ops/define.ts';
 import { openGpu } from '../../runtime/gpu-machine.ts';
 import { viewOf } from '../../runtime/tensor.ts';
-import type { Role } from './machine.ts';
+import { usualScalars, type Role } from './machine.ts';
 import { kernelOf } from './wasm.ts';
 
 /** As `Machine`, but what it gives has to be waited for. */
@@ -31,6 +31,7 @@ export async function gpuMachine(given: Program, options: GpuOptions = defaultGp
     if (found === undefined) throw new Error(`there is no ${role} ${name}`);
     return found;
   };
+  for (const place of program.scalars) viewOf(memory, place).fill(usualScalars.get(place.name) ?? 0);
   return {
     write: (role, name, data) => {
       viewOf(memory, placeOf(role, name)).set(data);

@@ -9,6 +9,7 @@ import type { Levels } from '../../compiler/index.ts';
 import type { AnyRows, TrainOptions } from '../../runtime/application.ts';
 import type { CompiledProgram, Entry, Stage, TensorPlace } from '../../runtime/program.ts';
 import type { TrainReport } from '../../runtime/training.ts';
+import { setLearningRateFactor } from '../../runtime/stages.ts';
 import { viewOf } from '../../runtime/tensor.ts';
 import type { Machine, Role } from './machine.ts';
 
@@ -56,6 +57,7 @@ export async function emittedMachine(levels: Levels): Promise<Machine> {
     ...stages.flatMap(stage => Object.entries(entriesOf(stage)).map(([name, entry]) => [stages.length === 1 ? name : `${stage.name}.${name}`, entry] as const)),
     ...(program.synthetic?.sources ?? []).map(({ name, entry }) => [`${name}_rows`, entry] as const),
   ]);
+  setLearningRateFactor(program, 1);
   return {
     write: (role, name, data) => viewOf(program.memory, placeOf(role, name)).set(data),
     read: (role, name) => Float64Array.from(viewOf(program.memory, placeOf(role, name))),
