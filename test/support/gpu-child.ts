@@ -14,7 +14,8 @@ import type { Program } from '../../compiler/ir/program.ts';
 import { affine, axisAt, type Affine } from '../../compiler/ir/affine.ts';
 import { evaluateGraph, evaluateNest } from '../../compiler/ir/evaluate.ts';
 import { leaf, topological, type Value } from '../../compiler/ir/graph.ts';
-import { apply, constant, load, type Nest } from '../../compiler/ir/nest.ts';
+import { apply, constant, load, type Nest, type Scalar } from '../../compiler/ir/nest.ts';
+import { shaderText } from '../../runtime/gpu-machine.ts';
 import { dim, isFloat, tensor, type Shape } from '../../compiler/ir/type.ts';
 import { isPrimitive, type Tensor } from '../../compiler/ops/define.ts';
 import { add } from '../../compiler/ops/elementwise.ts';
@@ -24,7 +25,7 @@ import { attentions, inBlocks } from './attention.ts';
 import { compareFixture } from './compare-fixture.ts';
 import { fixtureNames, large as largeModels, readFixture, singleTolerance } from './fixture.ts';
 import { compareRows, drawn, generators, whole } from './generation.ts';
-import { gpuMachine, programOfNests, runNestsOnGpu, type NestRun } from './gpu.ts';
+import { gpuMachine, programOfNests, runNestsOnGpu, withoutFeatures, type NestRun } from './gpu.ts';
 import { graphMachine } from './machine.ts';
 import { differentiable, drawAll, leaves, project, type AnySample } from './op-samples.ts';
 import { programPlan, programText } from './random-program.ts';
@@ -95,6 +96,8 @@ async function products(): Promise<void> {
   const [a, b, c, d, e] = [0, 1, 2, 3, 4].map(axisAt) as [Affine, Affine, Affine, Affine, Affine];
   const product = (x: readonly Affine[], y: readonly Affine[], space: Shape, reduce: Shape, ...shapes: readonly Shape[]): NestRun => (
     { nest: { space, reduce, combine: 'add', body: apply('mul', load(0, x), load(1, y)) }, operands: draws(...shapes) });
+  const toHalf = (value: Scalar): Scalar => apply('to_f32', apply('to_f16', value));
+  const rounded: Nest = { space: [37, 43], reduce: [29], combine: 'add', body: apply('mul', toHalf(load(0, [a, c])), toHalf(load(1, [c, b]))) };
   const sum = (...terms: readonly [axis: number, times: number][]): Affine => affine(terms.map(([axis, times]) => ({ axis, times })));
   const tiled: GpuOptions = { ...hardware, fewestProducts: 1 };
   const cases: readonly (readonly [title: string, run: NestRun, options: GpuOptions])[] = [
@@ -106,14 +109,16 @@ async function products(): Promise<void> {
     ['of tiles in between', product([a, c], [b, c], [61, 62], [18], [61, 18], [62, 18]), { ...tiled, enoughWorkgroups: 1 }],
     ['of long sums in parts', product([a, c], [c, b], [9, 10], [700], [9, 700], [700, 10]), tiled],
     ['a convolution', product([a, d, sum([2, 2], [4, 1])], [b, d, e], [3, 5, 7], [4, 3], [3, 4, 15], [5, 4, 3]), tiled],
+    ['of rounded factors', { ...product([a, c], [c, b], [37, 43], [29], [37, 29], [29, 43]), nest: rounded }, tiled],
     ['a long sum', { nest: { space: [], reduce: [20011], combine: 'add', body: load(0, [a]) }, operands: draws([20011]) }, hardware],
     ['the largest of many', { nest: { space: [3], reduce: [9001], combine: 'max', body: load(0, [a, b]) }, operands: draws([3, 9001]) }, hardware],
     ['the first of the largest', { nest: { space: [3], reduce: [1300], combine: 'argmax', body: apply('floor', apply('mul', constant(9), load(0, [a, b]))) }, operands: draws([3, 1300]) }, hardware],
   ];
   for (const [title, run, options] of cases) {
     const expected = evaluateNest(run.nest, run.operands);
-    for (const [way, own] of [['', options], [', in software', defaultGpuOptions]] as const) {
-      const [result] = await runNestsOnGpu([run], own);
+    const withoutSubgroups = options === hardware ? [[', without subgroups', options, withoutFeatures] as const] : [];
+    for (const [way, own, planned] of [['', options] as const, ...withoutSubgroups, [', in software', defaultGpuOptions] as const]) {
+      const [result] = await runNestsOnGpu([run], own, planned);
       tell(`${title}${way}`, difference(result!, expected, 1e-5));
     }
   }
@@ -190,8 +195,10 @@ function nestsOfOps(): readonly ExpectedRun[] {
 async function ops(): Promise<void> {
   const all = nestsOfOps();
   const sums = all.filter(({ nest }) => nest.combine !== null);
-  for (const [way, options, some] of [['', untiled, all], [', shared by workgroups', sharing, sums], [', in software', defaultGpuOptions, sums]] as const) {
-    const results = await runNestsOnGpu(some, options);
+  for (const [way, options, some, planned] of [
+    ['', untiled, all], [', shared by workgroups', sharing, sums, withoutFeatures], [', shared by subgroups', sharing, sums], [', in software', defaultGpuOptions, sums],
+  ] as const) {
+    const results = await runNestsOnGpu(some, options, planned);
     some.forEach(({ title, expected, tolerance }, i) => tell(`${title}${way}`, difference(results[i]!, expected, tolerance)));
   }
 }
@@ -199,29 +206,46 @@ async function ops(): Promise<void> {
 /** Whatever can be tiled or shared is. */
 const everything: GpuOptions = { ...hardware, fewestProducts: 1, shortestRow: 1 };
 
-/** Every shader of every model and of the op table through the validator, which needs no GPU: types, uniformity, limits. */
+/** Every shader of every model and of the op table through the validator, which needs no GPU: types, uniformity, limits. With what some adapters have, and without. */
 async function shaders(): Promise<void> {
   const { create } = await import('webgpu');
   const gpu = create(['backend=null']);
-  const device = (await (await gpu.requestAdapter())!.requestDevice());
+  const features = ['subgroups', 'shader-f16'] as const;
+  const device = (await (await gpu.requestAdapter())!.requestDevice({ requiredFeatures: [...features] }));
   const folder = new URL('../../models/', import.meta.url);
   const models = readdirSync(folder).filter(name => name.endsWith('.model')).map(name => [name, programOf(fileURLToPath(new URL(name, folder)), readFileSync(new URL(name, folder), 'utf8'))] as const);
-  const programs = [
-    ...models, ...fixtureNames.map(name => [name, readFixture(name).levels.program!] as const), ['the op table', programOfNests(nestsOfOps())] as const,
-  ];
   const seen = new Set<string>();
+  const programs = [
+    ...models, ['half precision', levelsOf(halfPrecision).program!] as const, ...fixtureNames.map(name => [name, readFixture(name).levels.program!] as const), ['the op table', programOfNests(nestsOfOps())] as const,
+  ];
   for (const [title, program] of programs)
-    for (const options of [defaultGpuOptions, everything])
-      for (const { name, code } of gpuPlan(laidOut(program, options.bindingBytes), options).shaders) {
-        // Models have kernels in common.
-        if (seen.has(code)) continue;
-        seen.add(code);
-        device.pushErrorScope('validation');
-        device.createComputePipeline({ layout: 'auto', compute: { module: device.createShaderModule({ code }), entryPoint: 'main' } });
-        const error = await device.popErrorScope();
-        tell(`${title}: ${name}`, error === null ? null : `${error.message}\n${code}`);
-      }
+    for (const options of [defaultGpuOptions, everything]) {
+      const plan = gpuPlan(laidOut(program, options.bindingBytes), options);
+      for (const shader of plan.shaders)
+        for (const offered of [[], features]) {
+          const code = shaderText(plan, shader, new Set(offered));
+          // Models have kernels in common.
+          if (seen.has(code)) continue;
+          seen.add(code);
+          device.pushErrorScope('validation');
+          device.createComputePipeline({ layout: 'auto', compute: { module: device.createShaderModule({ code }), entryPoint: 'main' } });
+          const error = await device.popErrorScope();
+          tell(`${title}: ${shader.name}`, error === null ? null : `${error.message}\n${code}`);
+        }
+    }
 }
+
+const halfPrecision = `model Half {
+  input x: f32[B, 40]
+  loss = mean(square(x |> linear(72) |> relu() |> linear(40)))
+}
+train {
+  batch 64
+  steps 1
+  optimizer sgd(lr: 0.1)
+  precision f16
+}
+`;
 
 function programOf(path: string, text: string): Program {
   const { levels, diagnostics } = compile({ path, text, library: false }, 'schedule', { readImport: importReader(path) });
