@@ -42,8 +42,10 @@ export async function emittedMachine(levels: Levels): Promise<Machine> {
   const { stages } = program;
   const generator = stages.find(stage => stage.generator !== null)?.generator ?? null;
   const places = { input: [...program.inputs, ...(generator ? [generator.sequence] : [])], parameter: program.parameters, gradient: stages.flatMap(stage => stage.gradients), state: program.states } as const;
+  const { learningRateFactor, ...others } = program.scalars;
+  const scalars = { ...others, learning_rate_factor: learningRateFactor, position: generator?.position };
   const placeOf = (role: Role, name: string): TensorPlace => {
-    if (role === 'scalar') return { name, dtype: 'i32', shape: [], offset: name === 'position' ? generator!.position : program.scalars[name as 'seed'] };
+    if (role === 'scalar') return { name, dtype: name === 'learning_rate_factor' ? 'f32' : 'i32', shape: [], offset: scalars[name as keyof typeof scalars]! };
     const found = (places[role] as readonly TensorPlace[]).find(place => place.name === name);
     if (found === undefined) throw new Error(`there is no ${role} ${name}`);
     return found;
@@ -66,6 +68,6 @@ export async function emittedMachine(levels: Levels): Promise<Machine> {
       entry.run();
       return new Map(entry.results.map(place => [place.name, { dtype: place.dtype, shape: place.shape, data: Float64Array.from(viewOf(program.memory, place)) }]));
     },
-    names: role => (role === 'scalar' ? Object.keys(program.scalars) : places[role].map(place => place.name)),
+    names: role => (role === 'scalar' ? Object.keys(scalars) : places[role].map(place => place.name)),
   };
 }
