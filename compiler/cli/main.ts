@@ -96,6 +96,7 @@ function declareCommands(finish: (code: number) => void): Command {
     .addOption(oneModel())
     .option('--steps <n>', 'number of steps', wholeNumber(1), '30')
     .addOption(threads())
+    .addOption(new Option('--target <target>', 'what the kernels are').choices(['wasm', 'webgpu']).default('wasm'))
     .addOption(new Option('--format <format>', 'a table, data, or a picture of the kernels').choices(['text', 'json', 'dot', 'svg']).default('text'))
     .option('-o, --output <file>', 'where it goes; default: the standard output, of svg FILE-profile.svg; - for the standard output')
     .action(async (file, flags) => finish(await (await import('./profile.ts')).runProfile(file, flags)));
