@@ -35,7 +35,7 @@ test.concurrent.each([
   ['products', 20],
   ['blocks', 3],
   ['positions', 8],
-  ['large', 2],
+  ['large', 4],
 ] as const)('%s', async (job, fewest) => {
   const things = await told(job);
   expect(things.filter(({ problem }) => problem !== null)).toEqual([]);

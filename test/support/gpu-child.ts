@@ -10,7 +10,7 @@ import { gradients } from '../../compiler/ops/gradients.ts';
 import { gpuPlan } from '../../compiler/6-emit/wgsl/plan.ts';
 import { laidOut } from '../../compiler/6-emit/wgsl/segments.ts';
 import { compile } from '../../compiler/index.ts';
-import type { Program } from '../../compiler/ir/program.ts';
+import type { Call, Program } from '../../compiler/ir/program.ts';
 import { affine, axisAt, type Affine } from '../../compiler/ir/affine.ts';
 import { evaluateGraph, evaluateNest } from '../../compiler/ir/evaluate.ts';
 import { leaf, topological, type Value } from '../../compiler/ir/graph.ts';
@@ -133,6 +133,26 @@ async function large(): Promise<void> {
   const [result, after] = await runNestsOnGpu([{ nest: backwards, operands: [{ dtype: 'f32', shape, data }] }, { nest: backwards, operands: [{ dtype: 'f32', shape, data }] }]);
   for (const [title, { data: found }] of [['large', result!], ['after it', after!]] as const)
     tell(title, found.every((value, i) => value === data[count - 1 - i]) ? null : 'not what was there');
+  await ends();
+}
+
+/** Vectors of four reach over the end of a buffer, and never over the end of what lies inside of one. */
+async function ends(): Promise<void> {
+  const copy = (count: number, from: number): NestRun => ({
+    nest: { space: [count], reduce: [], combine: null, body: load(0, [axisAt(0)]) },
+    operands: [{ dtype: 'f32', shape: [count], data: Float64Array.from({ length: count }, (_, i) => from + i) }],
+  });
+  const runs = [copy(37, 0), copy(5, 100)];
+  const apart = programOfNests(runs);
+  const [{ calls: [whole, part], ...entry }] = apart.entries as unknown as readonly [Program['entries'][number] & { readonly calls: readonly [Call, Call] }];
+  const inside: Call = { ...part, offsets: [part.offsets[0]!, whole.offsets[1]! + 8], writes: whole.writes };
+  const program: Program = { ...apart, entries: [{ ...entry, calls: [whole, inside] }] };
+  const isWide = gpuPlan(program, hardware).shaders.map(({ code }) => code.includes('vec4<f32>'));
+  tell('which copies are of vectors', String(isWide) === 'true,false' ? null : String(isWide));
+  const machine = await gpuMachine(program, hardware);
+  runs.forEach(({ operands }, i) => machine.write('input', String(program.entries[0]!.calls[i]!.reads[0]!), operands[0]!.data));
+  const found = (await machine.run('run')).get(String(whole.writes[0]!))!.data;
+  tell('a copy inside of another', found.every((value, i) => value === (i >= 8 && i < 13 ? 92 + i : i)) ? null : found.join());
 }
 
 /** Random and awkward models against the references. */

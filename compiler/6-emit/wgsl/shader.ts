@@ -27,10 +27,13 @@ export interface Declaration {
   readonly own: string;
 }
 
-/** What a call of a kernel has the shader know: the array of each access, and which accesses begin at a multiple of 16 bytes. */
+/** What a call of a kernel has the shader know of each of its accesses. */
 export interface Placement {
   readonly arrays: readonly number[];
+  /** Whether it begins at a multiple of 16 bytes. */
   readonly aligned: readonly boolean[];
+  /** How many elements there are until its buffer ends, behind which nobody's memory begins before a multiple of 64 bytes; null where calls differ. */
+  readonly ends: readonly (number | null)[];
 }
 
 export const arrayName = (number: number): string => (number === 0 ? 'memory' : `memory_${number}`);
