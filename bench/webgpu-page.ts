@@ -8,7 +8,7 @@ import '@tensorflow/tfjs-backend-webgpu';
 import { memoryBytes } from '../runtime/bytes.ts';
 import type { CompiledProgram } from '../runtime/program.ts';
 import { viewOf } from '../runtime/tensor.ts';
-import { setScalars } from '../runtime/stages.ts';
+import { setLearningRateFactor, setScalars } from '../runtime/stages.ts';
 import { inputOf, weightsOf, type Input } from './batch-tensors.ts';
 import { countGpu, type GpuCounts } from './count-gpu.ts';
 import { jaxStep } from './jax-models.ts';
@@ -85,6 +85,7 @@ async function nablaStep({ program, load }: NablaModule, weights: Uint8Array, in
   const { train, settings, initialise } = stage!;
   await device!.open();
   setScalars(program, settings.seed, 0, settings.steps!);
+  setLearningRateFactor(program, 1);
   initialise();
   await load(weights);
   for (const input of program.inputs) viewOf(program.memory, input).set(inputs.get(input.name)!.values);

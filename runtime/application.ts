@@ -16,16 +16,14 @@ import { rowsOfSources, splitRows } from './source-rows.ts';
 import { generatingStage, initialiseProgram } from './stages.ts';
 import type { Classes } from './table.ts';
 import type { TensorArray } from './tensor.ts';
-import type { Reporter, TrainReport } from './training.ts';
+import type { Reporter, RunSettings, TrainReport } from './training.ts';
 import { letOthersRun, runTraining, silentReporter, stageRuns } from './training.ts';
 import { joined, unpackedFile } from './unpack.ts';
 import { readInitialWeights, readWeights, weightsPieces } from './weights.ts';
 
-export interface TrainOptions<Rows> {
+export interface TrainOptions<Rows> extends RunSettings {
   /** Rows, or the files that the `data` block names; nothing where there are no inputs or they are fed by synthetic sources. */
   readonly data?: TrainingRows<Rows> | DataFiles;
-  readonly steps?: number;
-  readonly seed?: number;
   /** The bytes of a safetensors file with weights to start from; parameters that it lacks are new. */
   readonly init?: Uint8Array;
   /** Threads to compute on; as many as before unless given, which is one at first. */

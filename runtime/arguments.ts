@@ -24,6 +24,7 @@ export const commands: Readonly<Record<Command, string>> = {
 export const flags: readonly Flag[] = [
   { name: 'steps', value: 'N', commands: ['train', 'bench'], help: 'number of steps, instead of what the model says' },
   { name: 'seed', value: 'N', commands: ['train', 'predict', 'generate'], help: 'start of all random numbers' },
+  { name: 'learning-rate-factor', value: 'X', commands: ['train'], help: 'what the learning rate is multiplied by, at every step; default: 1' },
   { name: 'data', value: 'DIR', commands: ['train', 'evaluate'], help: 'folder of the data files; default: the folder of the program' },
   { name: 'init', value: 'FILE', commands: ['train'], help: 'weights to start from (safetensors); parameters that the file lacks are new' },
   { name: 'save', value: 'FILE', commands: ['train'], help: 'where the weights go' },
@@ -109,12 +110,21 @@ export function numberBetween(flags: Arguments, name: string, low: number, high:
   return value;
 }
 
+/** A number that is above 0 in single precision, too. */
+export function numberAbove0(flags: Arguments, name: string): number | undefined {
+  const text = flags.values.get(name)?.[0];
+  if (text === undefined) return undefined;
+  const held = Math.fround(Number(text));
+  if (!(held > 0 && held < Infinity)) throw new DataError(`\`--${name}\` is \`${text}\`, but must be a number above 0`);
+  return Number(text);
+}
+
 export function helpText(program: string): string {
   const usage = (flag: Flag): string => `--${flag.name}${flag.value === null ? '' : ` ${flag.value}`}`;
   const lines = Object.entries(commands).map(([name, help]) => `  ${name.padEnd(10)} ${help}`);
   const options = flags.map(flag => {
     const all = flag.commands.length === Object.keys(commands).length;
-    return `  ${usage(flag).padEnd(23)} ${all ? '' : `${flag.commands.join(', ')}: `}${flag.help}`;
+    return `  ${usage(flag).padEnd(27)} ${all ? '' : `${flag.commands.join(', ')}: `}${flag.help}`;
   });
   return `node ${program} [command] [flags]\n\n${lines.join('\n')}\n\n${options.join('\n')}\n`;
 }

@@ -4,7 +4,7 @@ import type { CompiledProgram, Stage } from './program.ts';
 import { benchStream, random } from './random.ts';
 import { viewOf } from './tensor.ts';
 import { stepRunner } from './step-runner.ts';
-import { initialiseProgram, setScalars, stageTitle } from './stages.ts';
+import { initialiseProgram, setLearningRateFactor, setScalars, stageTitle } from './stages.ts';
 import { trainEntryOf } from './training.ts';
 
 export interface BenchReport {
@@ -30,6 +30,7 @@ export async function benchProgram(program: CompiledProgram, stage: Stage, optio
   await openDevice(program);
   initialiseProgram(program, undefined);
   setScalars(program, stage.settings.seed, 0, warmUp + options.steps);
+  setLearningRateFactor(program, 1);
   fillInputs(program, stage.settings.seed);
   const { run, settle, window } = stepRunner(program, stage, train, {}, false);
   const nothing = (): void => undefined;

@@ -44,7 +44,7 @@ export function readProgress(text: string, path: string): Progress {
   try {
     const progress = JSON.parse(text) as Progress;
     const counts = [progress.step, progress.steps, progress.seed, progress.position];
-    if (counts.every(count => Number.isSafeInteger(count) && count >= 0) && Array.isArray(progress.history.losses)) return progress;
+    if (counts.every(count => Number.isSafeInteger(count) && count >= 0) && progress.learningRateFactor > 0 && Array.isArray(progress.history.losses)) return progress;
   } catch {
     // Told below: what JSON says about the place in the text helps nobody.
   }

@@ -15,6 +15,9 @@ export interface GpuPlan {
   /** Where each part of the memory begins that is a buffer of its own. */
   readonly segments: readonly number[];
   readonly scratchBytes: number;
+  /** Whether adapters in software have shaders of their own; else they run what hardware runs. */
+  readonly software: boolean;
+  readonly declarations: readonly GpuDeclaration[];
   readonly shaders: readonly GpuShaderPlan[];
   /** By their numbers. */
   readonly entries: readonly GpuEntryPlan[];
@@ -22,6 +25,14 @@ export interface GpuPlan {
   readonly largest: string;
   /** Where the host writes the position of what runs at one position; null where nothing does. */
   readonly position: number | null;
+}
+
+/** What shaders mention by its name: a text for all adapters, and one for those that have a feature. */
+export interface GpuDeclaration {
+  readonly name: string;
+  readonly text: string;
+  readonly feature: 'subgroups' | 'shader-f16';
+  readonly own: string;
 }
 
 export interface GpuShaderPlan {
@@ -34,6 +45,8 @@ export interface GpuShaderPlan {
   readonly scratch: boolean;
   /** Which adapters run it: barriers are cheap in hardware alone. */
   readonly adapters: 'all' | 'hardware' | 'software';
+  /** What it mentions, by their numbers. */
+  readonly declarations: readonly number[];
 }
 
 export interface GpuEntryPlan {
@@ -253,6 +266,17 @@ export function dispatchesOfPart({ axes, first, dispatches }: GpuPartPlan, aroun
 
 export const firstLine = (message: string): string => message.trim().split('\n')[0]!;
 
+/** A shader as an adapter with such features takes it. */
+export function shaderText({ declarations }: GpuPlan, shader: GpuShaderPlan, features: ReadonlySet<string>): string {
+  const mentioned = shader.declarations.map(number => declarations[number]!);
+  const used = new Set(mentioned.map(({ feature }) => feature).filter(feature => features.has(feature)));
+  return [
+    ...Array.from(used, feature => `enable ${feature === 'shader-f16' ? 'f16' : feature};`),
+    ...mentioned.map(({ text, feature, own }) => (used.has(feature) ? own : text)),
+    shader.code,
+  ].join('\n');
+}
+
 /** Copies to a buffer that the host can read, and gives its contents. The copy is taken of what the runs until now leave. */
 export async function readGpu(
   gpu: OpenGpu, bytes: number, copy: (encoder: GpuEncoder, staging: GpuBuffer, buffers: readonly GpuBuffer[]) => void,
@@ -281,7 +305,8 @@ export async function prepareGpu(plan: GpuPlan, window: number): Promise<OpenGpu
   const { gpu: implementation, adapter } = await requestGpuAdapter();
   const sizes = plan.segments.map((start, i) => (plan.segments[i + 1] ?? plan.bytes) - start);
   const needed = Math.max(plan.scratchBytes, ...sizes);
-  const other = adapter.info?.isFallbackAdapter === true ? 'hardware' : 'software';
+  const software = plan.software && adapter.info?.isFallbackAdapter === true;
+  const other = software ? 'hardware' : 'software';
   const runs = plan.entries.map(entry => dispatchesOf(entry).filter(({ shader }) => plan.shaders[shader]!.adapters !== other));
   const arraysOf = new Map(runs.flat().map(({ shader, segments }) => [shader, segments.length + (plan.shaders[shader]!.scratch ? 1 : 0)] as const));
   // What every GPU offers, and what this program needs.
@@ -298,7 +323,9 @@ export async function prepareGpu(plan: GpuPlan, window: number): Promise<OpenGpu
       + 'take a smaller batch, or build the program with `--target wasm`');
   }
   const required = Object.fromEntries(limits.filter(([, usual, own]) => own > usual).map(([name, , own]) => [name, own]));
-  const device = await adapter.requestDevice({ requiredLimits: required });
+  // In software subgroups are of four invocations, and cost more than they save.
+  const features = new Set(plan.declarations.map(({ feature }) => feature).filter(feature => adapter.features.has(feature) && !(software && feature === 'subgroups')));
+  const device = await adapter.requestDevice({ requiredLimits: required, requiredFeatures: [...features] });
   // What is wrong with a shader is told before the pipeline fails that needs it.
   let refusal: string | null = null;
   device.onuncapturederror = ({ error }) => {
@@ -337,12 +364,13 @@ export async function prepareGpu(plan: GpuPlan, window: number): Promise<OpenGpu
     return made;
   };
   // All are waited for, also when one fails: the device must not be let go before.
-  const compiled = await Promise.allSettled(plan.shaders.map(async ({ name, line, code }, i) => {
+  const compiled = await Promise.allSettled(plan.shaders.map(async (shader, i) => {
+    const { name, line } = shader;
     const arrays = arraysOf.get(i);
     if (arrays === undefined) return null;
     const label = `${name} (${line})`;
     try {
-      const module = device.createShaderModule({ label, code });
+      const module = device.createShaderModule({ label, code: shaderText(plan, shader, features) });
       return await device.createComputePipelineAsync({ label, layout: layoutOf(arrays).pipeline, compute: { module, entryPoint: 'main' } });
     } catch (error) {
       throw new DataError(`the GPU does not take the kernel \`${name}\`, which computes ${line} (${firstLine(refusal ?? messageOf(error))}): build the program with \`--target wasm\``);

@@ -7,7 +7,7 @@ import { availableParallelism } from 'node:os';
 import { basename, dirname } from 'node:path';
 import { deflateRawSync } from 'node:zlib';
 import type { Arguments } from './arguments.ts';
-import { helpText, numberBetween, parseArguments, wholeNumber } from './arguments.ts';
+import { helpText, numberAbove0, numberBetween, parseArguments, wholeNumber } from './arguments.ts';
 import { benchProgram } from './bench.ts';
 import { DataError, messageOf, printable, suggestion } from './data-error.ts';
 import { openDevice } from './device.ts';
@@ -101,6 +101,7 @@ export function trainOptions(given: Arguments): RunOptions {
   const options = {
     steps: wholeNumber(given, 'steps', 1),
     seed: wholeNumber(given, 'seed', 0),
+    learningRateFactor: numberAbove0(given, 'learning-rate-factor'),
     init: text('init'),
     save: text('save'),
     log: text('log'),

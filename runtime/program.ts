@@ -87,8 +87,11 @@ export interface CompiledProgram {
   readonly parameters: readonly TensorPlace[];
   /** Of layers, such as running means, moving averages of parameters, and the optimiser's, whose names start with `optimizer.`. */
   readonly states: readonly TensorPlace[];
-  /** Byte offsets of the whole numbers that the training loop writes. `step` counts from 1. */
-  readonly scalars: { readonly seed: number; readonly step: number; readonly steps: number };
+  /**
+   * Byte offsets of the numbers that the training loop writes, whole ones but for the factor. `step` counts from 1. The factor is what the
+   * learning rate of every optimizer is multiplied by; null where none has one.
+   */
+  readonly scalars: { readonly seed: number; readonly step: number; readonly steps: number; readonly learningRateFactor: number | null };
   /** In the order in which they run, each on what those before have left. */
   readonly stages: readonly Stage[];
   readonly data: DataSettings | null;

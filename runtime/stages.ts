@@ -38,6 +38,11 @@ export function initialiseProgram(program: CompiledProgram, seed: number | undef
   }
 }
 
+/** Steps from now on multiply the learning rate of every optimizer by `factor`. */
+export function setLearningRateFactor({ memory, scalars }: CompiledProgram, factor: number): void {
+  if (scalars.learningRateFactor !== null) new Float32Array(memory, scalars.learningRateFactor, 1)[0] = factor;
+}
+
 export function setScalars(program: CompiledProgram, seed: number, step: number, steps: number): void {
   const { memory, scalars } = program;
   new Int32Array(memory, scalars.seed, 1)[0] = seed;

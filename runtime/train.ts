@@ -15,14 +15,12 @@ import type { ProgramData } from './row-set.ts';
 import { initialiseProgram, stageTitle } from './stages.ts';
 import type { IsKept, StepLog } from './step-log.ts';
 import { openStepLog } from './step-log.ts';
-import type { Reporter, StageRun, TrainOutcome, TrainReport } from './training.ts';
-import { letOthersRun, runTraining, silentReporter, stageRuns } from './training.ts';
+import type { Reporter, RunSettings, StageRun, TrainOutcome, TrainReport } from './training.ts';
+import { letOthersRun, runTraining, silentReporter, stageRuns, usableFactor } from './training.ts';
 import { loadInitialWeights, saveWeights, writeSafetensors } from './weights-file.ts';
 import { tensorsAt } from './weights.ts';
 
-export interface RunOptions {
-  readonly steps?: number;
-  readonly seed?: number;
+export interface RunOptions extends RunSettings {
   /** The data folder, or rows that are in memory already. */
   readonly data?: string | ProgramData;
   /** A weights file to start from; parameters that it lacks are new. */
@@ -103,7 +101,7 @@ export async function trainStage(program: CompiledProgram, run: StageRun, data: 
   return outcome;
 }
 
-/** From the checkpoint on: its stage where that stands, and those behind it. */
+/** From the checkpoint on: its stage where that stands, and those behind it. Learning rates have its factor unless another is given. */
 export function resumedRuns(program: CompiledProgram, all: readonly StageRun[], options: RunOptions): readonly StageRun[] {
   initialiseProgram(program, undefined);
   const { stage, progress } = loadCheckpoint(program);
@@ -113,13 +111,15 @@ export function resumedRuns(program: CompiledProgram, all: readonly StageRun[], 
     throw new DataError(`the checkpoint was trained with \`--seed ${progress.seed}\`: resume without \`--seed\``);
   }
   if (options.steps !== undefined) progress.steps = options.steps;
+  if (options.learningRateFactor !== undefined) progress.learningRateFactor = usableFactor(program, options.learningRateFactor);
   if (progress.step > progress.steps) {
     throw new DataError(`the checkpoint is at step ${progress.step} already: resume with \`--steps\` above that, or without it`);
   }
   if (progress.step === progress.steps && options.saveGradients !== undefined && at === all.length - 1) {
     throw new DataError(`the checkpoint is at step ${progress.step}, the last: there are no gradients to save without a further step`);
   }
-  return [{ ...all[at]!, progress }, ...all.slice(at + 1)];
+  const { learningRateFactor } = progress;
+  return [{ ...all[at]!, progress }, ...all.slice(at + 1).map(run => ({ ...run, progress: { ...run.progress, learningRateFactor } }))];
 }
 
 /** What a log keeps of the run until now: all of the stages before, and the steps of the checkpoint's up to it. */

@@ -11,7 +11,7 @@ import { newHistory, recordLoss } from './history.ts';
 import type { CompiledProgram, Entry, Interval, Stage } from './program.ts';
 import type { ProgramData } from './row-set.ts';
 import { rowLoader, trainingOrder } from './row-set.ts';
-import { setScalars, stageTitle, trainedStages } from './stages.ts';
+import { setLearningRateFactor, setScalars, stageTitle, trainedStages } from './stages.ts';
 import type { StepRunner } from './step-runner.ts';
 import { batchesOf, stepRunner } from './step-runner.ts';
 import { viewOf } from './tensor.ts';
@@ -23,6 +23,8 @@ export interface Progress {
   /** Steps planned. */
   steps: number;
   seed: number;
+  /** What learning rates are multiplied by. */
+  learningRateFactor: number;
   /** Data rows seen; it gives the epoch and the place in it. */
   position: number;
   /** The lowest loss of an evaluation, null before the first, and how many evaluations have passed since. */
@@ -95,6 +97,7 @@ export async function runTraining(
   const { reporter, log } = hooks;
   const train = trainEntryOf(stage);
   setScalars(program, progress.seed, progress.step, progress.steps);
+  setLearningRateFactor(program, progress.learningRateFactor);
   // Without a prototype, so that a metric may have any name.
   const results: Results = Object.create(null) as Results;
   const evaluate = data.test === null || stage.evaluate === null ? null : evaluator(program, stage, data.test);
@@ -182,20 +185,39 @@ export interface StageRun {
   readonly progress: Progress;
 }
 
+/** What a run takes instead of what the train blocks say. */
+export interface RunSettings {
+  readonly steps?: number;
+  readonly seed?: number;
+  /** Above 0: what the learning rate of every optimizer is multiplied by; 1 unless given. */
+  readonly learningRateFactor?: number;
+}
+
 /** The stages that a run trains, each at its start. */
-export const stageRuns = (
-  program: CompiledProgram, data: ProgramData, options: { readonly steps?: number; readonly seed?: number; readonly only?: string },
-): readonly StageRun[] => trainedStages(program, options.only).map(stage => {
-  const plan = planOf(program, stage, data);
-  return { stage, plan, progress: newProgress(stage, plan, options) };
-});
+export function stageRuns(program: CompiledProgram, data: ProgramData, options: RunSettings & { readonly only?: string }): readonly StageRun[] {
+  return trainedStages(program, options.only).map(stage => {
+    const plan = planOf(program, stage, data);
+    return { stage, plan, progress: newProgress(program, stage, plan, options) };
+  });
+}
 
 /** Where a stage stands at its start. */
-export function newProgress({ settings }: Stage, plan: TrainPlan, options: { readonly steps?: number; readonly seed?: number }): Progress {
+export function newProgress(program: CompiledProgram, { settings }: Stage, plan: TrainPlan, options: RunSettings): Progress {
   const seed = options.seed ?? settings.seed;
   const steps = options.steps ?? settings.steps ?? Math.ceil((settings.epochs ?? 1) * plan.stepsPerEpoch);
   if (!(steps > 0)) throw new DataError('the number of steps is not known without data: give `steps` in the `train` block, or `--steps N`');
-  return { step: 0, steps, seed, position: 0, best: null, sinceBest: 0, smoothed: null, history: newHistory() };
+  const learningRateFactor = usableFactor(program, options.learningRateFactor ?? 1);
+  return { step: 0, steps, seed, learningRateFactor, position: 0, best: null, sinceBest: 0, smoothed: null, history: newHistory() };
+}
+
+/** The factor given, if learning rates of the program can be multiplied by it. */
+export function usableFactor({ name, scalars }: CompiledProgram, factor: number): number {
+  const held = Math.fround(factor);
+  if (!(held > 0 && held < Infinity)) throw new DataError(`the learning rate cannot be multiplied by ${factor}: give a number above 0`);
+  if (factor !== 1 && scalars.learningRateFactor === null) {
+    throw new DataError(`no optimizer of the model \`${name}\` takes a learning rate \`lr\` that could be multiplied by ${factor}`);
+  }
+  return factor;
 }
 
 /** The steps of a run. */

@@ -6,9 +6,10 @@ export interface Gpu {
 
 export interface GpuAdapter {
   readonly limits: Readonly<Record<string, number>>;
+  readonly features: { readonly has: (name: string) => boolean };
   /** Missing in older implementations. */
   readonly info?: { readonly isFallbackAdapter?: boolean };
-  readonly requestDevice: (options: { readonly requiredLimits: Readonly<Record<string, number>> }) => Promise<GpuDevice>;
+  readonly requestDevice: (options: { readonly requiredLimits: Readonly<Record<string, number>>; readonly requiredFeatures: readonly string[] }) => Promise<GpuDevice>;
 }
 
 export interface GpuDevice {

@@ -48,9 +48,10 @@ train {
 const trainText = `
 export async function trainSteps(threads) {
   const words = new Int32Array(program.memory);
-  const { seed, step, steps } = program.scalars;
+  const { seed, step, steps, learningRateFactor } = program.scalars;
   await program.threads.start(Math.min(threads, program.threads.most));
   [words[seed / 4], words[step / 4], words[steps / 4]] = [7, 0, 10];
+  new Float32Array(program.memory, learningRateFactor, 1)[0] = 1;
   program.stages[0].initialise();
   const [x] = program.inputs;
   new Float32Array(program.memory, x.offset, 29 * 31).forEach((_, i, values) => { values[i] = ((i * 37) % 101) / 101; });

@@ -47,7 +47,7 @@ describe('optimizers', () => {
       let states = rule!.states.map(() => vector([0, 0, 0, 0]));
       gradients.forEach((g, i) => {
         const step: Tensor = { dtype: 'i32', shape: [], data: Float64Array.of(i + 1) };
-        const feeds = { p, g: vector(g), step, ...Object.fromEntries(rule!.states.map((state, s) => [state.leaf.leaf!.name, states[s]!])) };
+        const feeds = { p, g: vector(g), step, learning_rate_factor: scalarTensor(1), ...Object.fromEntries(rule!.states.map((state, s) => [state.leaf.leaf!.name, states[s]!])) };
         [p, ...states] = evaluateNamed([rule!.updated, ...rule!.states.map(state => state.updated)], feeds) as [Tensor, ...Tensor[]];
         expect(difference(p, vector(after[i]!), 1e-9)).toBeNull();
       });
@@ -62,7 +62,7 @@ describe('schedules', () => {
       const lr = model.stages[0]!.minimizations[0]!.groups[0]!.rules[0]!.learningRate!;
       values.forEach((value, i) => {
         const at = (n: number): Tensor => ({ dtype: 'i32', shape: [], data: Float64Array.of(n) });
-        const [actual] = evaluateNamed([lr], { step: at(i + 1), steps: at(steps) });
+        const [actual] = evaluateNamed([lr], { step: at(i + 1), steps: at(steps), learning_rate_factor: scalarTensor(1) });
         expect(difference(actual!, scalarTensor(value), 1e-9)).toBeNull();
       });
     });

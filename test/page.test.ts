@@ -12,6 +12,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { main } from '../compiler/cli/main.ts';
 import { servePage } from '../compiler/cli/serve.ts';
 import { memoryBytes } from '../runtime/bytes.ts';
+import { showNumber } from '../runtime/progress-line.ts';
 import { readSafetensors } from '../runtime/safetensors.ts';
 import { servePages, startBrowser } from './support/browser.ts';
 import { folderOfFile } from './support/folder.ts';
@@ -101,7 +102,7 @@ describe('a page with its data inside', () => {
   test('trains, pauses, goes on, predicts, saves, loads, resets', () => openText(text, async page => {
     await ready(page);
     expect(await page.textContent('#rows')).toBe('4,000 rows to train on, 500 to test on');
-    expect(await page.textContent('#settings ~ .hint')).toMatch(/^The learning rate, the batch and all sizes are compiled in: change them in .*mnist\.model, and build the page again\.$/);
+    expect(await page.textContent('#settings ~ .hint')).toMatch(/^The optimizer, the batch and all sizes are compiled in: change them in .*mnist\.model, and build the page again\.$/);
     await page.fill('[name=length]', '12');
     const pressed = performance.now();
     await page.click('#start');
@@ -119,9 +120,12 @@ describe('a page with its data inside', () => {
     expect(await page.textContent('#start')).toBe('Resume');
     await page.click('#example');
     await page.waitForSelector('#outputs .best');
+    await page.fill('#learning-rate-factor', '2');
+    await page.locator('#learning-rate-factor').blur();
     await page.click('#start');
     await state(page, 'finished');
     expect(await stepOf(page)).toBe(750);
+    expect(await page.textContent('#rate')).toBe(showNumber(2 * 1e-3 * 0.5 * (1 + Math.cos((Math.PI * 549) / 550))));
     expect(await inkOf(page, 0)).not.toBe(first);
     expect(await valueOf(page, 'accuracy')).toBeGreaterThan(0.9);
 
@@ -292,8 +296,13 @@ test('several stages train one after the other, as their blocks say', async () =
   await openText(text, async page => {
     await ready(page);
     expect(await page.isVisible('[name=length]')).toBe(false);
+    await page.fill('#learning-rate-factor', '0');
+    await page.click('#start');
+    expect(await page.getAttribute('body', 'data-state')).toBe('idle');
+    await page.fill('#learning-rate-factor', '1.5');
     await page.click('#start');
     await state(page, 'finished');
+    expect(await page.textContent('#rate')).toBe(showNumber(0.03));
     expect(await page.textContent('#status')).toBe('Second: epoch 38 of 38, step 300 of 300');
     for (const field of await page.$$('#inputs input')) await field.fill('0.5');
     await page.waitForTimeout(300);

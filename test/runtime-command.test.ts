@@ -38,6 +38,8 @@ test.each([
   [['--stepps', '3'], 'error: unknown flag `--stepps`, did you mean `--steps`?\n'],
   [['trian'], 'error: unexpected argument `trian`, did you mean `train`?\n'],
   [['--steps', 'many'], 'error: `--steps` is `many`, but must be a whole number from 1 to 2147483647\n'],
+  [['--learning-rate-factor', '0'], 'error: `--learning-rate-factor` is `0`, but must be a number above 0\n'],
+  [['--learning-rate-factor=half'], 'error: `--learning-rate-factor` is `half`, but must be a number above 0\n'],
   [['--steps'], 'error: `--steps` needs a value: `--steps N`\n'],
   [['bench', '--data', '.'], 'error: `--data` does not belong to `bench`, but to `train` and `evaluate`\n'],
   [['--data', '.', '--resume'], 'error: there is no checkpoint `Linear.checkpoint.safetensors` here to resume from: start without `--resume`\n'],

@@ -39,7 +39,7 @@ export function linearProgram(
   const [w, b, mw, mb, gw, gb] = [place('w', [3]), place('b', []), place('optimizer.m.w', [3]), place('optimizer.m.b', []), place('w', [3]), place('b', [])];
   const [loss, error, lr, gradNorm, outputs, rowOutput] = [place('loss', []), place('error', []), place('lr', []), place('grad_norm', []),
     place('prediction', [batch]), place('prediction', [1])];
-  const scalars = { seed: offset, step: offset + 4, steps: offset + 8 };
+  const scalars = { seed: offset, step: offset + 4, steps: offset + 8, learningRateFactor: offset + 12 };
   const words = new Int32Array(memory);
   const f = (at: TensorPlace): Float32Array => viewOf(memory, at) as Float32Array;
   const [x, y, W, B, MW, MB, GW, GB] = [inputs[0]!, inputs[1]!, w, b, mw, mb, gw, gb].map(f) as
@@ -67,7 +67,7 @@ export function linearProgram(
       for (let i = 0; i < 3; i++) GW[i]! += difference * x[3 * row + i]!;
       GB[0]! += difference;
     }
-    f(lr)[0] = 0.05 * (1 - (step - 1) / steps);
+    f(lr)[0] = new Float32Array(memory, scalars.learningRateFactor, 1)[0]! * 0.05 * (1 - (step - 1) / steps);
     f(gradNorm)[0] = Math.hypot(...GW, ...GB);
     for (const [p, m, g] of [[W, MW, GW], [B, MB, GB]] as const) {
       for (let i = 0; i < p.length; i++) p[i]! -= f(lr)[0]! * (m[i] = 0.9 * m[i]! + g[i]!);
@@ -111,7 +111,7 @@ export function deviceProgram(program: CompiledProgram): CompiledProgram {
   const later = (): Promise<void> => new Promise(resolve => setTimeout(resolve, 1));
   const copy = (from: ArrayBuffer, to: ArrayBuffer, places: readonly TensorPlace[]): void =>
     places.forEach(place => viewOf(to, place).set(viewOf(from, place)));
-  const scalars = Object.entries(program.scalars).map(([name, offset]): TensorPlace => ({ name, dtype: 'i32', shape: [], offset }));
+  const scalars = Object.entries(program.scalars).map(([name, offset]): TensorPlace => ({ name, dtype: 'i32', shape: [], offset: offset! }));
   const kept = new Map<Entry, number[][]>();
   let isOpen = false;
   const requireOpen = (): void => {

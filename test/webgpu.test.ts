@@ -6,6 +6,7 @@
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
+import type { Profile } from '../compiler/cli/profile.ts';
 import { swiftshaderEnvironment } from './support/swiftshader.ts';
 
 interface Told {
@@ -35,9 +36,25 @@ test.concurrent.each([
   ['blocks', 3],
   ['limited', 2],
   ['positions', 8],
-  ['large', 2],
+  ['large', 4],
 ] as const)('%s', async (job, fewest) => {
   const things = await told(job);
   expect(things.filter(({ problem }) => problem !== null)).toEqual([]);
   expect(things.length).toBeGreaterThanOrEqual(fewest);
 }, 300_000);
+
+test('profile: the kernels of a step by the clock of the GPU', async () => {
+  const nabla = fileURLToPath(new URL('../compiler/cli/nabla.js', import.meta.url));
+  const child = spawn(process.execPath, [nabla, 'profile', 'models/iris.model', '--target', 'webgpu', '--steps', '3', '--format', 'json'], {
+    cwd: fileURLToPath(new URL('..', import.meta.url)), env: { ...process.env, ...swiftshaderEnvironment() },
+  });
+  let [out, error] = ['', ''];
+  child.stdout.setEncoding('utf8').on('data', (text: string) => out += text);
+  child.stderr.setEncoding('utf8').on('data', (text: string) => error += text);
+  expect([await new Promise(resolve => child.on('close', resolve)), error]).toEqual([0, '']);
+  const { clock, limits, threads, stepMs, outsideMs, kernels } = JSON.parse(out) as Profile;
+  expect([clock, limits, threads]).toEqual(['gpu', null, null]);
+  expect(kernels.length).toBeGreaterThan(5);
+  for (const { ms, share } of kernels) expect([ms > 0, share < 1]).toEqual([true, true]);
+  expect(kernels.reduce((sum, { ms }) => sum + ms, outsideMs)).toBeCloseTo(stepMs, 1);
+}, 120_000);

@@ -61,7 +61,7 @@ export interface Context {
 export interface Registry {
   readonly parameters: Map<string, RegisteredLeaf>;
   readonly states: Map<string, RegisteredLeaf>;
-  readonly scalars: { readonly seed: Value; readonly step: Value; readonly steps: Value };
+  readonly scalars: { readonly seed: Value; readonly step: Value; readonly steps: Value; readonly learningRateFactor: Value };
   /** Names given to construction sites inside an instance, by the instance's path. */
   readonly names: Map<string, NameTable>;
   readonly sites: Map<readonly Statement[], ReadonlyMap<number, Site>>;
@@ -116,7 +116,10 @@ export function newRegistry(): Registry {
   const scalar = tensor('i32', []);
   return {
     parameters: new Map(), states: new Map(), names: new Map(), sites: new Map(), said: new Set(), vocabularies: new Map(), models: new Map(),
-    scalars: { seed: leaf('seed', 'seed', scalar), step: leaf('step', 'step', scalar), steps: leaf('steps', 'steps', scalar) },
+    scalars: {
+      seed: leaf('seed', 'seed', scalar), step: leaf('step', 'step', scalar), steps: leaf('steps', 'steps', scalar),
+      learningRateFactor: leaf('learning_rate_factor', 'learning_rate_factor', tensor('f32', [])),
+    },
   };
 }
 

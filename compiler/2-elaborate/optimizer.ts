@@ -17,7 +17,7 @@ import { describe, tensorItem, type Item } from './item.ts';
 import { fitted } from './layer.ts';
 import { matchesPattern, unmatchedPattern, type Pattern } from './pattern.ts';
 import { definedNames, findDefinition, newScope, type OptimizerState, type Scope } from './scope.ts';
-import { full, readsInPlace } from './tensors.ts';
+import { build, cast, readsInPlace, toTensor } from './tensors.ts';
 
 export interface OptimizerSetting {
   readonly expression: Expression;
@@ -99,10 +99,14 @@ function elaborateRule(context: Context, optimizer: Optimizer, given: readonly G
   const states = new Map<string, OptimizerState>();
   const scope = newScope(module, { kind: 'optimizer', parameter, states });
   bindParameters(context, name, definition.parameters, given, scope);
-  const learningRate = learningRateOf(context, scope.names.get('lr'));
   definition.inputs.forEach((input, i) => scope.names.set(input.text, tensorItem(i === 0 ? parameter : gradient)));
   const before = context.diagnostics.length;
-  const result = execute(context, definition.body, scope);
+  // The conditions that a body begins with are held against the `lr` that is given, which may be a constant; what follows reads the scaled one.
+  const conditions = Math.max(0, definition.body.findIndex(({ kind }) => kind !== 'where'));
+  execute(context, definition.body.slice(0, conditions), scope);
+  const learningRate = learningRateOf(context, scope.names.get('lr'));
+  if (learningRate !== null) scope.names.set('lr', tensorItem(learningRate));
+  const result = execute(context, definition.body.slice(conditions), scope);
   if (result === null) fail(context, {
     code: 'call.return', message: `the optimizer \`${name}\` returns nothing`, span: definition.name.span,
     help: 'end it with `return` and the new value of the parameter',
@@ -114,13 +118,14 @@ function elaborateRule(context: Context, optimizer: Optimizer, given: readonly G
   };
 }
 
+/** What is given for `lr`, times the factor of the run. */
 function learningRateOf(context: Context, item: Item | undefined): Value | null {
-  if (item?.kind === 'number') return full(context, item.value);
-  if (item?.kind !== 'tensor') return null;
-  if (item.value.type.dims.length > 0) fail(context, {
+  if (item?.kind !== 'number' && item?.kind !== 'tensor') return null;
+  const value = toTensor(context, item);
+  if (value.type.dims.length > 0) fail(context, {
     code: 'train.value', message: `\`lr\` must be one number, found ${describe(item)}`,
   });
-  return item.value;
+  return build(context, 'mul', [cast(context, value, 'f32'), context.registry.scalars.learningRateFactor]);
 }
 
 /** Whether a rule on a one-dimensional parameter computes every element from the same element of what it reads, and from scalars. */

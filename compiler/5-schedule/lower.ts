@@ -3,7 +3,7 @@
  * computed over and again if it were not stored. The rest is computed where it is used.
  */
 import { axisAt, plainAxis } from '../ir/affine.ts';
-import { entryRoots, topological, type Entry, type Placement, type Value } from '../ir/graph.ts';
+import { entryRoots, loopScalars, topological, type Entry, type Placement, type Value } from '../ir/graph.ts';
 import { isGathered, parts, type Instruction, type Nest, type Scalar } from '../ir/nest.ts';
 import { enclosingScans, scanOf, scanResultOf, scansAround, type Scan } from '../ir/scan.ts';
 import { elements, size } from '../ir/type.ts';
@@ -83,7 +83,7 @@ export const hasNest = ({ op }: Value): boolean => op !== null && isPrimitive(op
 
 function hostValues(values: readonly Value[], nest: (value: Value) => Nest): Set<Value> {
   const host = new Set<Value>();
-  const scalars = new Set(['seed', 'step', 'steps']);
+  const scalars = new Set<string>(loopScalars);
   for (const value of values) {
     if (
       value.op === null

@@ -21,6 +21,9 @@ import { shortage } from './shortage.ts';
 /** What the host writes before each run, whether or not the model reads it. */
 const scalarRoles = ['seed', 'step', 'steps'] as const;
 
+/** What it writes where an entry reads it. */
+const readScalarRoles = ['learning_rate_factor', 'position'] as const;
+
 export interface Scheduled {
   readonly program: Program;
   /** What the program computes: the graph, with what is computed twice standing there twice. */
@@ -167,7 +170,11 @@ export function schedule(graph: Graph, inputs: readonly Value[], limit: MemoryLi
     const known = leafBuffers.get(`${role} ${role}`) ?? leafBuffer(leaf);
     return { name: role, dtype: 'i32', shape: [], offset: buffers[known]!.offset };
   };
-  const scalars = [...scalarRoles.map(scalar), ...(leafBuffers.has('position position') ? [{ name: 'position', dtype: 'i32', shape: [], offset: buffers[leafBuffer(positionLeaf)]!.offset } as const] : [])];
+  const readScalars = readScalarRoles.flatMap((role): readonly TensorPlace[] => {
+    const known = leafBuffers.get(`${role} ${role}`);
+    return known === undefined ? [] : [{ name: role, dtype: buffers[known]!.dtype, shape: [], offset: buffers[known]!.offset }];
+  });
+  const scalars = [...scalarRoles.map(scalar), ...readScalars];
   const program: Program = {
     buffers,
     kernels,

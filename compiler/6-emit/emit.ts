@@ -306,7 +306,7 @@ function programText(model: Model, program: Program, version: string, machine: M
     const entry = program.entries.find(other => other.name === `${name}_rows`);
     return rows === null ? [] : [`{ name: ${literal(name)}, rows: ${rows.rows}, entry: ${entryText(program, entry, rows.atOnce, '    ')} }`];
   });
-  const offset = (name: string): number => program.scalars.find(scalar => scalar.name === name)!.offset;
+  const offset = (name: string): number | null => program.scalars.find(scalar => scalar.name === name)?.offset ?? null;
   return [
     section('The program'),
     'const program: CompiledProgram = {',
@@ -322,7 +322,7 @@ function programText(model: Model, program: Program, version: string, machine: M
     )},`,
     `  parameters: ${list(program.parameters.map(tensorText), '  ')},`,
     `  states: ${list(program.states.map(tensorText), '  ')},`,
-    `  scalars: { seed: ${offset('seed')}, step: ${offset('step')}, steps: ${offset('steps')} },`,
+    `  scalars: { seed: ${offset('seed')}, step: ${offset('step')}, steps: ${offset('steps')}, learningRateFactor: ${offset('learning_rate_factor')} },`,
     `  stages: [${model.stages.map(stage => stageText(model, stage, program)).join(', ')}],`,
     `  data: ${literalJson(dataOf(model))},`,
     `  readers: {${[...formats].map(format => ` ${format}: ${readerNames[format]}`).join(',')}${formats.size > 0 ? ' ' : ''}},`,

@@ -38,7 +38,7 @@ export function assemblyText(assembly: Assembly): MachineText {
 
 export function shadersText(plan: GpuPlan): MachineText {
   const data = (value: unknown): string => JSON.stringify(value).replaceAll('\u2028', '\\u2028').replaceAll('\u2029', '\\u2029');
-  const fields = (['bytes', 'segments', 'scratchBytes', 'largest', 'position'] as const).map(name => `    ${name}: ${data(plan[name])},`);
+  const fields = (['bytes', 'segments', 'scratchBytes', 'largest', 'position', 'software', 'declarations'] as const).map(name => `    ${name}: ${data(plan[name])},`);
   const shaders = plan.shaders.map(({ code, ...shader }) => `      { ...${data(shader)}, code: \`\n${code}\` },`);
   type Parts = GpuPlan['entries'][number]['parts'];
   const partLines = ({ axes, first, dispatches }: Parts[number], indent: string): string[] => [

@@ -85,9 +85,13 @@ function printAssembled(program: Program): string {
   return printModule(module, describeFunctions(program, module));
 }
 
-/** The shaders of the WebGPU target, each under its name and the line that it serves. */
+/** The shaders of the WebGPU target, each under its name and the line that it serves; before them what an adapter with a feature has in the place of a function. */
 function printShaders(program: Program): string {
-  const { shaders } = gpuPlan(laidOut(program, defaultGpuOptions.bindingBytes), defaultGpuOptions);
-  return shaders.map(({ name, line, workgroups, adapters, code }) =>
-    `// ${name}, ${workgroups === 1 ? '1 workgroup' : `${workgroups} workgroups`}${adapters === 'all' ? '' : `, on adapters in ${adapters}`}\n// ${line}\n${code}`).join('\n');
+  const { shaders, declarations } = gpuPlan(laidOut(program, defaultGpuOptions.bindingBytes), defaultGpuOptions);
+  const featured = declarations.map(({ feature, own }) => `// where an adapter has ${feature}\n${own}\n`);
+  const printed = shaders.map(({ name, line, workgroups, adapters, code, declarations: mentioned }) => [
+    `// ${name}, ${workgroups === 1 ? '1 workgroup' : `${workgroups} workgroups`}${adapters === 'all' ? '' : `, on adapters in ${adapters}`}`, `// ${line}`,
+    ...mentioned.map(number => declarations[number]!.text), code,
+  ].join('\n'));
+  return [...featured, ...printed].join('\n');
 }

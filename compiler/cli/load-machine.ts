@@ -3,6 +3,8 @@
  * so that what is measured here is what runs there.
  */
 import { reached, readRuntime, withoutTypes } from '../6-emit/runtime.ts';
+import type { GpuPlan } from '../6-emit/wgsl/plan.ts';
+import type { TensorPlace } from '../ir/program.ts';
 import type { DType, Shape } from '../ir/type.ts';
 
 /** See `runtime/machine.ts`. */
@@ -26,6 +28,13 @@ export interface Machine {
   readonly threads: { readonly start: (count: number) => Promise<void>; readonly stop: () => void };
 }
 
+/** See `runtime/gpu-machine.ts`. */
+export interface GpuMachine {
+  readonly memory: ArrayBuffer;
+  readonly run: (entry: number) => void;
+  readonly device: { readonly open: () => Promise<void>; readonly fetch: (places: readonly TensorPlace[]) => Promise<void> };
+}
+
 /** What `fillInputs` reads of a program. */
 export interface FillableProgram {
   readonly memory: ArrayBuffer;
@@ -36,12 +45,13 @@ export interface LoadedRuntime {
   readonly openMachine: (plan: MachinePlan) => Machine;
   /** Made-up inputs, as `nabla bench` has them. */
   readonly fillInputs: (program: FillableProgram, seed: number) => void;
-  /** Fails where there is no GPU. */
-  readonly requestGpuAdapter: () => Promise<object>;
+  readonly openGpu: (plan: GpuPlan) => GpuMachine;
+  /** Fails where there is no GPU. The flags are for the implementation of the package `webgpu`. */
+  readonly requestGpuAdapter: (flags?: readonly string[]) => Promise<{ readonly gpu: { readonly requestAdapter: (options: object) => Promise<object | null> }; readonly adapter: object }>;
 }
 
 export async function loadRuntime(): Promise<LoadedRuntime> {
-  const wanted = ['openMachine', 'fillInputs', 'requestGpuAdapter'];
+  const wanted = ['openMachine', 'openGpu', 'fillInputs', 'requestGpuAdapter'];
   const { declarations, imports } = reached(readRuntime(), new Set(wanted));
   const text = withoutTypes([...imports, ...declarations.map(declaration => declaration.text), `export { ${wanted.join(', ')} };`].join('\n'));
   const url = `data:text/javascript;base64,${Buffer.from(text).toString('base64')}`;

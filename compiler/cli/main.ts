@@ -52,6 +52,7 @@ function declareCommands(finish: (code: number) => void): Command {
   debugging(emitting(declare('train <file>', 'train a model; weights and loss curve go to the current folder')))
     .option('--steps <n>', 'number of steps, instead of what the model says', wholeNumber(1))
     .option('--seed <n>', 'start of all random numbers', wholeNumber(0))
+    .option('--learning-rate-factor <x>', 'what the learning rate is multiplied by, at every step; default: 1')
     .option('--init <file>', 'weights to start from (safetensors); parameters that the file lacks are new')
     .option('--save <file>', 'where the weights go')
     .option('--log <file>', 'write one line of JSON for each step')
@@ -95,6 +96,7 @@ function declareCommands(finish: (code: number) => void): Command {
     .addOption(oneModel())
     .option('--steps <n>', 'number of steps', wholeNumber(1), '30')
     .addOption(threads())
+    .addOption(new Option('--target <target>', 'what the kernels are').choices(['wasm', 'webgpu']).default('wasm'))
     .addOption(new Option('--format <format>', 'a table, data, or a picture of the kernels').choices(['text', 'json', 'dot', 'svg']).default('text'))
     .option('-o, --output <file>', 'where it goes; default: the standard output, of svg FILE-profile.svg; - for the standard output')
     .action(async (file, flags) => finish(await (await import('./profile.ts')).runProfile(file, flags)));

@@ -35,7 +35,10 @@ export interface Measurement {
   readonly parts: readonly MeasuredPart[];
   /** Milliseconds of a step that is run as a whole. */
   readonly stepMs: number;
-  readonly limits: Limits;
+  /** Null on a GPU, of which nothing is known but what it takes. */
+  readonly limits: Limits | null;
+  /** Whose time it is. */
+  readonly clock: 'host' | 'gpu';
 }
 
 /** Calls that are shorter are repeated to be measured. */
@@ -63,7 +66,7 @@ export async function measure(model: Model, stage: Stage, program: Program, part
   const host = newHost(program, machine.memory);
   await machine.threads.start(options.threads);
   try {
-    host.set('seed', stage.settings.seed);
+    host.begin(stage.settings.seed, 2 * (warmUpOf(options.steps) + options.steps));
     for (const each of model.stages) {
       const initialise = program.entries.find(entry => entry.name === entryName(model, each, 'initialise'))!;
       host.run(initialise);
@@ -72,7 +75,7 @@ export async function measure(model: Model, stage: Stage, program: Program, part
     runtime.fillInputs(fillable(model, program, machine.memory), stage.settings.seed);
     const { stepMs, callMs } = measureRounds(program, measured, calls, machine, host, options.steps);
     const of = new Map(calls.map((call, i) => [call, callMs[i]!]));
-    return { parts: measured.map(({ calls: own, ...part }) => ({ ...part, ms: own.map(call => of.get(call) ?? null) })), stepMs, limits };
+    return { parts: measured.map(({ calls: own, ...part }) => ({ ...part, ms: own.map(call => of.get(call) ?? null) })), stepMs, limits, clock: 'host' };
   } finally {
     machine.threads.stop();
   }
@@ -90,7 +93,7 @@ function measureRounds(
     for (let i = 0; i < repeats; i++) machine.run(entry);
     return (performance.now() - started) / repeats;
   };
-  const warmUp = Math.max(3, Math.ceil(steps / 10));
+  const warmUp = warmUpOf(steps);
   const whole: number[] = [];
   const empty: number[] = [];
   const each: number[][] = calls.map(() => []);
@@ -107,7 +110,6 @@ function measureRounds(
     machine.run(entry);
     return keeping(program, calls[i]!, machine.memory, () => timed(entry, Math.min(mostRepeats, Math.ceil((2 * shortMs) / estimate))));
   };
-  host.set('steps', 2 * (warmUp + steps));
   for (let round = 0; round < warmUp + steps; round++) {
     step++;
     let ms = 0;
@@ -149,26 +151,37 @@ function keeping<T>(program: Program, { calls }: Part, memory: ArrayBuffer, repe
   return given;
 }
 
-function median(values: readonly number[]): number {
+const warmUpOf = (steps: number): number => Math.max(3, Math.ceil(steps / 10));
+
+/** Of an even number of values the mean of the two in the middle. */
+export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
   const middle = sorted.length >> 1;
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
 
 /** What the host computes: scalars of the seed and the number of the step. */
-interface Host {
+export interface Host {
+  /** What the training loop writes before the first step. */
+  readonly begin: (seed: number, steps: number) => void;
   readonly set: (name: string, value: number) => void;
   readonly run: (entry: ProgramEntry) => void;
 }
 
-function newHost(program: Program, memory: ArrayBuffer): Host {
+export function newHost(program: Program, memory: ArrayBuffer): Host {
   const view = (dtype: DType, count: number, offset: number): Float32Array | Int32Array | Uint8Array =>
     new (isFloat(dtype) ? Float32Array : dtype === 'i32' ? Int32Array : Uint8Array)(memory, offset, count);
+  const set = (name: string, value: number): void => {
+    const { dtype, offset } = program.scalars.find(scalar => scalar.name === name)!;
+    view(dtype, 1, offset)[0] = value;
+  };
   return {
-    set: (name, value) => {
-      const { dtype, offset } = program.scalars.find(scalar => scalar.name === name)!;
-      view(dtype, 1, offset)[0] = value;
+    begin: (seed, steps) => {
+      set('seed', seed);
+      set('steps', steps);
+      if (program.scalars.some(({ name }) => name === 'learning_rate_factor')) set('learning_rate_factor', 1);
     },
+    set,
     run: entry => {
       for (const call of entry.calls) {
         const kernel = program.kernels[call.kernel]!;
@@ -182,7 +195,7 @@ function newHost(program: Program, memory: ArrayBuffer): Host {
   };
 }
 
-function fillable(model: Model, program: Program, memory: ArrayBuffer): Parameters<LoadedRuntime['fillInputs']>[0] {
+export function fillable(model: Model, program: Program, memory: ArrayBuffer): Parameters<LoadedRuntime['fillInputs']>[0] {
   const below = new Map((model.data?.sources ?? []).flatMap(source => source.fields.map(field => [field.input, field.below] as const)));
   return { memory, inputs: program.inputs.map(input => ({ ...input, below: below.get(input.name) ?? null })) };
 }

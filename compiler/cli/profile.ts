@@ -5,6 +5,8 @@
 import { availableParallelism } from 'node:os';
 import { basename } from 'node:path';
 import { modelLines } from '../6-emit/model-lines.ts';
+import { defaultGpuOptions } from '../6-emit/wgsl/module.ts';
+import { laidOut } from '../6-emit/wgsl/segments.ts';
 import type { Levels } from '../index.ts';
 import type { Origin } from '../ir/graph.ts';
 import type { Stage } from '../ir/model.ts';
@@ -15,12 +17,14 @@ import { heatView, render } from '../view/view.ts';
 import { chosenStage, compileFile, type CompileFlags, type ModelFlag } from './compile-file.ts';
 import { Failure } from './failure.ts';
 import { measure, partsOfStep, type MeasuredPart, type Measurement } from './measure.ts';
+import { measureOnGpu } from './measure-gpu.ts';
 import { printTable } from './table.ts';
 import { writeOutput } from './write-output.ts';
 
 export interface ProfileFlags extends CompileFlags, ModelFlag {
   readonly steps: string;
   readonly threads?: string;
+  readonly target: 'wasm' | 'webgpu';
   readonly format: 'text' | 'json' | 'dot' | 'svg';
   readonly output?: string;
 }
@@ -38,8 +42,8 @@ export interface KernelProfile {
   /** Null, as what follows, where the time is too short to be told from none. */
   readonly gflops: number | null;
   readonly gbs: number | null;
-  /** The least that the machine could need, and that divided by what the kernel needs. */
-  readonly limitMs: number;
+  /** The least that the machine could need, and that divided by what the kernel needs; null where its limits are not known. */
+  readonly limitMs: number | null;
   readonly ofLimit: number | null;
 }
 
@@ -47,14 +51,18 @@ export interface Profile {
   readonly model: string;
   readonly entries: readonly string[];
   readonly batch: number;
-  readonly threads: number;
+  readonly target: ProfileFlags['target'];
+  readonly clock: Measurement['clock'];
+  /** Null on a GPU. */
+  readonly threads: number | null;
   /** How many steps were measured; times are medians. */
   readonly steps: number;
   readonly stepMs: number;
   /** What the step needs beyond its kernels. */
   readonly outsideMs: number;
   readonly outsideShare: number;
-  readonly limits: { readonly gflops: number; readonly gbs: number; readonly gbsOverBytes: number };
+  /** Null on a GPU. */
+  readonly limits: { readonly gflops: number; readonly gbs: number; readonly gbsOverBytes: number } | null;
   /** The longest first. */
   readonly kernels: readonly KernelProfile[];
   /** What the host computes is not measured. */
@@ -62,13 +70,17 @@ export interface Profile {
 }
 
 export async function runProfile(path: string, flags: ProfileFlags): Promise<number> {
-  const levels = compileFile(path, 'schedule', flags);
+  const { target } = flags;
+  const compiled = compileFile(path, 'schedule', flags);
+  const levels = target === 'wasm' ? compiled : { ...compiled, program: laidOut(compiled.program!, defaultGpuOptions.bindingBytes) };
   const steps = Number(flags.steps);
-  const threads = flags.threads === undefined ? availableParallelism() : Number(flags.threads);
+  const threads = target === 'webgpu' ? null : flags.threads === undefined ? availableParallelism() : Number(flags.threads);
   const stage = chosenStage(levels.model, flags.model);
   const parts = partsOfStep(levels.model, stage, levels.program!);
   if (parts.length === 0) throw new Failure(`the model \`${stage.model}\` computes nothing: give it a loss or an output`);
-  const measured = await measure(levels.model, stage, levels.program!, parts, { steps, threads });
+  const measured = threads === null
+    ? await measureOnGpu(levels.model, stage, levels.program!, parts, { steps })
+    : await measure(levels.model, stage, levels.program!, parts, { steps, threads });
   const profile = profileOf(levels, stage, measured, steps, threads);
   const { format } = flags;
   const output = flags.output ?? (format === 'svg' ? `${basename(path).replace(/\.model$/, '')}-profile.svg` : '-');
@@ -86,7 +98,7 @@ async function contents(levels: Levels, measured: Measurement, profile: Profile,
   const heats = partsOf(entry.calls).flatMap(({ calls }, part) =>
     calls.map((_, i) => (ms[part] === null || i > 0 ? null : { ms: ms[part]! * times, share: (ms[part]! * times) / total })),
   );
-  const note = `${milliseconds(total)} ms a step on ${counted(profile.threads, 'thread')}, ${milliseconds(profile.outsideMs)} ms of it outside of kernels`;
+  const note = `${milliseconds(total)} ms a step on ${placeOf(profile)}, ${milliseconds(profile.outsideMs)} ms of it outside of kernels`;
   const dot = heatView(levels, entry, heats, note);
   return format === 'dot' ? dot : await render(dot, 'svg');
 }
@@ -94,7 +106,7 @@ async function contents(levels: Levels, measured: Measurement, profile: Profile,
 const rounded = (_: string, value: unknown): unknown => (typeof value === 'number' && !Number.isInteger(value) ? Number(value.toPrecision(5)) : value);
 
 /** Calls of one kernel become one row. */
-export function profileOf({ model, program }: Levels, stage: Stage, { parts, stepMs, limits }: Measurement, steps: number, threads: number): Profile {
+export function profileOf({ model, program }: Levels, stage: Stage, { parts, stepMs, limits, clock }: Measurement, steps: number, threads: number | null): Profile {
   interface Row {
     readonly entry: string;
     readonly part: Part;
@@ -117,18 +129,18 @@ export function profileOf({ model, program }: Levels, stage: Stage, { parts, ste
   const total = Math.max(stepMs, inKernels);
   const kernels = [...rows.values()].map(({ entry, part, origins, calls, ms }): KernelProfile => {
     const { name, flops, bytes } = workOf(part, program!);
-    const limitMs = calls * 1e3 * Math.max(flops / limits.flops, bytes / limits.bandwidth);
+    const limitMs = limits && calls * 1e3 * Math.max(flops / limits.flops, bytes / limits.bandwidth);
     const perSecond = (count: number): number | null => (ms === 0 ? null : (calls * count) / ms / 1e6);
     return {
       kernel: name, entry, lines: modelLines(origins), calls, ms, share: ms / total,
-      gflops: perSecond(flops), gbs: perSecond(bytes), limitMs, ofLimit: ms === 0 ? null : limitMs / ms,
+      gflops: perSecond(flops), gbs: perSecond(bytes), limitMs, ofLimit: ms === 0 || limitMs === null ? null : limitMs / ms,
     };
   });
   const host = parts.flatMap(({ entry, ms }) => partsOf(entry.calls).flatMap(({ calls: [call] }, i) => (ms[i] === null ? [program!.kernels[call!.kernel]!.name] : [])));
   return {
-    model: model!.stages.length === 1 ? model!.name : stage.name, entries: parts.map(part => part.entry.name), batch: stage.batch, threads, steps,
+    model: model!.stages.length === 1 ? model!.name : stage.name, entries: parts.map(part => part.entry.name), batch: stage.batch, target: threads === null ? 'webgpu' : 'wasm', clock, threads, steps,
     stepMs: total, outsideMs: total - inKernels, outsideShare: (total - inKernels) / total,
-    limits: { gflops: limits.flops / 1e9, gbs: limits.bandwidth / 1e9, gbsOverBytes: limits.bandwidthOver },
+    limits: limits && { gflops: limits.flops / 1e9, gbs: limits.bandwidth / 1e9, gbsOverBytes: limits.bandwidthOver },
     kernels: kernels.sort((a, b) => b.ms - a.ms), host: [...new Set(host)],
   };
 }
@@ -150,20 +162,25 @@ function workOf({ loop, calls }: Part, { kernels, buffers }: Program): { readonl
   };
 }
 
-function printProfile({ model, entries, batch, threads, steps, stepMs, outsideMs, outsideShare, limits, kernels, host }: Profile): string {
+function printProfile(profile: Profile): string {
+  const { model, entries, batch, steps, stepMs, outsideMs, outsideShare, limits, clock, kernels, host } = profile;
   const of = (row: KernelProfile): readonly string[] => [
     entries.length > 1 ? `${row.entry}: ${row.kernel}` : row.kernel, String(row.calls), milliseconds(row.ms), percent(row.share),
-    row.gflops?.toFixed(1) ?? '', row.gbs?.toFixed(1) ?? '', row.ofLimit === null ? '' : percent(row.ofLimit), whereFrom(row.lines),
+    row.gflops?.toFixed(1) ?? '', row.gbs?.toFixed(1) ?? '', ...(limits === null ? [] : [row.ofLimit === null ? '' : percent(row.ofLimit)]), whereFrom(row.lines),
   ];
-  const head = ['kernel', 'calls', 'ms', 'share', 'GFLOP/s', 'GB/s', 'of limit', 'from'];
-  const outside = ['(outside of kernels)', '', milliseconds(outsideMs), percent(outsideShare), '', '', '', ''];
-  return `${model}, ${entries.map(entry => `\`${entry}\``).join(' and ')} on ${counted(batch, 'row')}, ${counted(threads, 'thread')}: `
+  const head = ['kernel', 'calls', 'ms', 'share', 'GFLOP/s', 'GB/s', ...(limits === null ? [] : ['of limit']), 'from'];
+  const outside = ['(outside of kernels)', '', milliseconds(outsideMs), percent(outsideShare), '', '', ...head.slice(6).map(() => '')];
+  const known = limits !== null
+    ? `this machine: ${limits.gflops.toFixed(1)} GFLOP/s in products, ${limits.gbs.toFixed(1)} GB/s over ${(limits.gbsOverBytes / 1e6).toFixed(1)} MB`
+    : clock === 'gpu' ? 'times are the GPU\'s own' : 'this GPU tells no times: they are the host\'s, each until the GPU was done';
+  return `${model}, ${entries.map(entry => `\`${entry}\``).join(' and ')} on ${counted(batch, 'row')}, ${placeOf(profile)}: `
     + `${milliseconds(stepMs)} ms a step, median of ${steps}\n`
-    + `this machine: ${limits.gflops.toFixed(1)} GFLOP/s in products, ${limits.gbs.toFixed(1)} GB/s over ${(limits.gbsOverBytes / 1e6).toFixed(1)} MB\n\n`
+    + `${known}\n\n`
     + printTable(head, [...kernels.map(of), outside])
     + (host.length === 0 ? '' : `\n  computed by the host, not measured: ${host.map(name => `\`${name}\``).join(', ')}\n`);
 }
 
+const placeOf = ({ threads }: Profile): string => (threads === null ? 'WebGPU' : counted(threads, 'thread'));
 const percent = (share: number): string => `${(100 * share).toFixed(1)}%`;
 const milliseconds = (ms: number): string => ms.toFixed(ms < 1 ? 4 : 3);
 const counted = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`;

@@ -5,6 +5,7 @@ import { runProgram, type EmitFlags } from './run-program.ts';
 export interface TrainFlags extends EmitFlags {
   readonly steps?: string;
   readonly seed?: string;
+  readonly learningRateFactor?: string;
   readonly init?: string;
   readonly save?: string;
   readonly log?: string;
@@ -15,7 +16,8 @@ export interface TrainFlags extends EmitFlags {
 }
 
 export function runTrain(path: string, flags: TrainFlags): Promise<number> {
-  const { steps, seed, init, save, log, saveGradients, resume, threads, only } = flags;
-  const program = { steps, seed, data: besideModel(path, flags.data), init, save, log, 'save-gradients': saveGradients, resume, threads, only };
+  const { steps, seed, learningRateFactor, init, save, log, saveGradients, resume, threads, only } = flags;
+  const given = { steps, seed, 'learning-rate-factor': learningRateFactor, data: besideModel(path, flags.data), init, save, log, 'save-gradients': saveGradients };
+  const program = { ...given, resume, threads, only };
   return runProgram('train', path, { ...flags, program });
 }

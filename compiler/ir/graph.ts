@@ -17,13 +17,17 @@ export interface Origin {
 /** `recompute`: a value of the forward pass once more, for the backward pass, since memory is limited. */
 export type Phase = 'forward' | 'recompute' | 'backward' | 'update' | 'initialise';
 
+/** Scalars that the training loop sets. */
+export const loopScalars = ['seed', 'step', 'steps', 'learning_rate_factor'] as const;
+export type LoopScalar = (typeof loopScalars)[number];
+
 /**
- * What a graph starts from. `seed`, `step` (from 1) and `steps` (their planned number) are scalars that the training loop sets; in the
- * entry `accumulate` `step` is the number of the batch, from 1 in the first step on. A `gradient` is kept after a step so that it can be saved and measured.
+ * What a graph starts from. `seed`, `step` (from 1), `steps` (their planned number) and `learning_rate_factor` (usually 1) are scalars that the
+ * training loop sets; in the entry `accumulate` `step` is the number of the batch, from 1 in the first step on. A `gradient` is kept after a step so that it can be saved and measured.
  * `position` is that of the token that comes next where tokens come one at a time. A `counter` holds the position of a loop, a `carry` what the step before has left; both have a meaning only inside their loop.
  */
 export interface Leaf {
-  readonly role: 'input' | 'parameter' | 'gradient' | 'state' | 'seed' | 'step' | 'steps' | 'position' | 'counter' | 'carry';
+  readonly role: 'input' | 'parameter' | 'gradient' | 'state' | LoopScalar | 'position' | 'counter' | 'carry';
   /** The path that names it in a weights file; for inputs, the input's name. */
   readonly name: string;
 }

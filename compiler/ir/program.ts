@@ -16,7 +16,7 @@ export interface Kernel {
   readonly operands: readonly Access[];
   readonly outputs: readonly Access[];
   readonly steps: readonly Step[];
-  /** Computed by the host in double precision: scalars of `seed`, `step` and `steps` alone. */
+  /** Computed by the host in double precision: scalars that depend on what the training loop sets alone. */
   readonly host: boolean;
   readonly flops: number;
 }
@@ -113,7 +113,7 @@ export interface Program {
   /** By parameter name; valid after a training step. */
   readonly gradients: readonly TensorPlace[];
   readonly states: readonly TensorPlace[];
-  /** Where the host writes `seed`, `step` and `steps`. */
+  /** Where the host writes `seed`, `step` and `steps`, and what else it writes where an entry reads it. */
   readonly scalars: readonly TensorPlace[];
   /** For the entries `generate_start`, `generate_step` and `generate_scores`; null without them. */
   readonly generation: Generation | null;

@@ -3,7 +3,7 @@
  * the views by which parameters lie in one flat leaf are looked through, so that what is drawn reads as the model does.
  */
 import { numeratorRange, plainAxis, type Affine } from '../ir/affine.ts';
-import { topological, type Leaf, type Named, type Phase, type Placement, type Update, type Value } from '../ir/graph.ts';
+import { loopScalars, topological, type Leaf, type Named, type Phase, type Placement, type Update, type Value } from '../ir/graph.ts';
 import { bytes, elements, sameShape, shapeOf, size, type TensorType } from '../ir/type.ts';
 import { concat } from '../ops/concat.ts';
 import { isPrimitive } from '../ops/define.ts';
@@ -148,7 +148,7 @@ const leafNode = (id: string, leaf: Value, phase: Phase, scope: readonly string[
 
 const phaseOf = (value: Value): Phase => value.origin?.phase ?? 'forward';
 const leafName = (leaf: Value): string => leaf.leaf!.name;
-const isSetByLoop = ({ role }: Leaf): boolean => role === 'seed' || role === 'step' || role === 'steps';
+const isSetByLoop = ({ role }: Leaf): boolean => (loopScalars as readonly string[]).includes(role);
 
 /** The update phase has no layers; its parts take their place. */
 function updatePart(value: Value, isScheduled: boolean): string {

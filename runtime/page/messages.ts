@@ -6,7 +6,9 @@ import type { TensorArray } from '../tensor.ts';
 /** From the page. Each is answered by a report, if only by `failed`. */
 export type TrainerRequest =
   | { readonly kind: 'files'; readonly files: readonly NamedBytes[] }
-  | { readonly kind: 'start'; readonly settings: RunSettings }
+  | { readonly kind: 'start'; readonly settings: PageSettings }
+  /** Steps from now on multiply the learning rate by it. */
+  | { readonly kind: 'learningRateFactor'; readonly factor: number }
   | { readonly kind: 'pause' | 'resume' | 'reset' | 'save' | 'example' }
   | { readonly kind: 'load'; readonly file: NamedBytes }
   | { readonly kind: 'predict'; readonly rows: Readonly<Record<string, TensorArray>> }
@@ -22,8 +24,9 @@ export interface NamedBytes {
 }
 
 /** What a run takes from the page instead of the model's file. */
-export interface RunSettings {
+export interface PageSettings {
   readonly threads: number;
+  readonly learningRateFactor: number;
   /** Null where several stages train, each as its train block says. */
   readonly changed: ChangedSettings | null;
 }
@@ -66,6 +69,8 @@ export interface ProgramFacts extends Pick<CompiledProgram, 'name' | 'data'> {
   /** Null where nothing is drawn from a prompt alone. */
   readonly generation: GenerationFacts | null;
   readonly trains: boolean;
+  /** Whether an optimizer takes a learning rate. */
+  readonly learningRate: boolean;
   readonly engine: string;
   readonly mostThreads: number;
   /** Why that is one; null where it is more, or where the program has no use for others. */

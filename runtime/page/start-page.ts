@@ -55,6 +55,10 @@ export function startPage(): void {
   };
   startTrainerOf(0, '');
   byId('start').addEventListener('click', () => pressStart(page));
+  byId<HTMLInputElement>('learning-rate-factor').addEventListener('change', ({ target }) => {
+    const field = target as HTMLInputElement;
+    if (field.reportValidity()) send({ kind: 'learningRateFactor', factor: Number(field.value) });
+  });
   byId('reset').addEventListener('click', () => send({ kind: 'reset' }));
   byId('save').addEventListener('click', () => send({ kind: 'save' }));
   onFiles(byId('weights'), byId<HTMLInputElement>('load'), async ([file]) => {
@@ -142,7 +146,7 @@ export function pressStart(page: PageParts): void {
   // The button answers at once; the first report may take a moment.
   page.state = 'running';
   showState(page);
-  page.send({ kind: 'start', settings: { threads: number('threads'), changed } });
+  page.send({ kind: 'start', settings: { threads: number('threads'), learningRateFactor: number('learning-rate-factor'), changed } });
 }
 
 /** What does not change while the page is open, and the fields of the settings. */
@@ -170,6 +174,7 @@ export function showProgram(program: ProgramFacts): void {
   set('threads', threads);
   (fields.namedItem('threads') as HTMLInputElement).max = String(program.mostThreads);
   byId('threads-field').hidden = program.mostThreads === 1;
+  byId('learning-rate-field').hidden = !program.learningRate;
   byId('memory').textContent = showBytes(program.memoryBytes);
   showEngine(program, program.mostThreads === 1 ? 1 : threads);
   if (program.alone !== null) byId('alone').textContent = `${program.alone[0]!.toUpperCase()}${program.alone.slice(1)}.`;

@@ -15,13 +15,13 @@ import { predictRows, predictWithoutRows } from '../predict.ts';
 import type { CompiledProgram } from '../program.ts';
 import type { ProgramData, RowSet } from '../row-set.ts';
 import { rowShapeOf } from '../row-set.ts';
-import { generatingStage, initialiseProgram, stageNamed, stageTitle, trainedStages } from '../stages.ts';
+import { generatingStage, initialiseProgram, setLearningRateFactor, stageNamed, stageTitle, trainedStages } from '../stages.ts';
 import type { TensorArray } from '../tensor.ts';
 import { elementCount, newTensorArray } from '../tensor.ts';
 import type { Progress, StageRun, TrainOutcome, TrainPlan } from '../training.ts';
-import { letOthersRun, newProgress, planOf, runTraining, silentReporter, stageRuns } from '../training.ts';
+import { letOthersRun, newProgress, planOf, runTraining, silentReporter, stageRuns, usableFactor } from '../training.ts';
 import { readWeights } from '../weights.ts';
-import type { ChangedSettings, DataFacts, GenerationFacts, LearningCurve, NamedBytes, PictureFacts, ProgramFacts, ProgressFacts, RunSettings, TrainerReport, TrainerRequest } from './messages.ts';
+import type { ChangedSettings, DataFacts, GenerationFacts, LearningCurve, NamedBytes, PageSettings, PictureFacts, ProgramFacts, ProgressFacts, TrainerReport, TrainerRequest } from './messages.ts';
 import { pictureFacts, pictureShapeOf } from './picture.ts';
 
 /** What a worker has of its page. */
@@ -40,7 +40,7 @@ export function startTrainer(program: CompiledProgram): void {
   let data: ProgramData = { train: null, test: null };
   /** Weights that somebody has loaded, for runs to start from. */
   let initial: NamedBytes | null = null;
-  let run: { paused: boolean; stopped: boolean } | null = null;
+  let run: { readonly stages: readonly StageRun[]; paused: boolean; stopped: boolean } | null = null;
   let busy = false;
   let wake = (): void => undefined;
   const state = (next: 'idle' | 'running' | 'paused' | 'finished', note: string | null = null): void =>
@@ -51,12 +51,12 @@ export function startTrainer(program: CompiledProgram): void {
     if (initial !== null) readWeights(program, memoryBytes(initial.name, initial.bytes));
   };
 
-  const train = async (settings: RunSettings): Promise<void> => {
-    const runs = settings.changed === null ? stageRuns(program, data, {}) : [changedRun(program, data, settings.changed)];
+  const train = async (settings: PageSettings): Promise<void> => {
+    const runs = settings.changed === null ? stageRuns(program, data, settings) : [changedRun(program, data, settings.changed, settings.learningRateFactor)];
     initialiseProgram(program, settings.changed?.seed);
     if (initial !== null) readWeights(program, memoryBytes(initial.name, initial.bytes));
     const note = await startThreads(program, settings.threads);
-    const current = { paused: false, stopped: false };
+    const current = { stages: runs, paused: false, stopped: false };
     run = current;
     state('running', note);
     try {
@@ -101,6 +101,10 @@ export function startTrainer(program: CompiledProgram): void {
         return send({ kind: 'data', facts: opened.facts });
       }
       case 'start': return train(request.settings);
+      case 'learningRateFactor':
+        if (run === null) return;
+        for (const { progress } of run.stages) progress.learningRateFactor = usableFactor(program, request.factor);
+        return setLearningRateFactor(program, request.factor);
       case 'pause':
         if (run === null) return;
         run.paused = true;
@@ -166,12 +170,12 @@ export function startTrainer(program: CompiledProgram): void {
 }
 
 /** The only stage that trains, as the page wants it. */
-export function changedRun(program: CompiledProgram, data: ProgramData, { length, seed, evaluateEvery }: ChangedSettings): StageRun {
+export function changedRun(program: CompiledProgram, data: ProgramData, { length, seed, evaluateEvery }: ChangedSettings, learningRateFactor: number): StageRun {
   const [trained] = trainedStages(program, undefined);
   const stage = { ...trained!, settings: { ...trained!.settings, evaluateEvery: data.test === null ? null : evaluateEvery } };
   const plan = planOf(program, stage, data);
   const steps = length.unit === 'steps' ? length.count : Math.ceil(length.count * plan.stepsPerEpoch);
-  return { stage, plan, progress: newProgress(stage, plan, { seed, steps }) };
+  return { stage, plan, progress: newProgress(program, stage, plan, { seed, steps, learningRateFactor }) };
 }
 
 /** The number of threads given, or one: then the reason is told. */
@@ -196,6 +200,7 @@ export function factsOf(program: CompiledProgram): ProgramFacts {
     drawnOutputs: predictOnce?.results ?? [],
     generation: generationOf(program),
     trains: trained.length > 0,
+    learningRate: program.scalars.learningRateFactor !== null,
     engine: device !== null ? 'WebGPU' : threads !== null ? 'WebAssembly' : 'JavaScript',
     mostThreads: threads?.most ?? 1,
     alone: threads?.alone ?? null,

@@ -14,7 +14,7 @@ const fails = process.env['GPU_FAILS'] as GpuFailure;
 /** Late enough that there is a checkpoint. */
 const failingSubmit = 40;
 
-Object.defineProperty(globalThis.navigator, 'gpu', { value: { requestAdapter: async () => ({ limits: limitsOf(fails), requestDevice: async () => fakeDevice() }) } satisfies Gpu });
+Object.defineProperty(globalThis.navigator, 'gpu', { value: { requestAdapter: async () => ({ limits: limitsOf(fails), features: new Set<string>(), requestDevice: async () => fakeDevice() }) } satisfies Gpu });
 
 const limitsOf = (failure: GpuFailure): Record<string, number> => {
   const most = failure === 'limit' ? 128 * 2 ** 20 : 2 ** 31;

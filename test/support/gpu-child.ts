@@ -10,11 +10,12 @@ import { gradients } from '../../compiler/ops/gradients.ts';
 import { gpuPlan } from '../../compiler/6-emit/wgsl/plan.ts';
 import { laidOut } from '../../compiler/6-emit/wgsl/segments.ts';
 import { compile } from '../../compiler/index.ts';
-import type { Program } from '../../compiler/ir/program.ts';
+import type { Call, Program } from '../../compiler/ir/program.ts';
 import { affine, axisAt, type Affine } from '../../compiler/ir/affine.ts';
 import { evaluateGraph, evaluateNest } from '../../compiler/ir/evaluate.ts';
 import { leaf, topological, type Value } from '../../compiler/ir/graph.ts';
-import { apply, constant, load, type Nest } from '../../compiler/ir/nest.ts';
+import { apply, constant, load, type Nest, type Scalar } from '../../compiler/ir/nest.ts';
+import { shaderText } from '../../runtime/gpu-machine.ts';
 import { dim, isFloat, tensor, type Shape } from '../../compiler/ir/type.ts';
 import { isPrimitive, type Tensor } from '../../compiler/ops/define.ts';
 import { add } from '../../compiler/ops/elementwise.ts';
@@ -24,7 +25,7 @@ import { attentions, inBlocks } from './attention.ts';
 import { compareFixture } from './compare-fixture.ts';
 import { fixtureNames, large as largeModels, readFixture, singleTolerance } from './fixture.ts';
 import { compareRows, drawn, generators, whole } from './generation.ts';
-import { gpuMachine, programOfNests, runNestsOnGpu, type NestRun } from './gpu.ts';
+import { gpuMachine, programOfNests, runNestsOnGpu, withoutFeatures, type NestRun } from './gpu.ts';
 import { graphMachine } from './machine.ts';
 import { differentiable, drawAll, leaves, project, type AnySample } from './op-samples.ts';
 import { programPlan, programText } from './random-program.ts';
@@ -110,6 +111,8 @@ async function products(): Promise<void> {
   const [a, b, c, d, e] = [0, 1, 2, 3, 4].map(axisAt) as [Affine, Affine, Affine, Affine, Affine];
   const product = (x: readonly Affine[], y: readonly Affine[], space: Shape, reduce: Shape, ...shapes: readonly Shape[]): NestRun => (
     { nest: { space, reduce, combine: 'add', body: apply('mul', load(0, x), load(1, y)) }, operands: draws(...shapes) });
+  const toHalf = (value: Scalar): Scalar => apply('to_f32', apply('to_f16', value));
+  const rounded: Nest = { space: [37, 43], reduce: [29], combine: 'add', body: apply('mul', toHalf(load(0, [a, c])), toHalf(load(1, [c, b]))) };
   const sum = (...terms: readonly [axis: number, times: number][]): Affine => affine(terms.map(([axis, times]) => ({ axis, times })));
   const tiled: GpuOptions = { ...hardware, fewestProducts: 1 };
   const cases: readonly (readonly [title: string, run: NestRun, options: GpuOptions])[] = [
@@ -121,14 +124,16 @@ async function products(): Promise<void> {
     ['of tiles in between', product([a, c], [b, c], [61, 62], [18], [61, 18], [62, 18]), { ...tiled, enoughWorkgroups: 1 }],
     ['of long sums in parts', product([a, c], [c, b], [9, 10], [700], [9, 700], [700, 10]), tiled],
     ['a convolution', product([a, d, sum([2, 2], [4, 1])], [b, d, e], [3, 5, 7], [4, 3], [3, 4, 15], [5, 4, 3]), tiled],
+    ['of rounded factors', { ...product([a, c], [c, b], [37, 43], [29], [37, 29], [29, 43]), nest: rounded }, tiled],
     ['a long sum', { nest: { space: [], reduce: [20011], combine: 'add', body: load(0, [a]) }, operands: draws([20011]) }, hardware],
     ['the largest of many', { nest: { space: [3], reduce: [9001], combine: 'max', body: load(0, [a, b]) }, operands: draws([3, 9001]) }, hardware],
     ['the first of the largest', { nest: { space: [3], reduce: [1300], combine: 'argmax', body: apply('floor', apply('mul', constant(9), load(0, [a, b]))) }, operands: draws([3, 1300]) }, hardware],
   ];
   for (const [title, run, options] of cases) {
     const expected = evaluateNest(run.nest, run.operands);
-    for (const [way, own] of [['', options], [', in software', defaultGpuOptions]] as const) {
-      const [result] = await runNestsOnGpu([run], own);
+    const withoutSubgroups = options === hardware ? [[', without subgroups', options, withoutFeatures] as const] : [];
+    for (const [way, own, planned] of [['', options] as const, ...withoutSubgroups, [', in software', defaultGpuOptions] as const]) {
+      const [result] = await runNestsOnGpu([run], own, planned);
       tell(`${title}${way}`, difference(result!, expected, 1e-5));
     }
   }
@@ -143,6 +148,26 @@ async function large(): Promise<void> {
   const [result, after] = await runNestsOnGpu([{ nest: backwards, operands: [{ dtype: 'f32', shape, data }] }, { nest: backwards, operands: [{ dtype: 'f32', shape, data }] }]);
   for (const [title, { data: found }] of [['large', result!], ['after it', after!]] as const)
     tell(title, found.every((value, i) => value === data[count - 1 - i]) ? null : 'not what was there');
+  await ends();
+}
+
+/** Vectors of four reach over the end of a buffer, and never over the end of what lies inside of one. */
+async function ends(): Promise<void> {
+  const copy = (count: number, from: number): NestRun => ({
+    nest: { space: [count], reduce: [], combine: null, body: load(0, [axisAt(0)]) },
+    operands: [{ dtype: 'f32', shape: [count], data: Float64Array.from({ length: count }, (_, i) => from + i) }],
+  });
+  const runs = [copy(37, 0), copy(5, 100)];
+  const apart = programOfNests(runs);
+  const [{ calls: [whole, part], ...entry }] = apart.entries as unknown as readonly [Program['entries'][number] & { readonly calls: readonly [Call, Call] }];
+  const inside: Call = { ...part, offsets: [part.offsets[0]!, whole.offsets[1]! + 8], writes: whole.writes };
+  const program: Program = { ...apart, entries: [{ ...entry, calls: [whole, inside] }] };
+  const isWide = gpuPlan(program, hardware).shaders.map(({ code }) => code.includes('vec4<f32>'));
+  tell('which copies are of vectors', String(isWide) === 'true,false' ? null : String(isWide));
+  const machine = await gpuMachine(program, hardware);
+  runs.forEach(({ operands }, i) => machine.write('input', String(program.entries[0]!.calls[i]!.reads[0]!), operands[0]!.data));
+  const found = (await machine.run('run')).get(String(whole.writes[0]!))!.data;
+  tell('a copy inside of another', found.every((value, i) => value === (i >= 8 && i < 13 ? 92 + i : i)) ? null : found.join());
 }
 
 /** Random and awkward models against the references. */
@@ -205,8 +230,10 @@ function nestsOfOps(): readonly ExpectedRun[] {
 async function ops(): Promise<void> {
   const all = nestsOfOps();
   const sums = all.filter(({ nest }) => nest.combine !== null);
-  for (const [way, options, some] of [['', untiled, all], [', shared by workgroups', sharing, sums], [', in software', defaultGpuOptions, sums]] as const) {
-    const results = await runNestsOnGpu(some, options);
+  for (const [way, options, some, planned] of [
+    ['', untiled, all], [', shared by workgroups', sharing, sums, withoutFeatures], [', shared by subgroups', sharing, sums], [', in software', defaultGpuOptions, sums],
+  ] as const) {
+    const results = await runNestsOnGpu(some, options, planned);
     some.forEach(({ title, expected, tolerance }, i) => tell(`${title}${way}`, difference(results[i]!, expected, tolerance)));
   }
 }
@@ -214,29 +241,46 @@ async function ops(): Promise<void> {
 /** Whatever can be tiled or shared is. */
 const everything: GpuOptions = { ...hardware, fewestProducts: 1, shortestRow: 1 };
 
-/** Every shader of every model and of the op table through the validator, which needs no GPU: types, uniformity, limits. */
+/** Every shader of every model and of the op table through the validator, which needs no GPU: types, uniformity, limits. With what some adapters have, and without. */
 async function shaders(): Promise<void> {
   const { create } = await import('webgpu');
   const gpu = create(['backend=null']);
-  const device = (await (await gpu.requestAdapter())!.requestDevice());
+  const features = ['subgroups', 'shader-f16'] as const;
+  const device = (await (await gpu.requestAdapter())!.requestDevice({ requiredFeatures: [...features] }));
   const folder = new URL('../../models/', import.meta.url);
   const models = readdirSync(folder).filter(name => name.endsWith('.model')).map(name => [name, programOf(fileURLToPath(new URL(name, folder)), readFileSync(new URL(name, folder), 'utf8'))] as const);
-  const programs = [
-    ...models, ...fixtureNames.map(name => [name, readFixture(name).levels.program!] as const), ['the op table', programOfNests(nestsOfOps())] as const,
-  ];
   const seen = new Set<string>();
+  const programs = [
+    ...models, ['half precision', levelsOf(halfPrecision).program!] as const, ...fixtureNames.map(name => [name, readFixture(name).levels.program!] as const), ['the op table', programOfNests(nestsOfOps())] as const,
+  ];
   for (const [title, program] of programs)
-    for (const options of [defaultGpuOptions, everything])
-      for (const { name, code } of gpuPlan(laidOut(program, options.bindingBytes), options).shaders) {
-        // Models have kernels in common.
-        if (seen.has(code)) continue;
-        seen.add(code);
-        device.pushErrorScope('validation');
-        device.createComputePipeline({ layout: 'auto', compute: { module: device.createShaderModule({ code }), entryPoint: 'main' } });
-        const error = await device.popErrorScope();
-        tell(`${title}: ${name}`, error === null ? null : `${error.message}\n${code}`);
-      }
+    for (const options of [defaultGpuOptions, everything]) {
+      const plan = gpuPlan(laidOut(program, options.bindingBytes), options);
+      for (const shader of plan.shaders)
+        for (const offered of [[], features]) {
+          const code = shaderText(plan, shader, new Set(offered));
+          // Models have kernels in common.
+          if (seen.has(code)) continue;
+          seen.add(code);
+          device.pushErrorScope('validation');
+          device.createComputePipeline({ layout: 'auto', compute: { module: device.createShaderModule({ code }), entryPoint: 'main' } });
+          const error = await device.popErrorScope();
+          tell(`${title}: ${shader.name}`, error === null ? null : `${error.message}\n${code}`);
+        }
+    }
 }
+
+const halfPrecision = `model Half {
+  input x: f32[B, 40]
+  loss = mean(square(x |> linear(72) |> relu() |> linear(40)))
+}
+train {
+  batch 64
+  steps 1
+  optimizer sgd(lr: 0.1)
+  precision f16
+}
+`;
 
 function programOf(path: string, text: string): Program {
   const { levels, diagnostics } = compile({ path, text, library: false }, 'schedule', { readImport: importReader(path) });

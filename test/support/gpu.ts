@@ -1,5 +1,5 @@
 /** Runs what the WebGPU target makes of nests and programs, in a process that finds a GPU. */
-import { gpuPlan } from '../../compiler/6-emit/wgsl/plan.ts';
+import { gpuPlan, type GpuPlan } from '../../compiler/6-emit/wgsl/plan.ts';
 import { defaultGpuOptions, type GpuOptions } from '../../compiler/6-emit/wgsl/module.ts';
 import { laidOut } from '../../compiler/6-emit/wgsl/segments.ts';
 import { executeKernel } from '../../compiler/ir/evaluate.ts';
@@ -9,7 +9,7 @@ import { elementBytes, size } from '../../compiler/ir/type.ts';
 import type { Tensor } from '../../compiler/ops/define.ts';
 import { openGpu } from '../../runtime/gpu-machine.ts';
 import { viewOf } from '../../runtime/tensor.ts';
-import type { Role } from './machine.ts';
+import { usualScalars, type Role } from './machine.ts';
 import { kernelOf } from './wasm.ts';
 
 /** As `Machine`, but what it gives has to be waited for. */
@@ -20,10 +20,13 @@ export interface RemoteMachine {
   readonly names: (role: Role) => readonly string[];
 }
 
+/** As on an adapter that has no feature. */
+export const withoutFeatures = (plan: GpuPlan): GpuPlan => ({ ...plan, declarations: plan.declarations.map(declaration => ({ ...declaration, own: declaration.text })) });
+
 /** A scheduled program. Host scalars are interpreted. */
-export async function gpuMachine(given: Program, options: GpuOptions = defaultGpuOptions): Promise<RemoteMachine> {
+export async function gpuMachine(given: Program, options: GpuOptions = defaultGpuOptions, planned = (plan: GpuPlan): GpuPlan => plan): Promise<RemoteMachine> {
   const program = laidOut(given, options.bindingBytes);
-  const { memory, run, device } = openGpu(gpuPlan(program, options));
+  const { memory, run, device } = openGpu(planned(gpuPlan(program, options)));
   await device.open();
   const places = { input: [...program.inputs, ...(program.generation ? [program.generation.sequence] : [])], parameter: program.parameters, gradient: program.gradients, state: program.states, scalar: program.scalars } as const satisfies Record<Role, unknown>;
   const placeOf = (role: Role, name: string): TensorPlace => {
@@ -31,6 +34,7 @@ export async function gpuMachine(given: Program, options: GpuOptions = defaultGp
     if (found === undefined) throw new Error(`there is no ${role} ${name}`);
     return found;
   };
+  for (const place of program.scalars) viewOf(memory, place).fill(usualScalars.get(place.name) ?? 0);
   return {
     write: (role, name, data) => {
       viewOf(memory, placeOf(role, name)).set(data);
@@ -95,9 +99,9 @@ export function programOfNests(runs: readonly NestRun[]): Program {
 }
 
 /** What each of the nests gives. */
-export async function runNestsOnGpu(runs: readonly NestRun[], options: GpuOptions = defaultGpuOptions): Promise<readonly Tensor[]> {
+export async function runNestsOnGpu(runs: readonly NestRun[], options: GpuOptions = defaultGpuOptions, planned?: (plan: GpuPlan) => GpuPlan): Promise<readonly Tensor[]> {
   const program = programOfNests(runs);
-  const machine = await gpuMachine(program, options);
+  const machine = await gpuMachine(program, options, planned);
   runs.forEach(({ operands }, i) => program.entries[0]!.calls[i]!.reads.forEach((index, k) => machine.write('input', String(index), operands[k]!.data)));
   const results = await machine.run('run');
   return program.entries[0]!.calls.map(call => results.get(String(call.writes[0]!))!);

@@ -18,13 +18,16 @@ export interface Machine {
   readonly names: (role: Role) => readonly string[];
 }
 
+/** What the training loop sets unless a run asks for something else. */
+export const usualScalars = new Map([['learning_rate_factor', 1]]);
+
 /** A graph, unsimplified or simplified. */
 export function graphMachine(graph: Graph): Machine {
   const memory = new Map<string, Float64Array>();
   const cells = (value: Value): Float64Array => {
     const { role, name } = value.leaf!;
     const key = `${role} ${name}`;
-    if ((memory.get(key)?.length ?? -1) < elements(value.type)) memory.set(key, Float64Array.from({ length: elements(value.type) }, (_, i) => memory.get(key)?.[i] ?? 0));
+    if ((memory.get(key)?.length ?? -1) < elements(value.type)) memory.set(key, Float64Array.from({ length: elements(value.type) }, (_, i) => memory.get(key)?.[i] ?? usualScalars.get(role) ?? 0));
     return memory.get(key)!.subarray(0, elements(value.type));
   };
   const placed = (role: Role, name: string): Float64Array => {
@@ -63,6 +66,7 @@ export function programMachine(program: Program): Machine {
     if (found === undefined) throw new Error(`there is no ${role} ${name}`);
     return found;
   };
+  for (const place of program.scalars) atPlace(place).fill(usualScalars.get(place.name) ?? 0);
   return {
     write: (role, name, data) => atPlace(placeOf(role, name)).set(data),
     read: (role, name) => atPlace(placeOf(role, name)).slice(),

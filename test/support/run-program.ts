@@ -9,6 +9,7 @@ import type { Levels } from '../../compiler/index.ts';
 import type { AnyRows, TrainOptions } from '../../runtime/application.ts';
 import type { CompiledProgram, Entry, Stage, TensorPlace } from '../../runtime/program.ts';
 import type { TrainReport } from '../../runtime/training.ts';
+import { setLearningRateFactor } from '../../runtime/stages.ts';
 import { viewOf } from '../../runtime/tensor.ts';
 import type { Machine, Role } from './machine.ts';
 
@@ -41,8 +42,10 @@ export async function emittedMachine(levels: Levels): Promise<Machine> {
   const { stages } = program;
   const generator = stages.find(stage => stage.generator !== null)?.generator ?? null;
   const places = { input: [...program.inputs, ...(generator ? [generator.sequence] : [])], parameter: program.parameters, gradient: stages.flatMap(stage => stage.gradients), state: program.states } as const;
+  const { learningRateFactor, ...others } = program.scalars;
+  const scalars = { ...others, learning_rate_factor: learningRateFactor, position: generator?.position };
   const placeOf = (role: Role, name: string): TensorPlace => {
-    if (role === 'scalar') return { name, dtype: 'i32', shape: [], offset: name === 'position' ? generator!.position : program.scalars[name as 'seed'] };
+    if (role === 'scalar') return { name, dtype: name === 'learning_rate_factor' ? 'f32' : 'i32', shape: [], offset: scalars[name as keyof typeof scalars]! };
     const found = (places[role] as readonly TensorPlace[]).find(place => place.name === name);
     if (found === undefined) throw new Error(`there is no ${role} ${name}`);
     return found;
@@ -56,6 +59,7 @@ export async function emittedMachine(levels: Levels): Promise<Machine> {
     ...stages.flatMap(stage => Object.entries(entriesOf(stage)).map(([name, entry]) => [stages.length === 1 ? name : `${stage.name}.${name}`, entry] as const)),
     ...(program.synthetic?.sources ?? []).map(({ name, entry }) => [`${name}_rows`, entry] as const),
   ]);
+  setLearningRateFactor(program, 1);
   return {
     write: (role, name, data) => viewOf(program.memory, placeOf(role, name)).set(data),
     read: (role, name) => Float64Array.from(viewOf(program.memory, placeOf(role, name))),
@@ -64,6 +68,6 @@ export async function emittedMachine(levels: Levels): Promise<Machine> {
       entry.run();
       return new Map(entry.results.map(place => [place.name, { dtype: place.dtype, shape: place.shape, data: Float64Array.from(viewOf(program.memory, place)) }]));
     },
-    names: role => (role === 'scalar' ? Object.keys(program.scalars) : places[role].map(place => place.name)),
+    names: role => (role === 'scalar' ? Object.keys(scalars) : places[role].map(place => place.name)),
   };
 }

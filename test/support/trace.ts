@@ -21,6 +21,7 @@ export async function trace(machine: Machine | RemoteMachine, { model, program }
   machine.write('scalar', 'seed', [7]);
   machine.write('scalar', 'step', [0]);
   machine.write('scalar', 'steps', [4]);
+  if (program!.scalars.some(({ name }) => name === 'learning_rate_factor')) machine.write('scalar', 'learning_rate_factor', [0.5]);
   await machine.run('initialise');
   for (const name of machine.names('parameter')) seen.set(`initial ${name}`, await machine.read('parameter', name));
   for (const { leaf: { leaf, type } } of model!.stages[0]!.parameters) machine.write('parameter', leaf!.name, filled(size(shapeOf(type))));

@@ -8,7 +8,7 @@ import type { Access, Buffer, Kernel, Program, Step, TensorPlace } from '../../c
 import { elementBytes, isFloat, size, type DType, type Shape } from '../../compiler/ir/type.ts';
 import type { Tensor } from '../../compiler/ops/define.ts';
 import { webAssembly } from '../../runtime/webassembly.ts';
-import type { Machine, Role } from './machine.ts';
+import { usualScalars, type Machine, type Role } from './machine.ts';
 
 const viewAt = (memory: ArrayBuffer, dtype: DType, shape: Shape, offset: number): Float32Array | Int32Array | Uint8Array =>
   new (isFloat(dtype) ? Float32Array : dtype === 'i32' ? Int32Array : Uint8Array)(memory, offset, size(shape));
@@ -36,6 +36,7 @@ export function wasmMachine(program: Program, wide = false): Machine {
     return found;
   };
   const view = (place: TensorPlace): Float32Array | Int32Array | Uint8Array => viewAt(memory, place.dtype, place.shape, place.offset);
+  for (const place of program.scalars) view(place).fill(usualScalars.get(place.name) ?? 0);
   return {
     write: (role, name, data) => view(placeOf(role, name)).set(data),
     read: (role, name) => Float64Array.from(view(placeOf(role, name))),

@@ -47,7 +47,7 @@ export function emitPage(levels: EmitLevels, options: PageOptions): string {
     graph: picture.slice(picture.indexOf('<svg')),
     graphOpen: picture.length < 60_000 ? 'open' : '',
     hyperparameters: served === null || served.hyperparameters.length === 0 ? '' : hyperparametersForm(served.hyperparameters),
-    compiled: `The learning rate, the batch and all sizes are compiled in: change them in <code>${escaped(levels.file.span.file.path)}</code>, `
+    compiled: `The optimizer, the batch and all sizes are compiled in: change them in <code>${escaped(levels.file.span.file.path)}</code>, `
       + (served === null ? 'and build the page again.' : 'and the page follows.'),
     facts: JSON.stringify({ files: names, served: served !== null }).replaceAll('<', '\\u003c'),
     programs: programs.map(each => `<script type="text/plain" class="program">${inScript(emit(levels, { ...each, form: 'page', javascript: true }))}</script>`).join('\n'),

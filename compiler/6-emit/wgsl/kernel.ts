@@ -44,13 +44,13 @@ function separateShaders(kernel: LinearKernel, placement: Placement): readonly S
 function serialShader(kernel: LinearKernel, placement: Placement): Shader {
   const wide = runsWide(kernel, placement);
   const frame = newShaderFrame(kernel, placement, wide);
-  const count = size(kernel.space) / (wide ? 4 : 1);
+  const count = Math.ceil(size(kernel.space) / (wide ? 4 : 1));
   const workgroupSize = Math.min(workgroup, powerAbove(count));
   const flat = keep(frame, 'index', `group * ${workgroupSize}u + lane`);
   if (count % workgroupSize !== 0) emit(frame, `if (${flat} >= ${count}u) { return; }`);
   const axes = kernel.space.map((_, axis) => axis);
   const last = axes.length - 1;
-  bindFlat(frame, axes, kernel.space.map((extent, axis) => (wide && axis === last ? extent / 4 : extent)), flat);
+  bindFlat(frame, axes, kernel.space.map((extent, axis) => (wide && axis === last ? Math.ceil(extent / 4) : extent)), flat);
   if (wide) bind(frame, last, keep(frame, `i${last}`, `4 * ${frame.axes.get(last)!.name}`), true);
   emitSteps(frame, kernel.steps, kernel.space.length);
   return shaderOf(frame, { workgroupSize, workgroups: Math.ceil(count / workgroupSize), body: frame.levels[0]!.lines });
@@ -58,18 +58,24 @@ function serialShader(kernel: LinearKernel, placement: Placement): Shader {
 
 const powerAbove = (count: number): number => 2 ** Math.ceil(Math.log2(Math.max(1, count)));
 
-/** Whether four neighbours can be computed at once: every access is of the same element, or of four that begin at a whole vector. */
+/**
+ * Whether four neighbours can be computed at once: every access is of the same element, or of four that begin at a whole vector. The last
+ * four may be fewer where what is written beyond them is behind the end of a buffer.
+ */
 function runsWide(kernel: LinearKernel, placement: Placement): boolean {
   const last = kernel.space.length - 1;
-  if (last < 0 || kernel.space[last]! % 4 !== 0 || kernel.dtypes.some(dtype => dtype === 'u8' || dtype === 'bool')) return false;
+  if (last < 0 || kernel.dtypes.some(dtype => dtype === 'u8' || dtype === 'bool')) return false;
   const frame = newShaderFrame(kernel, placement, true);
   kernel.space.forEach((_, axis) => bind(frame, axis, '', axis === last));
   kernel.steps.forEach(step => (step.kind === 'clear' ? [] : step.axes).forEach((_, i) => bind(frame, kernel.space.length + i, '')));
   kernel.steps.forEach(step => step.kind === 'reduce' && frame.locals.set(step.local, { text: { text: '', kind: 'float', wide: true }, level: 0 }));
+  const isWhole = kernel.space[last]! % 4 === 0;
+  if (!isWhole && (last > 0 || kernel.space[0]! < 4)) return false;
   const whole = (access: number, address: Address): boolean => isWholeAccess(placement.aligned[access]!, address, last);
   return kernel.steps.every(step => {
     if (step.kind === 'clear') return false;
     if (step.kind === 'store' && (step.accumulate || layoutOf(frame, step.address) !== 'dense' || !whole(step.access, step.address))) return false;
+    if (step.kind === 'store' && !isWhole && placement.ends[step.access] !== step.address.flat.offset + kernel.space[0]!) return false;
     return valuesIn(rootsOf(step)).every(value => {
       if (value.kind === 'index') return value.floored.every(part => part.axis !== last);
       if (value.kind !== 'load') return true;

@@ -68,6 +68,7 @@ export function gpuModule(program: Program, options: GpuOptions): GpuModule {
   const shaders: ModuleShader[] = [];
   const made = new Map<string, readonly number[]>();
   const aligned = alignedAccesses(program);
+  const ends = endsOfAccesses(program);
   const segmentOf = (byte: number): number => segments.findLastIndex(segment => segment.start <= byte);
   const shadersFor = (key: string, make: () => readonly ModuleShader[]): readonly number[] => {
     const known = made.get(key);
@@ -87,7 +88,7 @@ export function gpuModule(program: Program, options: GpuOptions): GpuModule {
     const bound = [...new Set(own)];
     const arrays = own.map(segment => bound.indexOf(segment));
     const numbers = shadersFor(JSON.stringify([call.kernel, arrays]), () => {
-      const texts = shadersOf(linearKernel(kernel), { arrays, aligned: aligned[call.kernel]! }, options);
+      const texts = shadersOf(linearKernel(kernel), { arrays, aligned: aligned[call.kernel]!, ends: ends[call.kernel]! }, options);
       return texts.map((shader, i) => ({ ...shader, name: nameOf(kernel, call.kernel, texts.length > 1 ? i : null), kernel: call.kernel }));
     });
     const places = starts.map((start, i) => (start - segments[own[i]!]!.start) / elementBytes(accesses[i]!.dtype));
@@ -130,4 +131,20 @@ function alignedAccesses(program: Program): readonly (readonly boolean[])[] {
       if ([offset, ...(call.moves[access] ?? [])].some(number => number % 4 !== 0)) result[call.kernel]![access] = false;
     });
   return result;
+}
+
+/** Of each kernel the elements from the start of an access to the end of its buffer; null where they are not the same in all of its calls. */
+function endsOfAccesses(program: Program): readonly (readonly (number | null)[])[] {
+  const found = program.kernels.map(kernel => [...kernel.operands, ...kernel.outputs].map(() => new Set<number | null>()));
+  for (const entry of program.entries)
+    for (const call of entry.calls) {
+      const { operands, outputs } = program.kernels[call.kernel]!;
+      const buffers = [...call.reads, ...call.writes];
+      [...operands, ...outputs].forEach(({ dtype }, access) => {
+        const { offset, bytes } = program.buffers[buffers[access]!]!;
+        const stays = (call.moves[access] ?? []).every(number => number === 0);
+        found[call.kernel]![access]!.add(stays ? (offset + bytes) / elementBytes(dtype) - call.offsets[access]! : null);
+      });
+    }
+  return found.map(accesses => accesses.map(ends => (ends.size === 1 ? [...ends][0]! : null)));
 }

@@ -3,6 +3,7 @@ import type { Program, TensorPlace } from '../../ir/program.ts';
 import { size, type Shape } from '../../ir/type.ts';
 import { place } from '../../source/text.ts';
 import { modelLines, originsOfKernels } from '../model-lines.ts';
+import type { Declaration } from './shader.ts';
 import { gpuModule, type GpuOptions, type GpuPart, type ModuleShader } from './module.ts';
 
 /** See `runtime/gpu-machine.ts`. */
@@ -10,7 +11,11 @@ export interface GpuPlan {
   readonly bytes: number;
   readonly segments: readonly number[];
   readonly scratchBytes: number;
-  readonly shaders: readonly (Pick<ModuleShader, 'name' | 'code' | 'workgroups' | 'adapters'> & { readonly line: string; readonly scratch: boolean })[];
+  readonly software: boolean;
+  readonly declarations: readonly Declaration[];
+  readonly shaders: readonly (Pick<ModuleShader, 'name' | 'code' | 'workgroups' | 'adapters'> & {
+    readonly line: string; readonly scratch: boolean; readonly declarations: readonly number[];
+  })[];
   readonly entries: readonly {
     readonly parts: readonly GpuPartPlan[];
     readonly uploads: readonly TensorPlace[];
@@ -29,13 +34,17 @@ interface GpuPartPlan {
 export function gpuPlan(program: Program, options: GpuOptions): GpuPlan {
   const module = gpuModule(program, options);
   const origins = originsOfKernels(program);
+  const declarations = [...new Map(module.shaders.flatMap(shader => shader.declarations.map(declaration => [declaration.name, declaration] as const))).values()];
   return {
     bytes: program.arenaBytes,
     segments: module.segments.map(segment => segment.start),
     scratchBytes: module.scratchBytes,
-    shaders: module.shaders.map(({ name, kernel, code, workgroups, scratchBytes, adapters }) => {
+    software: options.software,
+    declarations,
+    shaders: module.shaders.map(({ name, kernel, code, workgroups, scratchBytes, adapters, declarations: own }) => {
       const [line = 'nothing that the model names'] = modelLines(kernel === null ? [] : origins.get(kernel) ?? []);
-      return { name, line, code, workgroups, scratch: scratchBytes > 0, adapters };
+      const mentioned = own.map(declaration => declarations.findIndex(other => other.name === declaration.name));
+      return { name, line, code, workgroups, scratch: scratchBytes > 0, adapters, declarations: mentioned };
     }),
     entries: program.entries.map((entry, i) => ({
       parts: module.entries[i]!.parts.map(partPlan),

@@ -4,12 +4,12 @@
  * products. A workgroup computes a tile: pieces of both sides go from the memory, through whatever addresses and expressions X and Y are,
  * into memory that it shares, and every invocation adds up a small tile in registers. What the kernel does with the sums is done there.
  */
-import { size } from '../../ir/type.ts';
-import { timesOf, valuesIn, type LinearKernel, type Reduce, type Store, type Value } from '../linear.ts';
+import { isFloat, size } from '../../ir/type.ts';
+import { dtypeOf, timesOf, valuesIn, type LinearKernel, type Reduce, type Store, type Value } from '../linear.ts';
 import { axesOf, sumOfProducts } from '../product.ts';
 import { bind, bindFlat, block, emit, evaluate, fresh, isWholeAccess, keep, type Frame } from './frame.ts';
 import type { GpuOptions } from './module.ts';
-import { newShaderFrame, shaderOf, type Placement, type Shader } from './shader.ts';
+import { newShaderFrame, shaderOf, type Declaration, type Placement, type Shader } from './shader.ts';
 import { emitStores, groupsOf } from './steps.ts';
 
 /** One factor of the products. */
@@ -95,7 +95,7 @@ function tileShader(product: Product, placement: Placement, tile: Tile, parts: n
   const { kernel, rows, columns, outer, count } = product;
   const wide = parts === 1 && storesWide(product, placement);
   const frame = newShaderFrame(kernel, placement, wide);
-  for (const name of ['row_tile', 'column_tile', 'sums', 'k0', 'k', 'r', 'c', 'j', 'unit', 'x0', 'x1', 'y0', 'y1']) frame.taken.add(name);
+  for (const name of ['row_tile', 'column_tile', 'sums', 'k0', 'k', 'r', 'c', 'j', 'unit', 'x0', 'x1', 'y0', 'y1', 'half4']) frame.taken.add(name);
   const workgroupSize = tile.across ** 2;
   const side = sideOf(tile);
   const [rowTiles, columnTiles] = [tilesOf(rows.extent, tile), tilesOf(columns.extent, tile)];
@@ -123,8 +123,8 @@ function tileShader(product: Product, placement: Placement, tile: Tile, parts: n
     block(frame, `for (var k = 0u; k < ${tile.depth}u; k++)`, () => {
       const stride = strideOf(tile);
       for (let v = 0; v < vectors; v++) {
-        emit(frame, `let x${v} = row_tile[k * ${stride}u + ${down} + ${v * tile.across}u];`);
-        emit(frame, `let y${v} = column_tile[k * ${stride}u + ${across} + ${v * tile.across}u];`);
+        emit(frame, `let x${v} = ${fromTile(rows, `row_tile[k * ${stride}u + ${down} + ${v * tile.across}u]`)};`);
+        emit(frame, `let y${v} = ${fromTile(columns, `column_tile[k * ${stride}u + ${across} + ${v * tile.across}u]`)};`);
       }
       for (let r = 0; r < tile.own; r++)
         for (let v = 0; v < vectors; v++) {
@@ -159,10 +159,17 @@ function tileShader(product: Product, placement: Placement, tile: Tile, parts: n
   const tileSize = tile.depth * strideOf(tile);
   return shaderOf(frame, {
     workgroupSize, workgroups, body: frame.levels[0]!.lines,
-    shared: ['row_tile', 'column_tile'].map(name => `var<workgroup> ${name}: array<vec4<f32>, ${tileSize}>;`),
+    shared: ([['row_tile', rows], ['column_tile', columns]] as const).map(([name, side]) => `var<workgroup> ${name}: array<${isHalf(side) ? halves.name : 'vec4<f32>'}, ${tileSize}>;`),
+    declarations: isHalf(rows) || isHalf(columns) ? [halves] : [],
     ...(parts > 1 ? { scratch: { elements: 'f32', bytes: 4 * parts * size(kernel.space) } } : {}),
   });
 }
+
+/** The elements of a tile of f16 values: of half the size where the adapter has f16. */
+const halves: Declaration = { name: 'half4', feature: 'shader-f16', text: 'alias half4 = vec4<f32>;', own: 'alias half4 = vec4<f16>;' };
+const isHalf = ({ factor }: Side): boolean => dtypeOf(unconverted(factor)) === 'f16';
+const unconverted = (factor: Value): Value => (factor.kind === 'apply' && factor.instruction === 'to_f32' ? factor.arguments[0]! : factor);
+const fromTile = (side: Side, element: string): string => (isHalf(side) ? `vec4<f32>(${element})` : element);
 
 /** Vectors from one k to the next: one more than there are, so that invocations that write along k do not wait for one another. */
 const strideOf = (tile: Tile): number => sideOf(tile) / 4 + 1;
@@ -177,7 +184,8 @@ function fill(frame: Frame, product: Product, placement: Placement, side: Side, 
   const inner = rank + reduce.axes.length - 1;
   const last = side.axes.at(-1)!;
   const { factor } = side;
-  const alongK = factor.kind === 'load' && timesOf(factor.address.flat, inner) === 1 && timesOf(factor.address.flat, last) !== 1;
+  const from = unconverted(factor);
+  const alongK = from.kind === 'load' && timesOf(from.address.flat, inner) === 1 && timesOf(from.address.flat, last) !== 1;
   const vector = isVector(frame, kernel, placement, side);
   const one = (unit: string): void => {
     const k = keep(frame, 'kk', alongK ? `${unit} % ${tile.depth}u` : `${unit} / ${perK}u`);
@@ -203,7 +211,7 @@ function fill(frame: Frame, product: Product, placement: Placement, side: Side, 
       });
     }
     forget(frame, [...side.axes, ...numbers]);
-    emit(frame, `${array}[${k} * ${strideOf(tile)}u + ${at}] = ${values};`);
+    emit(frame, `${array}[${k} * ${strideOf(tile)}u + ${at}] = ${isHalf(side) ? `${halves.name}(${values})` : values};`);
   };
   if (units === 1) one('lane');
   else block(frame, `for (var unit = lane; unit < ${units * workgroupSize}u; unit += ${workgroupSize}u)`, () => one('unit'));
@@ -214,9 +222,10 @@ const forget = (frame: Frame, axes: readonly number[]): void => axes.forEach(axi
 /** Whether four neighbours of a side are a vector of the memory. */
 function isVector(frame: Frame, kernel: LinearKernel, placement: Placement, { factor, axes }: Side): boolean {
   const last = axes.at(-1)!;
-  if (factor.kind !== 'load' || factor.dtype !== 'f32' || kernel.space[last]! % 4 !== 0) return false;
-  if (!frame.elements.get(frame.arrays[factor.access]!)!.startsWith('vec4')) return false;
-  return timesOf(factor.address.flat, last) === 1 && isWholeAccess(placement.aligned[factor.access]!, factor.address, last);
+  const from = unconverted(factor);
+  if (from.kind !== 'load' || !isFloat(from.dtype) || kernel.space[last]! % 4 !== 0) return false;
+  if (!frame.elements.get(frame.arrays[from.access]!)!.startsWith('vec4')) return false;
+  return timesOf(from.address.flat, last) === 1 && isWholeAccess(placement.aligned[from.access]!, from.address, last);
 }
 
 /** Whether what is done with the sums can be done with four neighbouring columns at once. */

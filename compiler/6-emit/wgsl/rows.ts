@@ -6,9 +6,10 @@
 import { size } from '../../ir/type.ts';
 import { rootsOf, timesOf, valuesIn, type LinearKernel, type Reduce, type Store } from '../linear.ts';
 import { bindFlat, block, emit, evaluate, forgetLoads, fresh, here, keep, kindOfValue, type Frame } from './frame.ts';
-import { newShaderFrame, type Placement, type Shader, shaderOf } from './shader.ts';
-import { typeOf, type Kind, type Text } from './spelling.ts';
+import { newShaderFrame, type Declaration, type Placement, type Shader, shaderOf } from './shader.ts';
+import { typeOf, type Text } from './spelling.ts';
 import { combined, emitStores, groupsOf, identityOf, isBetter } from './steps.ts';
+import { positionsName, togetherFunction, totalsOf } from './together.ts';
 
 /** Iterations that alone keep a GPU busy, when neighbours read neighbouring elements. */
 const enoughIterations = 512;
@@ -69,14 +70,14 @@ function rowShader(kernel: LinearKernel, placement: Placement, longest: number, 
   const workgroupSize = sizeOfWorkgroup(longest);
   const count = size(kernel.space);
   const row = rowOf(frame, kernel, 1);
-  const shared = new Map<string, string>();
+  const sharing: Sharing = { workgroupSize, shared: new Map(), declarations: new Map() };
   const groups = groupsOf(kernel.steps);
   groups.forEach((group, i) => {
     const [first] = group as [Reduce | Store];
     if (first.kind === 'reduce') {
       const number = given === null ? -1 : given.leading.indexOf(first);
-      if (number < 0) emitRowReduce(frame, first, workgroupSize, shared, { from: 'lane', to: `${size(first.axes)}u` });
-      else emitCombined(frame, first, workgroupSize, shared, given!, `${number * count}u + ${row}`);
+      if (number < 0) emitRowReduce(frame, first, sharing, { from: 'lane', to: `${size(first.axes)}u` });
+      else emitCombined(frame, first, sharing, given!, `${number * count}u + ${row}`);
       return;
     }
     const stores = group as readonly Store[];
@@ -88,7 +89,7 @@ function rowShader(kernel: LinearKernel, placement: Placement, longest: number, 
     if (i < groups.length - 1) emit(frame, 'storageBarrier();');
   });
   return shaderOf(frame, {
-    workgroupSize, workgroups: count, body: frame.levels[0]!.lines, shared: [...shared.values()],
+    workgroupSize, workgroups: count, body: frame.levels[0]!.lines, shared: [...sharing.shared.values()], declarations: [...sharing.declarations.values()],
     ...(given === null ? {} : { scratch: { elements: 'u32', bytes: 4 * given.leading.length * count * given.parts } }),
   });
 }
@@ -100,17 +101,17 @@ function partShader(kernel: LinearKernel, placement: Placement, leading: readonl
   const count = size(kernel.space);
   const row = rowOf(frame, kernel, parts);
   const part = keep(frame, 'part', parts === 1 ? '0u' : `group % ${parts}u`);
-  const shared = new Map<string, string>();
+  const sharing: Sharing = { workgroupSize, shared: new Map(), declarations: new Map() };
   leading.forEach((step, number) => {
     const length = size(step.axes);
     const chunk = Math.ceil(length / parts);
     const end = keep(frame, 'end', `min((${part} + 1u) * ${chunk}u, ${length}u)`);
-    const total = emitRowReduce(frame, step, workgroupSize, shared, { from: `${part} * ${chunk}u + lane`, to: end });
+    const total = emitRowReduce(frame, step, sharing, { from: `${part} * ${chunk}u + lane`, to: end });
     const word = total.kind === 'mask' ? `select(0u, 1u, ${total.text})` : `bitcast<u32>(${total.text})`;
     block(frame, 'if (lane == 0u)', () => emit(frame, `scratch[(${number * count}u + ${row}) * ${parts}u + ${part}] = ${word};`));
   });
   return shaderOf(frame, {
-    workgroupSize, workgroups: count * parts, body: frame.levels[0]!.lines, shared: [...shared.values()],
+    workgroupSize, workgroups: count * parts, body: frame.levels[0]!.lines, shared: [...sharing.shared.values()], declarations: [...sharing.declarations.values()],
     scratch: { elements: 'u32', bytes: 4 * leading.length * count * parts },
   });
 }
@@ -120,6 +121,13 @@ function rowOf(frame: Frame, kernel: LinearKernel, parts: number): string {
   const row = keep(frame, 'row', parts === 1 ? 'group' : `group / ${parts}u`);
   bindFlat(frame, kernel.space.map((_, axis) => axis), kernel.space, row);
   return row;
+}
+
+/** What the reductions of a shader have in common: its workgroup, with the memory and the functions by which they bring totals together. */
+interface Sharing {
+  readonly workgroupSize: number;
+  readonly shared: Map<string, string>;
+  readonly declarations: Map<string, Declaration>;
 }
 
 interface Range {
@@ -140,7 +148,7 @@ function positions(frame: Frame, axes: readonly number[], step: number, { from, 
 }
 
 /** A reduction over the positions of a range; the result is the same in every invocation. */
-function emitRowReduce(frame: Frame, step: Reduce, workgroupSize: number, shared: Map<string, string>, range: Range): Text {
+function emitRowReduce(frame: Frame, step: Reduce, sharing: Sharing, range: Range): Text {
   const level = here(frame);
   const kind = kindOfValue(step.body);
   const total = fresh(frame, 'total');
@@ -148,86 +156,47 @@ function emitRowReduce(frame: Frame, step: Reduce, workgroupSize: number, shared
   if (step.combine === 'argmax' || step.combine === 'argmin') {
     const position = fresh(frame, 'position');
     emit(frame, `var ${position} = i32(lane);`);
-    positions(frame, step.axes, workgroupSize, range, at => {
+    positions(frame, step.axes, sharing.workgroupSize, range, at => {
       const value = keep(frame, 'value', evaluate(frame, step.body).text);
       block(frame, `if (${isBetter(step.combine, kind, value, total)})`, () => {
         emit(frame, `${total} = ${value};`);
         emit(frame, `${position} = i32(${at});`);
       });
     });
-    return together(frame, step, workgroupSize, shared, level, { total, position });
+    return together(frame, step, sharing, level, { total, position });
   }
-  positions(frame, step.axes, workgroupSize, range, () => {
+  positions(frame, step.axes, sharing.workgroupSize, range, () => {
     emit(frame, `${total} = ${combined(step.combine, kind, total, evaluate(frame, step.body).text)};`);
   });
-  return together(frame, step, workgroupSize, shared, level, { total, position: null });
+  return together(frame, step, sharing, level, { total, position: null });
 }
 
 /** A reduction of what the workgroups of the dispatch before have left for an iteration. */
-function emitCombined(frame: Frame, step: Reduce, workgroupSize: number, shared: Map<string, string>, { parts }: Parts, number: string): void {
+function emitCombined(frame: Frame, step: Reduce, sharing: Sharing, { parts }: Parts, number: string): void {
   const level = here(frame);
   const kind = kindOfValue(step.body);
   const total = fresh(frame, 'total');
   emit(frame, `var ${total} = ${identityOf(step.combine, kind)};`);
   const part = fresh(frame, 'p');
-  block(frame, `for (var ${part} = lane; ${part} < ${parts}u; ${part} += ${workgroupSize}u)`, () => {
+  block(frame, `for (var ${part} = lane; ${part} < ${parts}u; ${part} += ${sharing.workgroupSize}u)`, () => {
     const word = `scratch[(${number}) * ${parts}u + ${part}]`;
     const value = kind === 'mask' ? `(${word} != 0u)` : `bitcast<${typeOf({ kind, wide: false })}>(${word})`;
     emit(frame, `${total} = ${combined(step.combine, kind, total, value)};`);
   });
-  together(frame, step, workgroupSize, shared, level, { total, position: null });
+  together(frame, step, sharing, level, { total, position: null });
 }
 
-/** Invocations that bring the totals of all others together. */
-const heads = 16;
-
-/** From what each invocation has to what all have together: by a few invocations first, then by every one from those. */
-function together(
-  frame: Frame, step: Reduce, workgroupSize: number, shared: Map<string, string>, level: number, own: { readonly total: string; readonly position: string | null },
-): Text {
+/** From what each invocation has to what all have together. */
+function together(frame: Frame, step: Reduce, { workgroupSize, shared, declarations }: Sharing, level: number, own: { readonly total: string; readonly position: string | null }): Text {
   const kind = kindOfValue(step.body);
-  const array = arrayFor(frame, shared, kind, workgroupSize);
-  const positionArray = own.position === null ? null : arrayFor(frame, shared, 'int', workgroupSize, 'positions');
-  const merge = (total: string, position: string | null, at: string): void => {
-    if (positionArray === null || position === null) {
-      emit(frame, `${total} = ${combined(step.combine, kind, total, `${array}[${at}]`)};`);
-      return;
-    }
-    const [value, place] = [keep(frame, 'value', `${array}[${at}]`), keep(frame, 'place', `${positionArray}[${at}]`)];
-    block(frame, `if ((${isBetter(step.combine, kind, value, total)}) | ((${value} == ${total}) & (${place} < ${position})))`, () => {
-      emit(frame, `${total} = ${value};`);
-      emit(frame, `${position} = ${place};`);
-    });
-  };
-  const write = (): void => {
-    emit(frame, `${array}[lane] = ${own.total};`);
-    if (positionArray !== null) emit(frame, `${positionArray}[lane] = ${own.position};`);
-  };
-  write();
-  emit(frame, 'workgroupBarrier();');
-  block(frame, `if (lane < ${heads}u)`, () => {
-    block(frame, `for (var other = lane + ${heads}u; other < ${workgroupSize}u; other += ${heads}u)`, () => merge(own.total, own.position, 'other'));
-    write();
-  });
-  emit(frame, 'workgroupBarrier();');
-  const whole = fresh(frame, 'all');
-  const place = own.position === null ? null : fresh(frame, 'first');
-  emit(frame, `var ${whole} = ${array}[0];`);
-  if (place !== null) emit(frame, `var ${place} = ${positionArray}[0];`);
-  block(frame, `for (var other = 1u; other < ${heads}u; other++)`, () => merge(whole, place, 'other'));
-  // Nothing may be written there before everyone has read it.
-  emit(frame, 'workgroupBarrier();');
-  const result: Text = place === null ? { text: whole, kind, wide: false } : { text: place, kind: 'int', wide: false };
+  const declaration = togetherFunction(step.combine, kind);
+  declarations.set(declaration.name, declaration);
+  const totals = totalsOf(kind);
+  shared.set(totals, `var<workgroup> ${totals}: array<${typeOf({ kind, wide: false })}, ${workgroupSize}>;`);
+  if (own.position !== null) shared.set(positionsName, `var<workgroup> ${positionsName}: array<i32, ${workgroupSize}>;`);
+  const given = ['lane', own.total, ...(own.position === null ? [] : [own.position]), `${workgroupSize}u`];
+  const whole = keep(frame, own.position === null ? 'all' : 'first', `${declaration.name}(${given.join(', ')})`);
+  const result: Text = { text: whole, kind: own.position === null ? kind : 'int', wide: false };
   frame.locals.set(step.local, { text: result, level });
   return result;
-}
-
-/** Workgroup memory with a place for each invocation. */
-function arrayFor(frame: Frame, shared: Map<string, string>, kind: Kind, workgroupSize: number, title = 'totals'): string {
-  const name = `${title}_${kind}`;
-  if (!shared.has(name)) {
-    shared.set(name, `var<workgroup> ${name}: array<${typeOf({ kind, wide: false })}, ${workgroupSize}>;`);
-    frame.taken.add(name);
-  }
-  return name;
 }

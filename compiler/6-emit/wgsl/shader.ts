@@ -15,12 +15,25 @@ export interface Shader {
   readonly scratchBytes: number;
   /** Which adapters run it. */
   readonly adapters: 'all' | 'hardware' | 'software';
+  /** What the code mentions, and whoever compiles it puts before it. */
+  readonly declarations: readonly Declaration[];
 }
 
-/** What a call of a kernel has the shader know: the array of each access, and which accesses begin at a multiple of 16 bytes. */
+/** What shaders mention by its name, with a text for all adapters, and one for those that have a feature of WebGPU. */
+export interface Declaration {
+  readonly name: string;
+  readonly text: string;
+  readonly feature: 'subgroups' | 'shader-f16';
+  readonly own: string;
+}
+
+/** What a call of a kernel has the shader know of each of its accesses. */
 export interface Placement {
   readonly arrays: readonly number[];
+  /** Whether it begins at a multiple of 16 bytes. */
   readonly aligned: readonly boolean[];
+  /** How many elements there are until its buffer ends, behind which nobody's memory begins before a multiple of 64 bytes; null where calls differ. */
+  readonly ends: readonly (number | null)[];
 }
 
 export const arrayName = (number: number): string => (number === 0 ? 'memory' : `memory_${number}`);
@@ -52,6 +65,7 @@ export interface Outline {
   readonly body: readonly string[];
   /** Declarations of workgroup memory. */
   readonly shared?: readonly string[];
+  readonly declarations?: readonly Declaration[];
   readonly scratch?: { readonly elements: 'f32' | 'u32'; readonly bytes: number };
 }
 
@@ -70,13 +84,14 @@ export const counterShader: Shader = {
   workgroups: 1,
   scratchBytes: 0,
   adapters: 'all',
+  declarations: [],
 };
 
 /** Workgroups that a dispatch may have in one dimension. */
 export const mostInRow = 65535;
 
 export function shaderOf(frame: Frame, outline: Outline): Shader {
-  const { workgroupSize, workgroups, body, shared = [], scratch } = outline;
+  const { workgroupSize, workgroups, body, shared = [], declarations = [], scratch } = outline;
   const accesses = frame.kernel.dtypes.length;
   const main = body.map(line => `  ${line}`).join('\n');
   const bases = frame.kernel.dtypes.flatMap((_, access) => (new RegExp(`\\bbase${access}\\b`).test(main)
@@ -84,13 +99,14 @@ export function shaderOf(frame: Frame, outline: Outline): Shader {
     : []));
   const group = workgroups <= mostInRow ? 'group_id.x' : `group_id.y * ${mostInRow}u + group_id.x`;
   const arrays = [...frame.elements];
+  const math = mathIn(main);
   const code = [
     `@group(0) @binding(0) var<uniform> places: array<vec4<i32>, ${Math.ceil(accesses / 4)}>;`,
     ...arrays.map(([name, elements], i) => `@group(0) @binding(${i + 1}) var<storage, read_write> ${name}: array<${elements}>;`),
     ...(scratch ? [`@group(0) @binding(${arrays.length + 1}) var<storage, read_write> scratch: array<${scratch.elements}>;`] : []),
     ...shared,
     '',
-    ...mathIn(main).flatMap(text => [text, '']),
+    ...math.functions.flatMap(text => [text, '']),
     `@compute @workgroup_size(${workgroupSize})`,
     'fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_index) lane: u32) {',
     `  let group = ${group};`,
@@ -101,5 +117,5 @@ export function shaderOf(frame: Frame, outline: Outline): Shader {
     '}',
     '',
   ].join('\n');
-  return { code, workgroups, scratchBytes: scratch?.bytes ?? 0, adapters: 'all' };
+  return { code, workgroups, scratchBytes: scratch?.bytes ?? 0, adapters: 'all', declarations: [...math.declarations, ...declarations] };
 }

@@ -2,7 +2,7 @@
  * LinearRegression: A line through points, by least squares, four batches a step, with averages.
  *
  * Written by nabla from source.model (sha256 cf165d25e8ab7048…). Start it to train: `node <this file>`, `--help` for more.
- * Batch 16, 4 of them a step; 1,420 floating-point operations a step; 896 bytes of memory in all, none allocated while training.
+ * Batch 16, 4 of them a step; 1,421 floating-point operations a step; 960 bytes of memory in all, none allocated while training.
  * 4 parameters:
  *   linear.weight  f32[1, 3]
  *   linear.bias    f32[1]
@@ -14,7 +14,7 @@ import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'nod
 import { deflateRawSync, deflateSync, gunzipSync } from 'node:zlib';
 
 // ── Memory ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
-const memory = new ArrayBuffer(896);
+const memory = new ArrayBuffer(960);
 const f32 = new Float32Array(memory);
 const i32 = new Int32Array(memory);
 const u8 = new Uint8Array(memory);
@@ -27,18 +27,19 @@ const at_x = 48; // input
 const at_y = 96; // input
 const at_seed = 112; // scalar
 const at_step = 128; // scalar
-const at_equal_backward = 768;
-const at_sub = 144;
-const at_add_backward = 160;
-const at_mul = 176;
-const at_concat_backward = 144;
-const at_full_update = 144;
-const at_sqrt_update = 144;
-const at_sub_2 = 144;
-const at_mul_2 = 160;
-const at_linear_add = 144;
-const at_contract = 144;
-const at_linear_add_2 = 144;
+const at_learning_rate_factor = 144; // scalar
+const at_equal_backward = 832;
+const at_sub = 160;
+const at_add_backward = 176;
+const at_mul = 192;
+const at_concat_backward = 160;
+const at_mul_update = 160;
+const at_sqrt_update = 160;
+const at_sub_2 = 160;
+const at_mul_2 = 176;
+const at_linear_add = 160;
+const at_contract = 160;
+const at_linear_add_2 = 160;
 
 // ── Kernels ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -162,14 +163,15 @@ function select_backward(gradient: number, gradient_2: number, gradients: number
 }
 
 /** source.model:20  optimizer  sgd(lr: 0.1) */
-function update(out: number): void {
-  f32[out] = 0.1;
+function scalars_2(learning_rate_factor: number, out: number): void {
+  f32[out] = 0.1 * f32[learning_rate_factor];
 }
 
 /** source.model:20  optimizer  sgd(lr: 0.1) */
-function update_2(parameters: number, gradients: number, ema_parameters: number, out: number, out_2: number): void {
+function update(parameters: number, scalar: number, gradients: number, ema_parameters: number, out: number, out_2: number): void {
+  const scalar_value = f32[scalar];
   for (let i = 0; i < 4; i++) {
-    const sub_value = f32[parameters + i] - 0.1 * f32[gradients + i];
+    const sub_value = f32[parameters + i] - scalar_value * f32[gradients + i];
     const value = f32[ema_parameters + i] * 0.99 + sub_value * 0.010000000000000009;
     f32[out + i] = sub_value;
     f32[out_2 + i] = value;
@@ -177,7 +179,7 @@ function update_2(parameters: number, gradients: number, ema_parameters: number,
 }
 
 /** Written by the compiler: nothing in the model names it. */
-function update_3(gradients: number, out: number): void {
+function update_2(gradients: number, out: number): void {
   let sum = 0;
   for (let i = 0; i < 4; i++) {
     const gradients_value = f32[gradients + i];
@@ -281,12 +283,12 @@ function accumulateEntry(): void {
 }
 
 function trainEntry(): void {
-  update(at_full_update);
-  update_2(at_parameters, at_gradients, at_ema_parameters, at_parameters, at_ema_parameters);
+  scalars_2(at_learning_rate_factor, at_mul_update);
+  update(at_parameters, at_mul_update, at_gradients, at_ema_parameters, at_parameters, at_ema_parameters);
 }
 
 function gradientNormEntry(): void {
-  update_3(at_gradients, at_sqrt_update);
+  update_2(at_gradients, at_sqrt_update);
 }
 
 function evaluateEntry(): void {
@@ -309,7 +311,7 @@ function predictRowEntry(): void {
 // ── The program ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 const program: CompiledProgram = {
   name: "linearregression",
-  source: '491444430d433d45decaad0d01ca6a4a',
+  source: 'fa1e9e73d7667f678be2c421ef273eda',
   memory,
   device: null,
   threads: null,
@@ -326,7 +328,7 @@ const program: CompiledProgram = {
     { name: "ema.linear.weight", dtype: 'f32', shape: [1, 3], offset: 128 },
     { name: "ema.linear.bias", dtype: 'f32', shape: [1], offset: 140 },
   ],
-  scalars: { seed: 448, step: 512, steps: 832 },
+  scalars: { seed: 448, step: 512, steps: 896, learningRateFactor: 576 },
   stages: [{
     name: "LinearRegression",
     model: "LinearRegression",
@@ -342,7 +344,7 @@ const program: CompiledProgram = {
       number: 1,
       inputs: ["x", "y"],
       results: [
-        { name: "loss", dtype: 'f32', shape: [], offset: 704 },
+        { name: "loss", dtype: 'f32', shape: [], offset: 768 },
       ],
       rows: 16,
     } },
@@ -351,7 +353,7 @@ const program: CompiledProgram = {
       number: 2,
       inputs: [],
       results: [
-        { name: "lr", dtype: 'f32', shape: [], offset: 576 },
+        { name: "lr", dtype: 'f32', shape: [], offset: 640 },
       ],
       rows: 0,
     },
@@ -360,7 +362,7 @@ const program: CompiledProgram = {
       number: 3,
       inputs: [],
       results: [
-        { name: "grad_norm", dtype: 'f32', shape: [], offset: 576 },
+        { name: "grad_norm", dtype: 'f32', shape: [], offset: 640 },
       ],
       rows: 16,
     },
@@ -369,7 +371,7 @@ const program: CompiledProgram = {
       number: 4,
       inputs: ["x", "y"],
       results: [
-        { name: "loss", dtype: 'f32', shape: [], offset: 640 },
+        { name: "loss", dtype: 'f32', shape: [], offset: 704 },
       ],
       rows: 16,
     },
@@ -378,7 +380,7 @@ const program: CompiledProgram = {
       number: 6,
       inputs: ["x", "y"],
       results: [
-        { name: "loss", dtype: 'f32', shape: [], offset: 576 },
+        { name: "loss", dtype: 'f32', shape: [], offset: 640 },
       ],
       rows: 1,
     },
@@ -387,7 +389,7 @@ const program: CompiledProgram = {
       number: 5,
       inputs: ["x"],
       results: [
-        { name: "prediction", dtype: 'f32', shape: [16, 1], offset: 576 },
+        { name: "prediction", dtype: 'f32', shape: [16, 1], offset: 640 },
       ],
       rows: 16,
     },
@@ -396,14 +398,14 @@ const program: CompiledProgram = {
       number: 7,
       inputs: ["x"],
       results: [
-        { name: "prediction", dtype: 'f32', shape: [1, 1], offset: 576 },
+        { name: "prediction", dtype: 'f32', shape: [1, 1], offset: 640 },
       ],
       rows: 1,
     },
     predictOnce: null,
     generator: null,
     settings: {"epochs":10,"steps":null,"seed":0,"clipNorm":null,"accumulate":4,"ema":0.99,"precision":"f32","memory":null,"evaluateEvery":null,"checkpointEvery":null,"checkpointKeep":1,"earlyStop":null},
-    flopsPerStep: 1420,
+    flopsPerStep: 1421,
   }],
   data: {"sources":[{"name":"train","separator":",","header":true,"stride":null,"format":"csv","fields":[{"input":"x","dtype":"f32","shape":[3],"below":null,"file":"points.csv","columns":["a","b","c"],"categorical":false,"picture":false,"tokens":null},{"input":"y","dtype":"f32","shape":[1],"below":null,"file":"points.csv","columns":["y"],"categorical":false,"picture":false,"tokens":null}]}],"shuffle":true,"split":0.8,"holdOut":null,"seed":0},
   readers: { csv: csvColumns },

@@ -2,7 +2,7 @@
  * LinearRegression: A line through points, by least squares.
  *
  * Written by nabla from source.model (sha256 09a669b66a93eac4…). Start it to train: `node <this file>`, `--help` for more.
- * Batch 16; 345 floating-point operations a step; 832 bytes of memory in all, none allocated while training.
+ * Batch 16; 346 floating-point operations a step; 896 bytes of memory in all, none allocated while training.
  * 4 parameters:
  *   linear.weight  f32[1, 3]
  *   linear.bias    f32[1]
@@ -14,7 +14,7 @@ import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'nod
 import { deflateRawSync, deflateSync, gunzipSync } from 'node:zlib';
 
 // ── Memory ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
-const memory = new ArrayBuffer(832);
+const memory = new ArrayBuffer(896);
 const f32 = new Float32Array(memory);
 const i32 = new Int32Array(memory);
 
@@ -24,16 +24,17 @@ const at_gradients = 16; // state
 const at_x = 32; // input
 const at_y = 80; // input
 const at_seed = 96; // scalar
-const at_full_update = 144;
-const at_sub = 112;
-const at_add_backward = 128;
-const at_mul = 160;
-const at_sqrt_update = 112;
-const at_sub_2 = 112;
-const at_mul_2 = 128;
-const at_linear_add = 112;
-const at_contract = 112;
-const at_linear_add_2 = 112;
+const at_learning_rate_factor = 112; // scalar
+const at_mul_update = 160;
+const at_sub = 128;
+const at_add_backward = 144;
+const at_mul = 176;
+const at_sqrt_update = 128;
+const at_sub_2 = 128;
+const at_mul_2 = 144;
+const at_linear_add = 128;
+const at_contract = 128;
+const at_linear_add_2 = 128;
 
 // ── Kernels ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -51,8 +52,8 @@ function initialise_2(seed: number, out: number): void {
 }
 
 /** source.model:18  optimizer sgd(lr: 0.1) */
-function update(out: number): void {
-  f32[out] = 0.1;
+function scalars(learning_rate_factor: number, out: number): void {
+  f32[out] = 0.1 * f32[learning_rate_factor];
 }
 
 /**
@@ -141,14 +142,15 @@ function linear_backward_2(gradient: number, out: number): void {
 }
 
 /** source.model:18  optimizer sgd(lr: 0.1) */
-function update_2(parameters: number, gradient: number, out: number): void {
+function update(parameters: number, scalar: number, gradient: number, out: number): void {
+  const scalar_value = f32[scalar];
   for (let i = 0; i < 4; i++) {
-    f32[out + i] = f32[parameters + i] - 0.1 * f32[gradient + i];
+    f32[out + i] = f32[parameters + i] - scalar_value * f32[gradient + i];
   }
 }
 
 /** Written by the compiler: nothing in the model names it. */
-function update_3(gradients: number, out: number): void {
+function update_2(gradients: number, out: number): void {
   let sum = 0;
   for (let i = 0; i < 4; i++) {
     const gradients_value = f32[gradients + i];
@@ -242,16 +244,16 @@ function initialiseEntry(): void {
 }
 
 function trainEntry(): void {
-  update(at_full_update);
+  scalars(at_learning_rate_factor, at_mul_update);
   linear_forward(at_x, at_parameters, at_parameters + 3, at_y, at_sub, at_add_backward);
   contract_forward(at_sub, at_mul);
   linear_backward(at_add_backward, at_x, at_gradients);
   linear_backward_2(at_add_backward, at_gradients + 3);
-  update_2(at_parameters, at_gradients, at_parameters);
+  update(at_parameters, at_mul_update, at_gradients, at_parameters);
 }
 
 function gradientNormEntry(): void {
-  update_3(at_gradients, at_sqrt_update);
+  update_2(at_gradients, at_sqrt_update);
 }
 
 function evaluateEntry(): void {
@@ -274,7 +276,7 @@ function predictRowEntry(): void {
 // ── The program ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 const program: CompiledProgram = {
   name: "linearregression",
-  source: 'a0830dcb7eb4fa5373b62cab0c1f8fba',
+  source: 'e668fa53da96e29a665df83050db3e37',
   memory,
   device: null,
   threads: null,
@@ -288,7 +290,7 @@ const program: CompiledProgram = {
     { name: "linear.bias", dtype: 'f32', shape: [1], offset: 12 },
   ],
   states: [],
-  scalars: { seed: 384, step: 704, steps: 768 },
+  scalars: { seed: 384, step: 768, steps: 832, learningRateFactor: 448 },
   stages: [{
     name: "LinearRegression",
     model: "LinearRegression",
@@ -305,8 +307,8 @@ const program: CompiledProgram = {
       number: 1,
       inputs: ["x", "y"],
       results: [
-        { name: "loss", dtype: 'f32', shape: [], offset: 640 },
-        { name: "lr", dtype: 'f32', shape: [], offset: 576 },
+        { name: "loss", dtype: 'f32', shape: [], offset: 704 },
+        { name: "lr", dtype: 'f32', shape: [], offset: 640 },
       ],
       rows: 16,
     },
@@ -315,7 +317,7 @@ const program: CompiledProgram = {
       number: 2,
       inputs: [],
       results: [
-        { name: "grad_norm", dtype: 'f32', shape: [], offset: 448 },
+        { name: "grad_norm", dtype: 'f32', shape: [], offset: 512 },
       ],
       rows: 16,
     },
@@ -324,7 +326,7 @@ const program: CompiledProgram = {
       number: 3,
       inputs: ["x", "y"],
       results: [
-        { name: "loss", dtype: 'f32', shape: [], offset: 512 },
+        { name: "loss", dtype: 'f32', shape: [], offset: 576 },
       ],
       rows: 16,
     },
@@ -333,7 +335,7 @@ const program: CompiledProgram = {
       number: 5,
       inputs: ["x", "y"],
       results: [
-        { name: "loss", dtype: 'f32', shape: [], offset: 448 },
+        { name: "loss", dtype: 'f32', shape: [], offset: 512 },
       ],
       rows: 1,
     },
@@ -342,7 +344,7 @@ const program: CompiledProgram = {
       number: 4,
       inputs: ["x"],
       results: [
-        { name: "prediction", dtype: 'f32', shape: [16, 1], offset: 448 },
+        { name: "prediction", dtype: 'f32', shape: [16, 1], offset: 512 },
       ],
       rows: 16,
     },
@@ -351,14 +353,14 @@ const program: CompiledProgram = {
       number: 6,
       inputs: ["x"],
       results: [
-        { name: "prediction", dtype: 'f32', shape: [1, 1], offset: 448 },
+        { name: "prediction", dtype: 'f32', shape: [1, 1], offset: 512 },
       ],
       rows: 1,
     },
     predictOnce: null,
     generator: null,
     settings: {"epochs":10,"steps":null,"seed":0,"clipNorm":null,"accumulate":1,"ema":null,"precision":"f32","memory":null,"evaluateEvery":null,"checkpointEvery":null,"checkpointKeep":1,"earlyStop":null},
-    flopsPerStep: 345,
+    flopsPerStep: 346,
   }],
   data: {"sources":[{"name":"train","separator":",","header":true,"stride":null,"format":"csv","fields":[{"input":"x","dtype":"f32","shape":[3],"below":null,"file":"points.csv","columns":["a","b","c"],"categorical":false,"picture":false,"tokens":null},{"input":"y","dtype":"f32","shape":[1],"below":null,"file":"points.csv","columns":["y"],"categorical":false,"picture":false,"tokens":null}]}],"shuffle":true,"split":0.8,"holdOut":null,"seed":0},
   readers: { csv: csvColumns },

@@ -2,7 +2,7 @@
  * Mlp: Two layers, softmax and cross-entropy.
  *
  * Written by nabla from source.model (sha256 1efecc8e42255b58…). Start it to train: `node <this file>`, `--help` for more.
- * Batch 8; 21,164 floating-point operations a step; 7,744 bytes of memory in all, none allocated while training.
+ * Batch 8; 21,167 floating-point operations a step; 7,808 bytes of memory in all, none allocated while training.
  * 317 parameters:
  *   linear.0.weight  f32[12, 20]
  *   linear.0.bias    f32[12]
@@ -16,7 +16,7 @@ import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'nod
 import { deflateRawSync, deflateSync, gunzipSync } from 'node:zlib';
 
 // ── Memory ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
-const memory = new ArrayBuffer(7744);
+const memory = new ArrayBuffer(7808);
 const f32 = new Float32Array(memory);
 const i32 = new Int32Array(memory);
 const u8 = new Uint8Array(memory);
@@ -31,47 +31,48 @@ const at_label = 1328; // input
 const at_seed = 1344; // scalar
 const at_step = 1360; // scalar
 const at_steps = 1376; // scalar
-const at_mul_update = 1856;
-const at_mul_update_2 = 1872;
-const at_div_update = 1888;
-const at_sqrt_update = 1904;
-const at_mul = 1392;
-const at_maximum = 1552;
-const at_linear_1_contract = 1648;
-const at_argmax = 1696;
-const at_mul_2 = 1920;
-const at_exp = 1696;
-const at_sub = 1744;
-const at_contract = 1840;
-const at_add_backward = 1792;
-const at_mul_3 = 1648;
-const at_sqrt_update_2 = 1392;
-const at_minimum_update = 1408;
-const at_mul_4 = 1392;
-const at_maximum_2 = 1552;
-const at_linear_1_contract_2 = 1392;
-const at_argmax_2 = 1488;
-const at_sub_2 = 1440;
-const at_contract_2 = 1504;
-const at_mul_5 = 1392;
-const at_mul_6 = 1408;
-const at_mul_7 = 1392;
-const at_maximum_3 = 1552;
-const at_linear_1_contract_3 = 1392;
-const at_exp_2 = 1440;
-const at_div = 1488;
-const at_mul_8 = 1392;
-const at_maximum_4 = 1424;
-const at_linear_1_contract_4 = 1392;
-const at_contract_3 = 1408;
-const at_contract_4 = 1424;
-const at_mul_9 = 1392;
-const at_maximum_5 = 1424;
-const at_linear_1_contract_5 = 1392;
-const at_max = 1424;
-const at_exp_3 = 1408;
-const at_contract_5 = 1424;
-const at_div_2 = 1392;
+const at_learning_rate_factor = 1392; // scalar
+const at_mul_update = 1872;
+const at_mul_update_2 = 1888;
+const at_div_update = 1904;
+const at_sqrt_update = 1920;
+const at_mul = 1408;
+const at_maximum = 1568;
+const at_linear_1_contract = 1664;
+const at_argmax = 1712;
+const at_mul_2 = 1936;
+const at_exp = 1712;
+const at_sub = 1760;
+const at_contract = 1856;
+const at_add_backward = 1808;
+const at_mul_3 = 1664;
+const at_sqrt_update_2 = 1408;
+const at_minimum_update = 1424;
+const at_mul_4 = 1408;
+const at_maximum_2 = 1568;
+const at_linear_1_contract_2 = 1408;
+const at_argmax_2 = 1504;
+const at_sub_2 = 1456;
+const at_contract_2 = 1520;
+const at_mul_5 = 1408;
+const at_mul_6 = 1424;
+const at_mul_7 = 1408;
+const at_maximum_3 = 1568;
+const at_linear_1_contract_3 = 1408;
+const at_exp_2 = 1456;
+const at_div = 1504;
+const at_mul_8 = 1408;
+const at_maximum_4 = 1440;
+const at_linear_1_contract_4 = 1408;
+const at_contract_3 = 1424;
+const at_contract_4 = 1440;
+const at_mul_9 = 1408;
+const at_maximum_5 = 1440;
+const at_linear_1_contract_5 = 1408;
+const at_max = 1440;
+const at_exp_3 = 1424;
+const at_contract_5 = 1440;
+const at_div_2 = 1408;
 
 // ── Kernels ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -122,9 +123,9 @@ function initialise_5(out: number, optimizer_v: number): void {
 }
 
 /** source.model:14  optimizer adamw(lr: cosine(peak: 1e-3, warmup: 10), weight_decay: 0.01) */
-function scalars(step: number, steps: number, out: number, out_2: number, out_3: number, out_4: number): void {
+function scalars(step: number, steps: number, learning_rate_factor: number, out: number, out_2: number, out_3: number, out_4: number): void {
   const f32_value = i32[step];
-  const mul_value = Math.min(f32_value * 0.1, 1) * (0.0005 * (1 + Math.cos(3.141592653589793 * Math.min(Math.max(f32_value - 1 - 10, 0) / Math.max(i32[steps] - 10, 1), 1))));
+  const mul_value = Math.min(f32_value * 0.1, 1) * (0.0005 * (1 + Math.cos(3.141592653589793 * Math.min(Math.max(f32_value - 1 - 10, 0) / Math.max(i32[steps] - 10, 1), 1)))) * f32[learning_rate_factor];
   const value = mul_value * 0.01;
   const value2 = mul_value / (1 - Math.pow(0.9, f32_value));
   const value3 = Math.sqrt(1 - Math.pow(0.999, f32_value));
@@ -924,7 +925,7 @@ function initialiseEntry(): void {
 }
 
 function trainEntry(): void {
-  scalars(at_step, at_steps, at_mul_update, at_mul_update_2, at_div_update, at_sqrt_update);
+  scalars(at_step, at_steps, at_learning_rate_factor, at_mul_update, at_mul_update_2, at_div_update, at_sqrt_update);
   mul_forward(at_x, at_mul);
   linear_forward(at_mul, at_parameters, at_parameters + 240, at_maximum);
   linear_forward_2(at_maximum, at_parameters + 252, at_linear_1_contract);
@@ -979,7 +980,7 @@ function predictRowEntry(): void {
 // ── The program ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 const program: CompiledProgram = {
   name: "mlp",
-  source: 'a5948076baf3a8190b8fb0229b4c1ff6',
+  source: '48da966e5c9409a0025c50b89853a9b1',
   memory,
   device: null,
   threads: null,
@@ -1004,7 +1005,7 @@ const program: CompiledProgram = {
     { name: "optimizer.m.linear.1.bias", dtype: 'f32', shape: [5], offset: 3808 },
     { name: "optimizer.v.linear.1.bias", dtype: 'f32', shape: [5], offset: 5088 },
   ],
-  scalars: { seed: 5376, step: 5440, steps: 5504 },
+  scalars: { seed: 5376, step: 5440, steps: 5504, learningRateFactor: 5568 },
   stages: [{
     name: "Mlp",
     model: "Mlp",
@@ -1023,10 +1024,10 @@ const program: CompiledProgram = {
       number: 1,
       inputs: ["x", "label"],
       results: [
-        { name: "loss", dtype: 'f32', shape: [], offset: 6592 },
-        { name: "accuracy", dtype: 'f32', shape: [], offset: 7680 },
-        { name: "grad_norm", dtype: 'f32', shape: [], offset: 5568 },
-        { name: "lr", dtype: 'f32', shape: [], offset: 7424 },
+        { name: "loss", dtype: 'f32', shape: [], offset: 6656 },
+        { name: "accuracy", dtype: 'f32', shape: [], offset: 7744 },
+        { name: "grad_norm", dtype: 'f32', shape: [], offset: 5632 },
+        { name: "lr", dtype: 'f32', shape: [], offset: 7488 },
       ],
       rows: 8,
     },
@@ -1036,8 +1037,8 @@ const program: CompiledProgram = {
       number: 2,
       inputs: ["x", "label"],
       results: [
-        { name: "loss", dtype: 'f32', shape: [], offset: 5632 },
-        { name: "accuracy", dtype: 'f32', shape: [], offset: 5568 },
+        { name: "loss", dtype: 'f32', shape: [], offset: 5696 },
+        { name: "accuracy", dtype: 'f32', shape: [], offset: 5632 },
       ],
       rows: 8,
     },
@@ -1046,8 +1047,8 @@ const program: CompiledProgram = {
       number: 4,
       inputs: ["x", "label"],
       results: [
-        { name: "loss", dtype: 'f32', shape: [], offset: 5632 },
-        { name: "accuracy", dtype: 'f32', shape: [], offset: 5696 },
+        { name: "loss", dtype: 'f32', shape: [], offset: 5696 },
+        { name: "accuracy", dtype: 'f32', shape: [], offset: 5760 },
       ],
       rows: 1,
     },
@@ -1056,7 +1057,7 @@ const program: CompiledProgram = {
       number: 3,
       inputs: ["x"],
       results: [
-        { name: "probabilities", dtype: 'f32', shape: [8, 5], offset: 5952 },
+        { name: "probabilities", dtype: 'f32', shape: [8, 5], offset: 6016 },
       ],
       rows: 8,
     },
@@ -1065,14 +1066,14 @@ const program: CompiledProgram = {
       number: 5,
       inputs: ["x"],
       results: [
-        { name: "probabilities", dtype: 'f32', shape: [1, 5], offset: 5568 },
+        { name: "probabilities", dtype: 'f32', shape: [1, 5], offset: 5632 },
       ],
       rows: 1,
     },
     predictOnce: null,
     generator: null,
     settings: {"epochs":null,"steps":100,"seed":0,"clipNorm":1,"accumulate":1,"ema":null,"precision":"f32","memory":null,"evaluateEvery":null,"checkpointEvery":null,"checkpointKeep":1,"earlyStop":null},
-    flopsPerStep: 21164,
+    flopsPerStep: 21167,
   }],
   data: null,
   readers: {},

@@ -2,10 +2,10 @@
  * source
  *
  * Written by nabla from source.model (sha256 dc275003bdfabcfd…). Start it to train: `node <this file>`, `--help` for more.
- * Auto: batch 8; 1,489 floating-point operations a step.
- * Classes: batch 4; 503 floating-point operations a step.
- * again: batch 8; 1,061 floating-point operations a step.
- * 1,536 bytes of memory in all, none allocated while training.
+ * Auto: batch 8; 1,490 floating-point operations a step.
+ * Classes: batch 4; 504 floating-point operations a step.
+ * again: batch 8; 1,062 floating-point operations a step.
+ * 1,600 bytes of memory in all, none allocated while training.
  * 41 parameters:
  *   Auto.encoder.weight    f32[2, 6]
  *   Auto.encoder.bias      f32[2]
@@ -21,7 +21,7 @@ import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'nod
 import { deflateRawSync, deflateSync, gunzipSync } from 'node:zlib';
 
 // ── Memory ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
-const memory = new ArrayBuffer(1536);
+const memory = new ArrayBuffer(1600);
 const f32 = new Float32Array(memory);
 const i32 = new Int32Array(memory);
 
@@ -35,63 +35,64 @@ const at_gradients_2 = 112; // state
 const at_x = 128; // input
 const at_class = 176; // input
 const at_seed = 192; // scalar
-const at_full_update = 320;
-const at_Auto_encoder_add = 304;
-const at_Auto_sub = 208;
-const at_Auto_add_backward = 256;
-const at_Auto_mul = 336;
-const at_Auto_decoder_contract_backward = 208;
-const at_contract_update = 208;
-const at_sqrt_update = 224;
-const at_Auto_encoder_add_2 = 256;
-const at_Auto_sub_2 = 208;
-const at_Auto_mul_2 = 256;
-const at_Auto_encoder_add_3 = 208;
-const at_Auto_encoder_add_4 = 224;
-const at_Auto_sub_3 = 208;
-const at_Auto_mul_3 = 224;
-const at_Auto_encoder_add_5 = 208;
-const at_full_update_2 = 304;
-const at_Auto_encoder_add_6 = 272;
-const at_Classes_linear_contract = 208;
-const at_Classes_exp = 224;
-const at_Classes_sub = 240;
-const at_Classes_contract = 288;
-const at_Classes_add_backward = 256;
-const at_Classes_mul = 208;
-const at_sqrt_update_2 = 208;
-const at_Auto_encoder_contract = 224;
-const at_Classes_linear_contract_2 = 208;
-const at_Classes_sub_2 = 224;
-const at_Classes_contract_2 = 240;
-const at_Classes_mul_2 = 208;
-const at_Auto_encoder_contract_2 = 224;
-const at_Classes_linear_contract_3 = 208;
-const at_Classes_exp_2 = 224;
-const at_Classes_div = 240;
-const at_Auto_encoder_contract_3 = 224;
-const at_Classes_linear_contract_4 = 208;
-const at_Classes_contract_3 = 224;
-const at_Auto_encoder_contract_4 = 224;
-const at_Classes_linear_contract_5 = 208;
-const at_Classes_max = 240;
-const at_Classes_exp_3 = 224;
-const at_Classes_contract_4 = 240;
-const at_Classes_div_2 = 208;
-const at_full_update_3 = 320;
-const at_Auto_encoder_add_7 = 304;
-const at_Auto_sub_4 = 208;
-const at_Auto_add_backward_2 = 256;
-const at_Auto_mul_4 = 336;
-const at_sqrt_update_3 = 208;
-const at_Auto_encoder_add_8 = 256;
-const at_Auto_sub_5 = 208;
-const at_Auto_mul_5 = 256;
-const at_Auto_encoder_add_9 = 208;
-const at_Auto_encoder_add_10 = 224;
-const at_Auto_sub_6 = 208;
-const at_Auto_mul_6 = 224;
-const at_Auto_encoder_add_11 = 208;
+const at_learning_rate_factor = 208; // scalar
+const at_mul_update = 336;
+const at_Auto_encoder_add = 320;
+const at_Auto_sub = 224;
+const at_Auto_add_backward = 272;
+const at_Auto_mul = 352;
+const at_Auto_decoder_contract_backward = 224;
+const at_contract_update = 224;
+const at_sqrt_update = 240;
+const at_Auto_encoder_add_2 = 272;
+const at_Auto_sub_2 = 224;
+const at_Auto_mul_2 = 272;
+const at_Auto_encoder_add_3 = 224;
+const at_Auto_encoder_add_4 = 240;
+const at_Auto_sub_3 = 224;
+const at_Auto_mul_3 = 240;
+const at_Auto_encoder_add_5 = 224;
+const at_mul_update_2 = 320;
+const at_Auto_encoder_add_6 = 288;
+const at_Classes_linear_contract = 224;
+const at_Classes_exp = 240;
+const at_Classes_sub = 256;
+const at_Classes_contract = 304;
+const at_Classes_add_backward = 272;
+const at_Classes_mul = 224;
+const at_sqrt_update_2 = 224;
+const at_Auto_encoder_contract = 240;
+const at_Classes_linear_contract_2 = 224;
+const at_Classes_sub_2 = 240;
+const at_Classes_contract_2 = 256;
+const at_Classes_mul_2 = 224;
+const at_Auto_encoder_contract_2 = 240;
+const at_Classes_linear_contract_3 = 224;
+const at_Classes_exp_2 = 240;
+const at_Classes_div = 256;
+const at_Auto_encoder_contract_3 = 240;
+const at_Classes_linear_contract_4 = 224;
+const at_Classes_contract_3 = 240;
+const at_Auto_encoder_contract_4 = 240;
+const at_Classes_linear_contract_5 = 224;
+const at_Classes_max = 256;
+const at_Classes_exp_3 = 240;
+const at_Classes_contract_4 = 256;
+const at_Classes_div_2 = 224;
+const at_mul_update_3 = 336;
+const at_Auto_encoder_add_7 = 320;
+const at_Auto_sub_4 = 224;
+const at_Auto_add_backward_2 = 272;
+const at_Auto_mul_4 = 352;
+const at_sqrt_update_3 = 224;
+const at_Auto_encoder_add_8 = 272;
+const at_Auto_sub_5 = 224;
+const at_Auto_mul_5 = 272;
+const at_Auto_encoder_add_9 = 224;
+const at_Auto_encoder_add_10 = 240;
+const at_Auto_sub_6 = 224;
+const at_Auto_mul_6 = 240;
+const at_Auto_encoder_add_11 = 224;
 
 // ── Kernels ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -134,8 +135,8 @@ function initialise_4(seed: number, out: number): void {
 }
 
 /** source.model:23  optimizer sgd(lr: 0.1) */
-function update(out: number): void {
-  f32[out] = 0.1;
+function scalars(learning_rate_factor: number, out: number): void {
+  f32[out] = 0.1 * f32[learning_rate_factor];
 }
 
 /** source.model:6  code    = encoder(x) */
@@ -494,21 +495,26 @@ function encoder_backward_2(gradient: number, out: number): void {
 }
 
 /** source.model:23  optimizer sgd(lr: 0.1) */
-function update_2(parameters_0: number, gradient: number, out: number): void {
+function update(parameters_0: number, scalar: number, gradient: number, out: number): void {
+  const scalar_value = f32[scalar];
   for (let i = 0; i < 14; i++) {
-    f32[out + i] = f32[parameters_0 + i] - 0.1 * f32[gradient + i];
+    f32[out + i] = f32[parameters_0 + i] - scalar_value * f32[gradient + i];
   }
 }
 
-/** source.model:23  optimizer sgd(lr: 0.1) */
-function update_3(parameters_1: number, gradient: number, out: number): void {
+/**
+ * source.model:23  optimizer sgd(lr: 0.1)
+ * source.model:37  optimizer sgd(lr: 0.01)
+ */
+function update_2(parameters_1: number, scalar: number, gradient: number, out: number): void {
+  const scalar_value = f32[scalar];
   for (let i = 0; i < 18; i++) {
-    f32[out + i] = f32[parameters_1 + i] - 0.1 * f32[gradient + i];
+    f32[out + i] = f32[parameters_1 + i] - scalar_value * f32[gradient + i];
   }
 }
 
 /** Written by the compiler: nothing in the model names it. */
-function update_4(gradients_1: number, out: number): void {
+function update_3(gradients_1: number, out: number): void {
   let sum = 0;
   for (let i = 0; i < 18; i++) {
     const gradients_1_value = f32[gradients_1 + i];
@@ -518,7 +524,7 @@ function update_4(gradients_1: number, out: number): void {
 }
 
 /** Written by the compiler: nothing in the model names it. */
-function update_5(gradients_0: number, scalar: number, out: number): void {
+function update_4(gradients_0: number, scalar: number, out: number): void {
   let sum = 0;
   for (let i = 0; i < 14; i++) {
     const gradients_0_value = f32[gradients_0 + i];
@@ -893,14 +899,15 @@ function Classes_forward_2(x: number, out: number): void {
 }
 
 /** source.model:29  optimizer sgd(lr: 0.1) */
-function update_6(parameters_2: number, gradient: number, out: number): void {
+function update_5(parameters_2: number, scalar: number, gradient: number, out: number): void {
+  const scalar_value = f32[scalar];
   for (let i = 0; i < 9; i++) {
-    f32[out + i] = f32[parameters_2 + i] - 0.1 * f32[gradient + i];
+    f32[out + i] = f32[parameters_2 + i] - scalar_value * f32[gradient + i];
   }
 }
 
 /** Written by the compiler: nothing in the model names it. */
-function update_7(gradients_2: number, out: number): void {
+function update_6(gradients_2: number, out: number): void {
   let sum = 0;
   for (let i = 0; i < 9; i++) {
     const gradients_2_value = f32[gradients_2 + i];
@@ -1112,19 +1119,12 @@ function Classes_forward_9(x: number, x_2: number, out: number): void {
 }
 
 /** source.model:37  optimizer sgd(lr: 0.01) */
-function update_8(out: number): void {
-  f32[out] = 0.01;
-}
-
-/** source.model:37  optimizer sgd(lr: 0.01) */
-function update_9(parameters_1: number, gradient: number, out: number): void {
-  for (let i = 0; i < 18; i++) {
-    f32[out + i] = f32[parameters_1 + i] - 0.01 * f32[gradient + i];
-  }
+function scalars_2(learning_rate_factor: number, out: number): void {
+  f32[out] = 0.01 * f32[learning_rate_factor];
 }
 
 /** Written by the compiler: nothing in the model names it. */
-function update_10(gradients_1: number, out: number): void {
+function update_7(gradients_1: number, out: number): void {
   let sum = 0;
   for (let i = 0; i < 18; i++) {
     const gradients_1_value = f32[gradients_1 + i];
@@ -1143,7 +1143,7 @@ function initialiseEntry_Auto(): void {
 }
 
 function trainEntry_Auto(): void {
-  update(at_full_update);
+  scalars(at_learning_rate_factor, at_mul_update);
   encoder_forward(at_x, at_parameters_0, at_parameters_0 + 12, at_Auto_encoder_add);
   decoder_forward(at_Auto_encoder_add, at_parameters_1, at_parameters_1 + 12, at_x, at_Auto_sub, at_Auto_add_backward);
   Auto_forward(at_Auto_sub, at_Auto_mul);
@@ -1152,13 +1152,13 @@ function trainEntry_Auto(): void {
   decoder_backward_3(at_Auto_add_backward, at_parameters_1, at_Auto_decoder_contract_backward);
   encoder_backward(at_Auto_decoder_contract_backward, at_x, at_gradients_0);
   encoder_backward_2(at_Auto_decoder_contract_backward, at_gradients_0 + 12);
-  update_2(at_parameters_0, at_gradients_0, at_parameters_0);
-  update_3(at_parameters_1, at_gradients_1, at_parameters_1);
+  update(at_parameters_0, at_mul_update, at_gradients_0, at_parameters_0);
+  update_2(at_parameters_1, at_mul_update, at_gradients_1, at_parameters_1);
 }
 
 function gradientNormEntry_Auto(): void {
-  update_4(at_gradients_1, at_contract_update);
-  update_5(at_gradients_0, at_contract_update, at_sqrt_update);
+  update_3(at_gradients_1, at_contract_update);
+  update_4(at_gradients_0, at_contract_update, at_sqrt_update);
 }
 
 function evaluateEntry_Auto(): void {
@@ -1187,18 +1187,18 @@ function initialiseEntry_Classes(): void {
 }
 
 function trainEntry_Classes(): void {
-  update(at_full_update_2);
+  scalars(at_learning_rate_factor, at_mul_update_2);
   encoder_forward_3(at_x, at_parameters_0, at_parameters_0 + 12, at_Auto_encoder_add_6);
   linear_forward(at_Auto_encoder_add_6, at_parameters_2, at_Classes_linear_contract);
   Classes_forward(at_Classes_linear_contract, at_parameters_2 + 6, at_Classes_exp, at_class, at_Classes_sub, at_Classes_sub, at_Classes_exp, at_Classes_contract, at_Classes_add_backward);
   linear_backward(at_Classes_add_backward, at_Auto_encoder_add_6, at_gradients_2);
   linear_backward_2(at_Classes_add_backward, at_gradients_2 + 6);
   Classes_forward_2(at_Classes_contract, at_Classes_mul);
-  update_6(at_parameters_2, at_gradients_2, at_parameters_2);
+  update_5(at_parameters_2, at_mul_update_2, at_gradients_2, at_parameters_2);
 }
 
 function gradientNormEntry_Classes(): void {
-  update_7(at_gradients_2, at_sqrt_update_2);
+  update_6(at_gradients_2, at_sqrt_update_2);
 }
 
 function evaluateEntry_Classes(): void {
@@ -1234,17 +1234,17 @@ function initialiseEntry_again(): void {
 }
 
 function trainEntry_again(): void {
-  update_8(at_full_update_3);
+  scalars_2(at_learning_rate_factor, at_mul_update_3);
   encoder_forward(at_x, at_parameters_0, at_parameters_0 + 12, at_Auto_encoder_add_7);
   decoder_forward(at_Auto_encoder_add_7, at_parameters_1, at_parameters_1 + 12, at_x, at_Auto_sub_4, at_Auto_add_backward_2);
   Auto_forward(at_Auto_sub_4, at_Auto_mul_4);
   decoder_backward(at_Auto_add_backward_2, at_Auto_encoder_add_7, at_gradients_1);
   decoder_backward_2(at_Auto_add_backward_2, at_gradients_1 + 12);
-  update_9(at_parameters_1, at_gradients_1, at_parameters_1);
+  update_2(at_parameters_1, at_mul_update_3, at_gradients_1, at_parameters_1);
 }
 
 function gradientNormEntry_again(): void {
-  update_10(at_gradients_1, at_sqrt_update_3);
+  update_7(at_gradients_1, at_sqrt_update_3);
 }
 
 function evaluateEntry_again(): void {
@@ -1270,7 +1270,7 @@ function predictRowEntry_again(): void {
 // ── The program ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 const program: CompiledProgram = {
   name: "source",
-  source: 'e818bf019e1b84b998fde9cdd2ef3050',
+  source: '00639417f9aa077cf78fa5cde6980240',
   memory,
   device: null,
   threads: null,
@@ -1288,7 +1288,7 @@ const program: CompiledProgram = {
     { name: "Classes.linear.bias", dtype: 'f32', shape: [3], offset: 408 },
   ],
   states: [],
-  scalars: { seed: 768, step: 1408, steps: 1472 },
+  scalars: { seed: 768, step: 1472, steps: 1536, learningRateFactor: 832 },
   stages: [{
     name: "Auto",
     model: "Auto",
@@ -1307,8 +1307,8 @@ const program: CompiledProgram = {
       number: 1,
       inputs: ["x"],
       results: [
-        { name: "loss", dtype: 'f32', shape: [], offset: 1344 },
-        { name: "lr", dtype: 'f32', shape: [], offset: 1280 },
+        { name: "loss", dtype: 'f32', shape: [], offset: 1408 },
+        { name: "lr", dtype: 'f32', shape: [], offset: 1344 },
       ],
       rows: 8,
     },
@@ -1317,7 +1317,7 @@ const program: CompiledProgram = {
       number: 2,
       inputs: [],
       results: [
-        { name: "grad_norm", dtype: 'f32', shape: [], offset: 896 },
+        { name: "grad_norm", dtype: 'f32', shape: [], offset: 960 },
       ],
       rows: 8,
     },
@@ -1326,7 +1326,7 @@ const program: CompiledProgram = {
       number: 3,
       inputs: ["x"],
       results: [
-        { name: "loss", dtype: 'f32', shape: [], offset: 1024 },
+        { name: "loss", dtype: 'f32', shape: [], offset: 1088 },
       ],
       rows: 8,
     },
@@ -1335,7 +1335,7 @@ const program: CompiledProgram = {
       number: 5,
       inputs: ["x"],
       results: [
-        { name: "loss", dtype: 'f32', shape: [], offset: 896 },
+        { name: "loss", dtype: 'f32', shape: [], offset: 960 },
       ],
       rows: 1,
     },
@@ -1344,7 +1344,7 @@ const program: CompiledProgram = {
       number: 4,
       inputs: ["x"],
       results: [
-        { name: "code", dtype: 'f32', shape: [8, 2], offset: 832 },
+        { name: "code", dtype: 'f32', shape: [8, 2], offset: 896 },
       ],
       rows: 8,
     },
@@ -1353,14 +1353,14 @@ const program: CompiledProgram = {
       number: 6,
       inputs: ["x"],
       results: [
-        { name: "code", dtype: 'f32', shape: [1, 2], offset: 832 },
+        { name: "code", dtype: 'f32', shape: [1, 2], offset: 896 },
       ],
       rows: 1,
     },
     predictOnce: null,
     generator: null,
     settings: {"epochs":null,"steps":100,"seed":0,"clipNorm":null,"accumulate":1,"ema":null,"precision":"f32","memory":null,"evaluateEvery":null,"checkpointEvery":null,"checkpointKeep":1,"earlyStop":null},
-    flopsPerStep: 1489,
+    flopsPerStep: 1490,
   }, {
     name: "Classes",
     model: "Classes",
@@ -1377,8 +1377,8 @@ const program: CompiledProgram = {
       number: 8,
       inputs: ["x", "class"],
       results: [
-        { name: "loss", dtype: 'f32', shape: [], offset: 832 },
-        { name: "lr", dtype: 'f32', shape: [], offset: 1216 },
+        { name: "loss", dtype: 'f32', shape: [], offset: 896 },
+        { name: "lr", dtype: 'f32', shape: [], offset: 1280 },
       ],
       rows: 4,
     },
@@ -1387,7 +1387,7 @@ const program: CompiledProgram = {
       number: 9,
       inputs: [],
       results: [
-        { name: "grad_norm", dtype: 'f32', shape: [], offset: 832 },
+        { name: "grad_norm", dtype: 'f32', shape: [], offset: 896 },
       ],
       rows: 4,
     },
@@ -1396,7 +1396,7 @@ const program: CompiledProgram = {
       number: 10,
       inputs: ["x", "class"],
       results: [
-        { name: "loss", dtype: 'f32', shape: [], offset: 832 },
+        { name: "loss", dtype: 'f32', shape: [], offset: 896 },
       ],
       rows: 4,
     },
@@ -1405,7 +1405,7 @@ const program: CompiledProgram = {
       number: 12,
       inputs: ["x", "class"],
       results: [
-        { name: "loss", dtype: 'f32', shape: [], offset: 896 },
+        { name: "loss", dtype: 'f32', shape: [], offset: 960 },
       ],
       rows: 1,
     },
@@ -1414,7 +1414,7 @@ const program: CompiledProgram = {
       number: 11,
       inputs: ["x"],
       results: [
-        { name: "probabilities", dtype: 'f32', shape: [4, 3], offset: 960 },
+        { name: "probabilities", dtype: 'f32', shape: [4, 3], offset: 1024 },
       ],
       rows: 4,
     },
@@ -1423,14 +1423,14 @@ const program: CompiledProgram = {
       number: 13,
       inputs: ["x"],
       results: [
-        { name: "probabilities", dtype: 'f32', shape: [1, 3], offset: 832 },
+        { name: "probabilities", dtype: 'f32', shape: [1, 3], offset: 896 },
       ],
       rows: 1,
     },
     predictOnce: null,
     generator: null,
     settings: {"epochs":null,"steps":50,"seed":0,"clipNorm":null,"accumulate":1,"ema":null,"precision":"f32","memory":null,"evaluateEvery":null,"checkpointEvery":null,"checkpointKeep":1,"earlyStop":null},
-    flopsPerStep: 503,
+    flopsPerStep: 504,
   }, {
     name: "again",
     model: "Auto",
@@ -1447,8 +1447,8 @@ const program: CompiledProgram = {
       number: 15,
       inputs: ["x"],
       results: [
-        { name: "loss", dtype: 'f32', shape: [], offset: 1344 },
-        { name: "lr", dtype: 'f32', shape: [], offset: 1280 },
+        { name: "loss", dtype: 'f32', shape: [], offset: 1408 },
+        { name: "lr", dtype: 'f32', shape: [], offset: 1344 },
       ],
       rows: 8,
     },
@@ -1457,7 +1457,7 @@ const program: CompiledProgram = {
       number: 16,
       inputs: [],
       results: [
-        { name: "grad_norm", dtype: 'f32', shape: [], offset: 832 },
+        { name: "grad_norm", dtype: 'f32', shape: [], offset: 896 },
       ],
       rows: 8,
     },
@@ -1466,7 +1466,7 @@ const program: CompiledProgram = {
       number: 17,
       inputs: ["x"],
       results: [
-        { name: "loss", dtype: 'f32', shape: [], offset: 1024 },
+        { name: "loss", dtype: 'f32', shape: [], offset: 1088 },
       ],
       rows: 8,
     },
@@ -1475,7 +1475,7 @@ const program: CompiledProgram = {
       number: 19,
       inputs: ["x"],
       results: [
-        { name: "loss", dtype: 'f32', shape: [], offset: 896 },
+        { name: "loss", dtype: 'f32', shape: [], offset: 960 },
       ],
       rows: 1,
     },
@@ -1484,7 +1484,7 @@ const program: CompiledProgram = {
       number: 18,
       inputs: ["x"],
       results: [
-        { name: "code", dtype: 'f32', shape: [8, 2], offset: 832 },
+        { name: "code", dtype: 'f32', shape: [8, 2], offset: 896 },
       ],
       rows: 8,
     },
@@ -1493,14 +1493,14 @@ const program: CompiledProgram = {
       number: 20,
       inputs: ["x"],
       results: [
-        { name: "code", dtype: 'f32', shape: [1, 2], offset: 832 },
+        { name: "code", dtype: 'f32', shape: [1, 2], offset: 896 },
       ],
       rows: 1,
     },
     predictOnce: null,
     generator: null,
     settings: {"epochs":null,"steps":20,"seed":0,"clipNorm":null,"accumulate":1,"ema":null,"precision":"f32","memory":null,"evaluateEvery":null,"checkpointEvery":null,"checkpointKeep":1,"earlyStop":null},
-    flopsPerStep: 1061,
+    flopsPerStep: 1062,
   }],
   data: null,
   readers: {},
