@@ -147,7 +147,7 @@ export function openMachine(plan: MachinePlan): Machine {
       const jobs = Array.from({ length: others }, (_, i) => ({ module, memory, arena, thread: i + 1, gateAt: plan.threadsAt, failedAt: plan.failedAt }));
       dismiss = await here.hire(jobs, fail);
       // With more threads than cores, whoever waits keeps the one waited for from running.
-      words[plan.patienceAt / 4] = count > here.cores() ? 0 : 20_000;
+      words[plan.patienceAt / 4] = count > here.cores() ? 0 : 100_000;
       Atomics.store(words, plan.threadsAt / 4, count);
       Atomics.notify(words, plan.threadsAt / 4);
     } catch (error) {
