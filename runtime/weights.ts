@@ -9,7 +9,7 @@ import { isFloatKind, readTensor } from './stored-tensor.ts';
 import { sameShape, showShape, viewOf } from './tensor.ts';
 
 /** What checkpoints hold beside weights. */
-const isOptimizerState = (name: string): boolean => name.startsWith('optimizer.');
+export const isOptimizerState = (name: string): boolean => name.startsWith('optimizer.');
 
 /** Parameters and what layers keep, without the optimiser's states. */
 export const weightPlaces = (program: CompiledProgram): readonly TensorPlace[] =>

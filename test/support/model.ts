@@ -50,10 +50,10 @@ export function modelOf(text: string, options: Options = {}): Model {
   return model;
 }
 
-/** Values of a graph, with tensors for its leaves by name; `seed` is 1, `step` 1 and `steps` 10 unless given. */
+/** Values of a graph, with tensors for its leaves by name; `seed` is 1, `step` 1, `steps` 10 and the learning rate's factor 1 unless given. */
 export function evaluateNamed(roots: readonly Value[], feeds: Readonly<Record<string, Tensor>>): Tensor[] {
   const scalar = (value: number): Tensor => ({ dtype: 'i32', shape: [], data: Float64Array.of(value) });
-  const all: Readonly<Record<string, Tensor>> = { seed: scalar(1), step: scalar(1), steps: scalar(10), ...feeds };
+  const all: Readonly<Record<string, Tensor>> = { seed: scalar(1), step: scalar(1), steps: scalar(10), learning_rate_factor: scalarTensor(1), ...feeds };
   const leaves = new Map<Value, Tensor>();
   for (const value of topological(roots)) {
     if (value.leaf === null) continue;
