@@ -2,7 +2,7 @@
  * What a compiled program is to the runtime: one memory with named places in it, functions that run over that memory in one or several
  * stages, and the settings of the model's file. Everything else here works on any such program.
  */
-import type { generateTokens } from './generate.ts';
+import type { GenerateOptions, Generated } from './generate.ts';
 import type { Threads } from './machine.ts';
 import type { SourceContext, SourceReader } from './source-readers.ts';
 import type { Column } from './stored-tensor.ts';
@@ -142,7 +142,8 @@ export interface Stage {
 
 /** What draws tokens one after the other. */
 export interface Generator {
-  readonly draw: typeof generateTokens;
+  /** `generateTokens`: programs that draw nothing carry no code for it. */
+  readonly draw: (program: CompiledProgram, stage: Stage, generator: Generator, options: GenerateOptions) => Promise<Generated>;
   /** Once, then at each position `step`, after it `scores` where they are wanted. */
   readonly start: Entry;
   readonly step: Entry;
