@@ -249,7 +249,8 @@ async function shaders(): Promise<void> {
   const { create } = await import('webgpu');
   const gpu = create(['backend=null']);
   const features = ['subgroups', 'shader-f16'] as const;
-  const device = (await (await gpu.requestAdapter())!.requestDevice({ requiredFeatures: [...features] }));
+  // Together: the process crashes where the implementation is collected before its device.
+  const kept = { gpu, device: (await (await gpu.requestAdapter())!.requestDevice({ requiredFeatures: [...features] })) };
   const models = modelNames.map(name => [name, programOf(fileURLToPath(new URL(`${name}.model`, modelFolder)))] as const);
   const seen = new Set<string>();
   const programs = [
@@ -264,9 +265,9 @@ async function shaders(): Promise<void> {
           // Models have kernels in common.
           if (seen.has(code)) continue;
           seen.add(code);
-          device.pushErrorScope('validation');
-          device.createComputePipeline({ layout: 'auto', compute: { module: device.createShaderModule({ code }), entryPoint: 'main' } });
-          const error = await device.popErrorScope();
+          kept.device.pushErrorScope('validation');
+          kept.device.createComputePipeline({ layout: 'auto', compute: { module: kept.device.createShaderModule({ code }), entryPoint: 'main' } });
+          const error = await kept.device.popErrorScope();
           tell(`${title}: ${shader.name}`, error === null ? null : `${error.message}\n${code}`);
         }
     }
