@@ -32,8 +32,8 @@ export const referenceModels: readonly ReferenceModel[] = [
   { name: 'mlp', file: 'mlp', settings: new Map(), compared: 5, steps: { nabla: 300, torch: 300, jax: 100, tfjs: 20, 'tfjs-cpu': 5 } },
   { name: 'lenet', file: 'lenet', settings: new Map(), compared: 3, steps: { nabla: 100, torch: 100, jax: 4, 'tfjs-cpu': 2 } },
   { name: 'alexnet', file: 'alexnet', settings: new Map(), compared: null, steps: { nabla: 6, torch: 6 } },
-  { name: 'lstm', file: 'lstm', settings: new Map(), compared: 3, steps: { nabla: 20, torch: 20, jax: 4 } },
-  { name: 'gpt', file: 'gpt', settings: new Map(), compared: 3, steps: { nabla: 20, torch: 20, jax: 8 } },
+  { name: 'lstm', file: 'lstm', settings: new Map(), compared: 3, steps: { nabla: 20, torch: 20, jax: 4, tfjs: 3, 'tfjs-cpu': 1 } },
+  { name: 'gpt', file: 'gpt', settings: new Map(), compared: 3, steps: { nabla: 20, torch: 20, jax: 8, tfjs: 3, 'tfjs-cpu': 1 } },
   { name: 'gpt2', file: 'gpt2', settings: new Map(), compared: null, steps: { nabla: 2, torch: 3 } },
   { name: 'gpt2-1024', file: 'gpt2', settings: new Map([['rows', '1'], ['T', '1024']]), compared: null, steps: { nabla: 1, torch: 2 } },
 ];
