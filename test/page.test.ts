@@ -102,6 +102,8 @@ describe('a page with its data inside', () => {
   test('trains, pauses, goes on, predicts, saves, loads, resets', () => openText(text, async page => {
     await ready(page);
     expect(await page.textContent('#rows')).toBe('4,000 rows to train on, 500 to test on');
+    await page.waitForTimeout(200);
+    expect(await page.textContent('#try-note'), 'nothing is asked for before something is drawn').toBe('');
     expect(await page.textContent('#settings ~ .hint')).toMatch(/^The optimizer, the batch and all sizes are compiled in: change them in .*mnist\.model, and build the page again\.$/);
     await page.fill('[name=length]', '12');
     const pressed = performance.now();

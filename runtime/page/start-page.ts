@@ -290,6 +290,8 @@ export function openTryOut(page: PageParts): TryOut | null {
   let again = false;
   const parts = new Map<string, InputPart>();
   const predict = (): void => {
+    // A part may say that it has changed while the others are still made.
+    if (parts.size < predictInputs.length) return;
     if (asked) {
       again = true;
       return;
