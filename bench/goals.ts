@@ -1,7 +1,7 @@
 /** What nabla is to reach, and what of it a run found. */
-import { systemNames, type Peer, type System } from './reference.ts';
-import type { ModelResult, Results, Timing } from './results.ts';
-import type { Spread } from './statistics.ts';
+import { systemNames, threadsText, type Peer, type System } from './reference.ts';
+import { timingOf, type ModelResult, type Results, type Timing } from './results.ts';
+import { geometricMean, type Spread } from './statistics.ts';
 
 /** Numbers that are to be at most, or at least, what is wanted: medians, by what they are of. */
 export interface Goal {
@@ -20,7 +20,7 @@ export function goalsOf({ models, products, generation, starts, outside }: Resul
   const threadCounts = [...new Set(models.flatMap(({ timings }) => timings.map(({ threads }) => threads)))];
   const steps = (Object.keys(peerGoals) as Peer[]).flatMap(peer => threadCounts.flatMap((threads): Goal[] => {
     const found = models.flatMap(model => compared(model, ['nabla', peer], threads, ({ step }) => step.median));
-    const mean = Math.exp(found.reduce((sum, { value }) => sum + Math.log(value), 0) / found.length);
+    const mean = geometricMean(found.map(({ value }) => value));
     const name = `time of a step / ${systemNames[peer]}'s, ${threadsText(threads)}`;
     return [
       { name, wanted: { atMost: peerGoals[peer] }, found },
@@ -52,11 +52,6 @@ export function goalsOf({ models, products, generation, starts, outside }: Resul
 }
 
 export const isMet = ({ wanted }: Goal, value: number): boolean => ('atMost' in wanted ? value <= wanted.atMost : value >= wanted.atLeast);
-
-const threadsText = (threads: number): string => (threads === 1 ? 'one thread' : `${threads} threads`);
-
-const timingOf = ({ timings }: ModelResult, system: System, threads: number): Timing | undefined =>
-  timings.find(one => one.system === system && one.threads === threads);
 
 /** The first system's number over the other's. */
 function compared(model: ModelResult, systems: readonly [System, System], threads: number, number: (timing: Timing) => number): Found {

@@ -37,3 +37,5 @@ export const referenceModels: readonly ReferenceModel[] = [
   { name: 'gpt2', file: 'gpt2', settings: new Map(), compared: null, steps: { nabla: 2, torch: 3 } },
   { name: 'gpt2-1024', file: 'gpt2', settings: new Map([['rows', '1'], ['T', '1024']]), compared: null, steps: { nabla: 1, torch: 2 } },
 ];
+
+export const threadsText = (threads: number): string => (threads === 1 ? 'one thread' : `${threads} threads`);

@@ -20,6 +20,9 @@ export interface Timing {
   readonly peakBytes: number;
 }
 
+export const timingOf = ({ timings }: ModelResult, system: System, threads: number): Timing | undefined =>
+  timings.find(one => one.system === system && one.threads === threads);
+
 /** Products of two square matrices. */
 export interface ProductResult {
   readonly size: number;

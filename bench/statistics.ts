@@ -17,6 +17,8 @@ export function spread(values: readonly number[]): Spread {
 export const spreadOfRuns = (runs: readonly Spread[]): Spread =>
   ({ median: spread(runs.map(run => run.median)).median, min: spread(runs.map(run => run.min)).min });
 
+export const geometricMean = (values: readonly number[]): number => Math.exp(values.reduce((sum, value) => sum + Math.log(value), 0) / values.length);
+
 /** Milliseconds for which the main thread has computed. Unlike the clock, it does not count what other processes take. */
 export function mainThreadTime(): number {
   const { user, system } = process.threadCpuUsage();

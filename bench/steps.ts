@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { writeBatch, writeFirstWeights } from './batch.ts';
 import { bench, build, firstLosses, outsideShare, startTime, writeProgram } from './nabla.ts';
 import { stepsOf, trainPeer, usesThreads, type StepReport } from './peers.ts';
-import { systemNames, type Peer, type ReferenceModel, type System } from './reference.ts';
+import { systemNames, threadsText, type Peer, type ReferenceModel, type System } from './reference.ts';
 import type { ModelResult, OutsideResult, Results, StartResult } from './results.ts';
 import { spread, spreadOfRuns, type Spread } from './statistics.ts';
 
@@ -59,8 +59,6 @@ export function stepMeasurements(models: readonly ReferenceModel[], peers: reado
     }),
   };
 }
-
-export const threadsText = (threads: number): string => (threads === 1 ? '1 thread' : `${threads} threads`);
 
 /** What fails once is not tried again: a model that does not fit into memory, say. Its reason is told with the results. */
 function takeSample(measurement: Measurement): void {

@@ -1,8 +1,8 @@
 /** The results of a run as text in Markdown: steps against the peers, products, starts, the compiler's passes, sizes of programs. */
 import { goalsOf, isMet, type Goal } from './goals.ts';
-import { peers, systemNames, type Peer, type System } from './reference.ts';
-import type { CompileResult, ModelResult, ProductResult, Results, Timing } from './results.ts';
-import type { Spread } from './statistics.ts';
+import { peers, systemNames, threadsText, type Peer, type System } from './reference.ts';
+import { timingOf, type CompileResult, type ModelResult, type ProductResult, type Results, type Timing } from './results.ts';
+import { geometricMean, type Spread } from './statistics.ts';
 
 /** The page, without a headline. */
 export function tableOf(results: Results): string {
@@ -13,7 +13,7 @@ export function tableOf(results: Results): string {
       + ` ${rounds} ${rounds === 1 ? 'round' : 'rounds'}. Times are ms: minimum – median. Ratios are of medians, in brackets of minima.`,
     '### What is wanted',
     markdown(['', 'wanted', 'met by', 'missed by'], goalsOf(results).map(goalCells)),
-    ...threadCounts.flatMap(threads => [`### Training steps, ${threads === 1 ? 'one thread' : `${threads} threads`}`, stepsTable(models, threads)]),
+    ...threadCounts.flatMap(threads => [`### Training steps, ${threadsText(threads)}`, stepsTable(models, threads)]),
     ...failureLines(models),
     '### Memory\n\nThe most that a process held, in MB.',
     memoryTable(models),
@@ -36,7 +36,7 @@ export function tableOf(results: Results): string {
 }
 
 function stepsTable(models: readonly ModelResult[], threads: number): string {
-  const find = ({ timings }: ModelResult, system: System): Timing | undefined => timings.find(one => one.system === system && one.threads === threads);
+  const find = (model: ModelResult, system: System): Timing | undefined => timingOf(model, system, threads);
   const others = peers.filter(peer => models.some(model => find(model, peer) !== undefined));
   const both = (model: ModelResult, peer: Peer): readonly [Spread, Spread] | null => {
     const [ours, theirs] = [find(model, 'nabla'), find(model, peer)];
@@ -50,7 +50,7 @@ function stepsTable(models: readonly ModelResult[], threads: number): string {
   ]);
   const means = others.map(peer => {
     const pairs = models.flatMap(model => [both(model, peer) ?? []]).filter(pair => pair.length === 2);
-    return pairs.length === 0 ? '' : ratio(geometricMean(pairs.map(([ours]) => ours)), geometricMean(pairs.map(([, theirs]) => theirs)));
+    return pairs.length === 0 ? '' : ratio(meanOf(pairs.map(([ours]) => ours)), meanOf(pairs.map(([, theirs]) => theirs)));
   });
   const head = ['model', 'parameters', 'nabla', ...others.map(peer => systemNames[peer]), ...others.map(peer => `nabla / ${systemNames[peer]}`)];
   return markdown(head, [...rows, ['geometric mean', '', '', ...others.map(() => ''), ...means]]);
@@ -67,16 +67,16 @@ function memoryTable(models: readonly ModelResult[]): string {
   const columns = models.flatMap(({ timings }) => timings).map(({ system, threads }) => ({ system, threads }))
     .filter(({ system, threads }, i, all) => all.findIndex(other => other.system === system && other.threads === threads) === i)
     .sort((a, b) => a.threads - b.threads);
-  const cell = ({ timings }: ModelResult, column: Pick<Timing, 'system' | 'threads'>): string => {
-    const timing = timings.find(({ system, threads }) => system === column.system && threads === column.threads);
+  const cell = (model: ModelResult, { system, threads }: Pick<Timing, 'system' | 'threads'>): string => {
+    const timing = timingOf(model, system, threads);
     return timing === undefined ? '' : whole(timing.peakBytes / 1e6);
   };
-  const head = columns.map(({ system, threads }) => `${systemNames[system]}, ${threads === 1 ? '1 thread' : `${threads} threads`}`);
+  const head = columns.map(({ system, threads }) => `${systemNames[system]}, ${threadsText(threads)}`);
   return markdown(['model', ...head], models.map(model => [model.model, ...columns.map(column => cell(model, column))]));
 }
 
 const failureLines = (models: readonly ModelResult[]): readonly string[] => models.flatMap(({ model, failures }) => failures
-  .map(({ system, threads, reason }) => `${model} in ${systemNames[system]} with ${threads} ${threads === 1 ? 'thread' : 'threads'} failed: ${reason}`));
+  .map(({ system, threads, reason }) => `${model} in ${systemNames[system]} on ${threadsText(threads)} failed: ${reason}`));
 
 function compileCells({ name, time, processor, target }: CompileResult): readonly string[] {
   const part = time.median / target;
@@ -93,10 +93,8 @@ const speed = (size: number, { min, median }: Spread): string => [min, median].m
 
 const ratio = (ours: Spread, theirs: Spread): string => `${two(ours.median / theirs.median)} (${two(ours.min / theirs.min)})`;
 
-const geometricMean = (times: readonly Spread[]): Spread => {
-  const mean = (values: readonly number[]): number => Math.exp(values.reduce((sum, value) => sum + Math.log(value), 0) / values.length);
-  return { median: mean(times.map(({ median }) => median)), min: mean(times.map(({ min }) => min)) };
-};
+const meanOf = (times: readonly Spread[]): Spread =>
+  ({ median: geometricMean(times.map(({ median }) => median)), min: geometricMean(times.map(({ min }) => min)) });
 
 const two = (value: number): string => (value < 0.1 ? value.toPrecision(2) : value.toFixed(2));
 

@@ -110,12 +110,16 @@ export function numberBetween(flags: Arguments, name: string, low: number, high:
   return value;
 }
 
-/** A number that is above 0 in single precision, too. */
+/** Whether a number is above 0 in single precision, too. */
+export function isAbove0(value: number): boolean {
+  const held = Math.fround(value);
+  return held > 0 && held < Infinity;
+}
+
 export function numberAbove0(flags: Arguments, name: string): number | undefined {
   const text = flags.values.get(name)?.[0];
   if (text === undefined) return undefined;
-  const held = Math.fround(Number(text));
-  if (!(held > 0 && held < Infinity)) throw new DataError(`\`--${name}\` is \`${text}\`, but must be a number above 0`);
+  if (!isAbove0(Number(text))) throw new DataError(`\`--${name}\` is \`${text}\`, but must be a number above 0`);
   return Number(text);
 }
 

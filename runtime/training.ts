@@ -2,6 +2,7 @@
  * The training loop: loads batches, runs the program's step, evaluates, tells how it goes. Resumed runs end in the same bytes as
  * uninterrupted ones. Allocates nothing per step, and waits only where a program has a device. Works on any platform.
  */
+import { isAbove0 } from './arguments.ts';
 import { DataError } from './data-error.ts';
 import { fetchPlaces } from './device.ts';
 import type { Results } from './evaluate.ts';
@@ -212,8 +213,7 @@ export function newProgress(program: CompiledProgram, { settings }: Stage, plan:
 
 /** The factor given, if learning rates of the program can be multiplied by it. */
 export function usableFactor({ name, scalars }: CompiledProgram, factor: number): number {
-  const held = Math.fround(factor);
-  if (!(held > 0 && held < Infinity)) throw new DataError(`the learning rate cannot be multiplied by ${factor}: give a number above 0`);
+  if (!isAbove0(factor)) throw new DataError(`the learning rate cannot be multiplied by ${factor}: give a number above 0`);
   if (factor !== 1 && scalars.learningRateFactor === null) {
     throw new DataError(`no optimizer of the model \`${name}\` takes a learning rate \`lr\` that could be multiplied by ${factor}`);
   }

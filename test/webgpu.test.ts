@@ -29,7 +29,7 @@ async function told(job: string): Promise<readonly Told[]> {
 
 test.concurrent.each([
   ['shaders', 2000],
-  ['fixtures', 15],
+  ['fixtures', 23],
   ['programs', 16],
   ['ops', 500],
   ['products', 20],

@@ -4,10 +4,10 @@
  */
 import { defaultGpuOptions } from '../6-emit/wgsl/module.ts';
 import { gpuPlan } from '../6-emit/wgsl/plan.ts';
-import { entryName, type Model, type Stage } from '../ir/model.ts';
+import type { Model, Stage } from '../ir/model.ts';
 import { partsOf, type Program, type ProgramEntry } from '../ir/program.ts';
 import { loadRuntime, type LoadedRuntime } from './load-machine.ts';
-import { fillable, median, newHost, type Measurement, type StepPart } from './measure.ts';
+import { begin, median, newHost, type Measurement, type StepPart } from './measure.ts';
 
 /** `program` is laid out for a GPU. */
 export async function measureOnGpu(model: Model, stage: Stage, program: Program, parts: readonly StepPart[], options: { readonly steps: number }): Promise<Measurement> {
@@ -27,13 +27,7 @@ export async function measureOnGpu(model: Model, stage: Stage, program: Program,
     await machine.device.open();
     const timed = (entry: number): Promise<number> => clock.timed(() => machine.run(entry), () => machine.device.fetch(program.scalars.slice(0, 1)));
     const host = newHost(program, machine.memory);
-    host.begin(stage.settings.seed, 2 * options.steps + 2);
-    for (const each of model.stages) {
-      const initialise = program.entries.find(entry => entry.name === entryName(model, each, 'initialise'))!;
-      host.run(initialise);
-      machine.run(program.entries.indexOf(initialise));
-    }
-    runtime.fillInputs(fillable(model, program, machine.memory), stage.settings.seed);
+    begin(model, stage, program, machine, host, runtime, 2 * options.steps + 2);
     const [whole, empty] = [[], []] as [number[], number[]];
     const each = apart.map((): number[] => []);
     let step = 0;

@@ -66,13 +66,7 @@ export async function measure(model: Model, stage: Stage, program: Program, part
   const host = newHost(program, machine.memory);
   await machine.threads.start(options.threads);
   try {
-    host.begin(stage.settings.seed, 2 * (warmUpOf(options.steps) + options.steps));
-    for (const each of model.stages) {
-      const initialise = program.entries.find(entry => entry.name === entryName(model, each, 'initialise'))!;
-      host.run(initialise);
-      machine.run(program.entries.indexOf(initialise));
-    }
-    runtime.fillInputs(fillable(model, program, machine.memory), stage.settings.seed);
+    begin(model, stage, program, machine, host, runtime, 2 * (warmUpOf(options.steps) + options.steps));
     const { stepMs, callMs } = measureRounds(program, measured, calls, machine, host, options.steps);
     const of = new Map(calls.map((call, i) => [call, callMs[i]!]));
     return { parts: measured.map(({ calls: own, ...part }) => ({ ...part, ms: own.map(call => of.get(call) ?? null) })), stepMs, limits, clock: 'host' };
@@ -162,8 +156,6 @@ export function median(values: readonly number[]): number {
 
 /** What the host computes: scalars of the seed and the number of the step. */
 export interface Host {
-  /** What the training loop writes before the first step. */
-  readonly begin: (seed: number, steps: number) => void;
   readonly set: (name: string, value: number) => void;
   readonly run: (entry: ProgramEntry) => void;
 }
@@ -176,11 +168,6 @@ export function newHost(program: Program, memory: ArrayBuffer): Host {
     view(dtype, 1, offset)[0] = value;
   };
   return {
-    begin: (seed, steps) => {
-      set('seed', seed);
-      set('steps', steps);
-      if (program.scalars.some(({ name }) => name === 'learning_rate_factor')) set('learning_rate_factor', 1);
-    },
     set,
     run: entry => {
       for (const call of entry.calls) {
@@ -195,7 +182,23 @@ export function newHost(program: Program, memory: ArrayBuffer): Host {
   };
 }
 
-export function fillable(model: Model, program: Program, memory: ArrayBuffer): Parameters<LoadedRuntime['fillInputs']>[0] {
+/** What comes before the first of so many steps: scalars, initial values, made-up inputs. */
+export function begin(
+  model: Model, stage: Stage, program: Program, machine: Pick<Machine, 'memory' | 'run'>, host: Host, { fillInputs }: LoadedRuntime, steps: number,
+): void {
+  const { seed } = stage.settings;
+  host.set('seed', seed);
+  host.set('steps', steps);
+  if (program.scalars.some(({ name }) => name === 'learning_rate_factor')) host.set('learning_rate_factor', 1);
+  for (const each of model.stages) {
+    const initialise = program.entries.find(entry => entry.name === entryName(model, each, 'initialise'))!;
+    host.run(initialise);
+    machine.run(program.entries.indexOf(initialise));
+  }
+  fillInputs(fillable(model, program, machine.memory), seed);
+}
+
+function fillable(model: Model, program: Program, memory: ArrayBuffer): Parameters<LoadedRuntime['fillInputs']>[0] {
   const below = new Map((model.data?.sources ?? []).flatMap(source => source.fields.map(field => [field.input, field.below] as const)));
   return { memory, inputs: program.inputs.map(input => ({ ...input, below: below.get(input.name) ?? null })) };
 }

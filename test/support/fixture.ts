@@ -10,7 +10,7 @@ import { elementCount, newTensorArray } from '../../runtime/tensor.ts';
 export const fixtureNames: readonly string[] = readdirSync(new URL('../fixtures/', import.meta.url))
   .filter(name => name.endsWith('.safetensors')).map(name => name.replace('.safetensors', ''));
 
-/** The interpreters are slow: of these models they run the kernels alone, and one step. */
+/** The interpreters are slow: they do not run these models. */
 export const large = ['mnist', 'lenet', 'alexnet', 'resnet', 'vit', 'mixer', 'autoencoder', 'vae', 'gan', 'diffusion', 'dalle'];
 
 /** What single precision may differ by. Beside a normalisation gradients are sums that all but cancel. */
@@ -20,6 +20,8 @@ export interface Fixture {
   readonly levels: Levels;
   readonly batch: number;
   readonly path: string;
+  /** The model's file, from the top of the repository. */
+  readonly model: string;
   /** What the program calls what the fixture's stage does: `train`, of one stage of several `Dalle.train`. */
   readonly entry: (what: string) => string;
   /** Tensors by their names within a group: `group('weights')` has `linear.0.weight`. */
@@ -59,7 +61,7 @@ export function readFixture(name: string): Fixture {
     new Map([...tensors.keys()].filter(key => key.startsWith(`${title}/`)).map(key => [key.slice(title.length + 1), valuesOf(key)]));
   const rows = group('rows');
   return {
-    levels, batch: Number(batch), path, entry: what => (stage === '' ? what : `${stage}.${what}`), group, losses: valuesOf('losses'),
+    levels, batch: Number(batch), path, model, entry: what => (stage === '' ? what : `${stage}.${what}`), group, losses: valuesOf('losses'),
     rows: i => new Map([...rows].map(([input, values]) => [input, values.subarray(i * values.length / 10, (i + 1) * values.length / 10)])),
   };
 }
