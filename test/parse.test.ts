@@ -263,7 +263,7 @@ test('suggestions', () => {
 });
 
 test('code frames', () => {
-  const { diagnostics } = read('model A {\n\ty = f(x]\n  s = "日本 β" ^\n  z = (1\n}\n');
+  const { diagnostics } = read('model A {\n\ty = f(x]\n  s = "日本 β" $\n  z = (1\n}\n');
   expect(diagnostics.map(diagnostic => renderDiagnostic(diagnostic, { color: false })).join('\n\n')).toMatchInlineSnapshot(`
     "error[syntax.bracket]: \`(\` is closed by \`]\`
       ┌─ test.model:2:9
@@ -272,9 +272,9 @@ test('code frames', () => {
       │        └── opened here
       = help: write \`)\` here, or another bracket there
 
-    error[syntax.token]: \`^\` is not part of the language
+    error[syntax.token]: \`$\` is not part of the language
       ┌─ test.model:3:14
-    3 │   s = "日本 β" ^
+    3 │   s = "日本 β" $
       │                ^
       = help: remove it
 

@@ -6,7 +6,7 @@ import { createTokenInstance, Lexer } from 'chevrotain';
 import type { IToken, TokenType } from 'chevrotain';
 import type { Diagnostic, Report } from '../source/diagnostic.ts';
 import type { SourceFile, Span } from '../source/text.ts';
-import { And, Assign, False, Foreign, ForeignComment, Name, Not, OpenText, Or, Text, True, vocabulary } from './tokens.ts';
+import { And, Assign, False, Foreign, ForeignComment, Name, Not, OpenText, Or, Power, Text, True, vocabulary } from './tokens.ts';
 
 export interface Lexed {
   readonly tokens: readonly IToken[];
@@ -62,6 +62,8 @@ const foreign: Readonly<Record<string, { readonly type: TokenType | null; readon
   '&&': { type: And, help: 'write `and`' },
   '||': { type: Or, help: 'write `or`' },
   '!': { type: Not, help: 'write `not`' },
+  '~': { type: Not, help: 'write `not`' },
+  '^': { type: Power, help: 'powers are written `x ** 2`' },
   '===': { type: null, help: 'write `==`' },
   '!==': { type: null, help: 'write `!=`' },
   '=>': { type: Assign, help: 'write `fn name(x) = expression`; there are no nameless functions' },

@@ -106,7 +106,7 @@ export const OpenText = createToken({ name: 'unterminated string', pattern: /"[^
 /** Spellings of other languages. `lex.ts` reports each and puts the token it stands for in its place. */
 export const Foreign = createToken({
   name: 'Foreign',
-  pattern: /&&|\|\||=>|===|!==|:=|(?:[+*\/%@]|\*\*)=(?!=)|-=(?!=)|!(?!=)|'(?:[^'\\\n\r]|\\[^\n\r]){0,1000}'/,
+  pattern: /&&|\|\||=>|===|!==|:=|(?:[+*\/%@^]|\*\*)=(?!=)|-=(?!=)|[\^~]|!(?!=)|'(?:[^'\\\n\r]|\\[^\n\r]){0,1000}'/,
 });
 export const ForeignComment = createToken({ name: 'foreign comment', pattern: /#[^\n\r]*|\/\*[^\n\r]*/ });
 
