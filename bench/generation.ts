@@ -1,9 +1,7 @@
 /** The time of a token that is drawn as the last of 256: with what the positions before have left, and where all of them are computed anew. */
 import { join } from 'node:path';
-import { writeWhole } from '../runtime/files.ts';
-import { npyBytes } from '../runtime/npy.ts';
 import { writeFirstWeights, weightsFile } from './batch.ts';
-import { build, predictionTime, watched, writeProgram } from './nabla.ts';
+import { build, predictionTime, watched, writeImported, writeProgram } from './nabla.ts';
 import type { GenerationResult } from './results.ts';
 import { spread, spreadOfRuns, type Spread } from './statistics.ts';
 
@@ -20,9 +18,7 @@ export function generationMeasurements(folder: string, threadCounts: readonly nu
   const built = build('bench/models/generation.model', new Map([['T', String(positions)]]));
   const program = writeProgram(built, own);
   writeFirstWeights(built.program, own);
-  const rows = 12;
-  const file = join(own, 'text.npy');
-  writeWhole(file, [npyBytes(Int32Array.from({ length: rows * positions }, (_, i) => (i * 31) % 256), 'i32', [rows, positions])]);
+  const imported = writeImported(built, own);
   const weights = join(own, weightsFile);
   const step = built.program.entries.findIndex(entry => entry.name === 'generate_step');
   /** From one step to the next, drawing included, at the last positions. */
@@ -35,7 +31,7 @@ export function generationMeasurements(folder: string, threadCounts: readonly nu
   return {
     round: () => all.forEach(({ threads, kept, anew }) => {
       kept.push(drawn(threads));
-      anew.push(predictionTime(program, { text: file }, weights, join(own, 'next.npz'), threads));
+      anew.push(predictionTime(imported, 'predictRow', 12, threads));
     }),
     results: () => all.map(({ threads, kept, anew }) => ({ threads, kept: spreadOfRuns(kept), anew: spreadOfRuns(anew) })),
   };

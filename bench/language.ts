@@ -2,11 +2,10 @@
  * `node bench/language.ts [gpt|llama] [STEPS]`: trains `models/gpt.model`, or `llama.model`, and the same model in PyTorch from the same
  * weights on the same batches, and prints what both lose on the test rows. The texts are those that `node models/data/texts.ts` makes.
  */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { stripTypeScriptTypes } from 'node:module';
 import { evaluateStage } from '../runtime/evaluate.ts';
 import { writeWhole } from '../runtime/files.ts';
 import { npyBytes } from '../runtime/npy.ts';
@@ -18,7 +17,7 @@ import { viewOf } from '../runtime/tensor.ts';
 import { trainProgram } from '../runtime/train.ts';
 import { saveWeights } from '../runtime/weights-file.ts';
 import { weightsFile } from './batch.ts';
-import { build } from './nabla.ts';
+import { build, writeImported } from './nabla.ts';
 import { python } from './peers.ts';
 import { lastLine, start } from './processes.ts';
 
@@ -31,8 +30,8 @@ if (!['gpt', 'llama'].includes(name) || !(steps >= 1)) throw new Error('node ben
 const apart = 4;
 const folder = mkdtempSync(join(tmpdir(), 'nabla-language-'));
 try {
-  writeFileSync(join(folder, 'program.mjs'), `${stripTypeScriptTypes(build(`models/${name}.model`).text)}\nexport { program };\n`);
-  const { program } = await import(pathToFileURL(join(folder, 'program.mjs')).href) as { readonly program: CompiledProgram };
+  const path = writeImported(build(`models/${name}.model`), folder);
+  const { program } = await import(pathToFileURL(path).href) as { readonly program: CompiledProgram };
   const data = await openData(program, join(here, '../models'));
   const stage = program.stages[0]!;
   const { seed } = stage.settings;

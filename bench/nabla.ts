@@ -35,9 +35,16 @@ export function build(path: string, settings: ReadonlyMap<string, string> = new 
 
 /** Writes the program into a folder, which is made; gives its path. With the ending `mjs` it is without types, as `nabla build --js` writes it. */
 export function writeProgram({ text }: Built, folder: string, ending: 'ts' | 'mjs' = 'ts'): string {
+  return writeText(ending === 'ts' ? text : withoutTypes(text), folder, `program.${ending}`);
+}
+
+/** The same for this folder's own scripts to import: with what `main` is called with, as `program`. */
+export const writeImported = ({ text }: Built, folder: string): string => writeText(`${withoutTypes(text)}\nexport { program };\n`, folder, 'imported.mjs');
+
+function writeText(text: string, folder: string, name: string): string {
   if (!existsSync(folder)) mkdirSync(folder);
-  const path = join(folder, `program.${ending}`);
-  writeFileSync(path, ending === 'ts' ? text : withoutTypes(text));
+  const path = join(folder, name);
+  writeFileSync(path, text);
   return path;
 }
 
@@ -67,13 +74,9 @@ export function outsideShare(path: string, steps: number, threads: number): numb
   return medianFrom(i => calls.starts[i + 1]! - calls.ends[i]!) / medianFrom(i => calls.starts[i + 1]! - calls.starts[i]!);
 }
 
-/** Milliseconds of a call that predicts one batch, without the first two. */
-export function predictionTime(path: string, inputs: Readonly<Record<string, string>>, weights: string, output: string, threads: number): Spread {
-  const files = Object.entries(inputs).map(([name, file]) => `--input=${name}=${file}`);
-  const { calls } = watched([path, 'predict', ...files, `--weights=${weights}`, `--output=${output}`, `--threads=${threads}`], threads);
-  const times = calls.ends.map((end, i) => end - calls.starts[i]!).filter((_, i) => calls.entries[i] === calls.entries.at(-1));
-  return spread(times.slice(2));
-}
+/** Milliseconds of a call that predicts one batch, or one row, call after call. The program is one of `writeImported`. */
+export const predictionTime = (path: string, entry: 'predict' | 'predictRow', calls: number, threads: number): Spread =>
+  lastLine<{ readonly ms: Spread }>(start(process.execPath, [join(here, 'predict-calls.ts'), path, entry, String(calls), String(threads)], threads).stdout).ms;
 
 /** Runs a program and tells when it called its module. */
 export function watched(args: readonly string[], threads: number): { readonly calls: WatchedCalls } {

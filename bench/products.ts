@@ -1,9 +1,6 @@
 /** Products of square matrices: nabla's, from a program that predicts, against PyTorch's on the same number of threads. */
 import { join } from 'node:path';
-import { writeWhole } from '../runtime/files.ts';
-import { npyBytes } from '../runtime/npy.ts';
-import { writeFirstWeights, weightsFile } from './batch.ts';
-import { build, predictionTime, writeProgram } from './nabla.ts';
+import { build, predictionTime, writeImported } from './nabla.ts';
 import { startTorch } from './peers.ts';
 import { lastLine } from './processes.ts';
 import type { TorchPeer } from './reference.ts';
@@ -33,14 +30,8 @@ export function productMeasurements(folder: string, threadCounts: readonly numbe
   };
 }
 
-/** As many batches as take about the same work for every size. */
+/** As many calls as take about the same time for every size. */
 function nablaProduct(folder: string, size: number): (threads: number) => Spread {
-  const built = build('bench/models/product.model', new Map([['n', String(size)]]));
-  const program = writeProgram(built, folder);
-  writeFirstWeights(built.program, folder);
-  const rows = size * Math.max(12, 2 ** 30 / size ** 3);
-  const values = Float32Array.from({ length: rows * size }, (_, i) => (i % 101) / 101);
-  const file = join(folder, 'x.npy');
-  writeWhole(file, [npyBytes(values, 'f32', [rows, size])]);
-  return threads => predictionTime(program, { x: file }, join(folder, weightsFile), join(folder, 'y.npz'), threads);
+  const program = writeImported(build('bench/models/product.model', new Map([['n', String(size)]])), folder);
+  return threads => predictionTime(program, 'predict', Math.max(12, 2 ** 31 / size ** 3), threads);
 }
