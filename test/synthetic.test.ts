@@ -94,9 +94,9 @@ test('values that an input cannot take are told with their row', async () => {
   await expect(rowsGiven(await programOf(infinite, 'wasm'), undefined)).rejects.toThrow('row 7 of the synthetic source `train`: `x` is Infinity');
 });
 
-test.each([['recommender', 800, 'error', 0.5], ['pinn', 500, 'mean_error', 0.2]] as const)('%s learns from its rows', async (name, steps, metric, most) => {
-  const { levels } = compile({ path: `${name}.model`, text: readFileSync(new URL(`../models/${name}.model`, import.meta.url), 'utf8'), library: false }, 'schedule');
+test('pinn learns from its rows', async () => {
+  const { levels } = compile({ path: 'pinn.model', text: readFileSync(new URL('../models/pinn.model', import.meta.url), 'utf8'), library: false }, 'schedule');
   const { program } = await importEmitted(emit(levels, emitOptions('wasm')));
-  const { test: tested } = await trainModel(program, { steps });
-  expect(tested![metric]).toBeLessThan(most);
+  const { test: tested } = await trainModel(program, { steps: 500 });
+  expect(tested!['mean_error']).toBeLessThan(0.2);
 }, 60_000);
