@@ -78,6 +78,12 @@ describe('what is drawn of a model', () => {
     expect(dot).toContain('235,146 parameters');
   });
 
+  it('draws the losses that were written, not the sum of several', () => {
+    const two = levelsOf('model Two { input x: f32[B, 2]\n  loss near = mean(square(x |> linear(1)))\n  loss far = mean(x |> linear(1)) }');
+    const labels = [...view(two, 'source').matchAll(/label="(\w+)\\n\w+", fillcolor="#ffffff"/g)].map(match => match[1]);
+    expect(labels.sort()).toEqual(['far', 'near']);
+  });
+
   it('has parameters by name at every level', () => {
     for (const stage of ['forward', 'simplified', 'kernels'] as const) {
       const dot = view(mnist, stage, { depth: 9 });

@@ -59,8 +59,9 @@ export function heatView({ model, program }: Levels, entry: ProgramEntry, heats:
 }
 
 function forwardPicture(stage: ModelStage, what: string): Picture {
-  const { loss, metrics, outputs, updates } = stage.training;
-  const results = [...(loss === null ? [] : [{ name: 'loss', value: loss }]), ...metrics, ...outputs];
+  const { loss, losses, metrics, outputs, updates } = stage.training;
+  // Several losses are among the metrics; their sum is not what anyone wrote.
+  const results = [...(loss === null || losses.length > 1 ? [] : [{ name: 'loss', value: loss }]), ...metrics, ...outputs];
   return graphPicture({ title: `${stage.model}, ${what}`, results, updates, placements: [] });
 }
 
