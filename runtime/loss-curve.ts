@@ -36,16 +36,23 @@ ${panels.join('\n')}
 export function lossCurves(history: History): Curve[] {
   return [
     { label: 'training', kind: 'faint', color: curveColors[0], points: finite(history.losses) },
-    { label: 'training, smoothed', kind: 'line', color: curveColors[0], points: finite(smoothedPoints(history.losses)) },
+    { label: 'training, smoothed', kind: 'line', color: curveColors[0], points: thinned(finite(smoothedPoints(history.losses))) },
     { label: 'test', kind: 'points', color: curveColors[1], points: evaluationPoints(history, 'loss') },
   ];
 }
 
+/** As many points as a smooth line of this width can show, the last among them. */
+export const thinned = (points: readonly Point[]): Point[] => {
+  const every = Math.ceil(points.length / 512);
+  return points.filter((_, i) => (points.length - 1 - i) % every === 0);
+};
+
+/** How metrics go; a single evaluation has been told, and has no course. */
 export function metricCurves(history: History): Curve[] {
   const names = Object.keys(history.evaluations[0]?.results ?? {}).filter(name => name !== 'loss');
   return names
     .map((name, i): Curve => ({ label: `test ${name}`, kind: 'points', color: curveColors[(i + 2) % 5]!, points: evaluationPoints(history, name) }))
-    .filter(curve => curve.points.length > 0);
+    .filter(curve => curve.points.length > 1);
 }
 
 export const evaluationPoints = (history: History, name: string): Point[] =>
@@ -73,11 +80,15 @@ export function panel(title: string, curves: readonly Curve[], down: number): st
   const faint = curves.find(curve => curve.kind === 'faint')?.points.map(point => point.value).sort((a, b) => a - b) ?? [];
   const values = [...curves.filter(curve => curve.kind !== 'faint').flatMap(curve => curve.points.map(point => point.value)),
     ...faint.slice(Math.floor(faint.length * 0.01), Math.ceil(faint.length * 0.99))];
-  const up = ticks(Math.min(...values), Math.max(...values), 5);
+  const [least, most] = [Math.min(...values), Math.max(...values)];
+  const logarithmic = least > 0 && most / least > 20;
+  const up = logarithmic ? logarithmicTicks(least, most) : ticks(least, most, 5);
   const last = Math.max(1, ...points.map(point => point.step));
   const [low, high] = [up[0]!, up.at(-1)!];
   const x = (step: number): number => left + (step / last) * (right - left);
-  const y = (value: number): number => bottom - (Math.min(Math.max(value, low), high) - low) / (high - low) * (bottom - top);
+  const scale = logarithmic ? Math.log : (value: number): number => value;
+  const y = (value: number): number =>
+    bottom - (scale(Math.min(Math.max(value, low), high)) - scale(low)) / (scale(high) - scale(low)) * (bottom - top);
   const parts = [
     ...up.map(tick => `<line class="grid" x1="${left}" x2="${right}" y1="${fixed(y(tick))}" y2="${fixed(y(tick))}"/>`
       + `<text x="${left - 8}" y="${fixed(y(tick) + 4)}" text-anchor="end">${tickText(tick)}</text>`),
@@ -85,7 +96,7 @@ export function panel(title: string, curves: readonly Curve[], down: number): st
       `<line class="grid" x1="${fixed(x(tick))}" x2="${fixed(x(tick))}" y1="${bottom}" y2="${bottom + 5}"/>`
       + `<text x="${fixed(x(tick))}" y="${bottom + 19}" text-anchor="middle">${tickText(tick)}</text>`),
     `<text x="${(left + right) / 2}" y="${bottom + 36}" text-anchor="middle">step</text>`,
-    `<text transform="translate(16 ${(top + bottom) / 2}) rotate(-90)" text-anchor="middle">${title}</text>`,
+    `<text transform="translate(16 ${(top + bottom) / 2}) rotate(-90)" text-anchor="middle">${title}${logarithmic ? ', logarithmic' : ''}</text>`,
     ...curves.map(curve => drawCurve(curve, x, y)),
     legend(curves),
   ];
@@ -122,6 +133,18 @@ export function ticks(low: number, high: number, count: number): number[] {
   const first = Math.floor(low / step + 1e-9);
   const end = Math.max(Math.ceil(high / step - 1e-9), first + 1);
   return Array.from({ length: end - first + 1 }, (_, i) => Number(((first + i) * step).toPrecision(12)));
+}
+
+/** The numbers 1, 2 and 5 times a power of ten that cover low … high; powers of ten alone, some left out, where those would be many. */
+export function logarithmicTicks(low: number, high: number): number[] {
+  const [first, end] = [Math.floor(Math.log10(low) + 1e-9), Math.ceil(Math.log10(high) - 1e-9)];
+  const decades = end - first;
+  if (decades > 3) {
+    const every = Math.ceil(decades / 6);
+    return Array.from({ length: Math.ceil(decades / every) + 1 }, (_, i) => Number(`1e${first + i * every}`));
+  }
+  const all = [...Array.from({ length: decades }, (_, i) => [1, 2, 5].map(factor => Number(`${factor}e${first + i}`))).flat(), Number(`1e${end}`)];
+  return all.filter((_, i) => (all[i + 1] ?? Infinity) > low && (all[i - 1] ?? 0) < high);
 }
 
 export const tickText = (value: number): string =>

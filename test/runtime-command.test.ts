@@ -3,7 +3,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, expect, test } from 'vitest';
-import { lossCurve, ticks } from '../runtime/loss-curve.ts';
+import { logarithmicTicks, lossCurve, ticks } from '../runtime/loss-curve.ts';
 import { newHistory, recordLoss } from '../runtime/history.ts';
 import { npyBytes } from '../runtime/npy.ts';
 import { renderProgress, showCount, showDuration, showNumber } from '../runtime/progress-line.ts';
@@ -106,4 +106,19 @@ test('the history is bounded and the loss curve is well formed', () => {
   expect(lossCurve('empty', newHistory())).not.toMatch(/NaN|Infinity|undefined/);
   expect(ticks(0, 1, 5)).toEqual([0, 0.2, 0.4, 0.6, 0.8, 1]);
   expect(ticks(3, 3, 5)[0]).toBeLessThanOrEqual(3);
+  expect(logarithmicTicks(0.03, 2.3)).toEqual([0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5]);
+  expect(logarithmicTicks(2e-7, 3)).toEqual([1e-7, 1e-5, 1e-3, 0.1, 10]);
+});
+
+test('a loss that falls far is drawn on a logarithmic axis, others and metrics of one evaluation are not', () => {
+  const curve = (losses: readonly number[], evaluations: number): string => {
+    const history = newHistory();
+    losses.forEach((loss, i) => recordLoss(history, i + 1, loss));
+    for (let i = 1; i <= evaluations; i++) history.evaluations.push({ step: i, results: { loss: 1, accuracy: 0.9 } });
+    return lossCurve('one', history);
+  };
+  const far = Array.from({ length: 2000 }, (_, i) => 2 * 0.998 ** i);
+  expect([curve(far, 2), curve(far.map(loss => loss - 1), 2), curve([2, 1], 2)].map(svg => svg.includes('>loss, logarithmic<'))).toEqual([true, false, false]);
+  expect([curve(far, 1), curve(far, 2)].map(svg => svg.includes('test accuracy'))).toEqual([false, true]);
+  expect(curve(far, 2).length).toBeLessThan(40000);
 });
