@@ -84,6 +84,11 @@ describe('what is drawn of a model', () => {
     expect(labels.sort()).toEqual(['far', 'near']);
   });
 
+  it('has a box for each turn of a loop whose turns meet through other expressions', () => {
+    const turns = levelsOf('model Turns { input x: f32[B, 4]\n  h = x\n  for i in 0..3 {\n    best = max(h, axis: 1, keep: true)\n    h = exp(h - best)\n  }\n  output h = h }');
+    expect(view(turns, 'source').split('\n').filter(line => line.includes('label="exp(h - best)'))).toHaveLength(3);
+  });
+
   it('has parameters by name at every level', () => {
     for (const stage of ['forward', 'simplified', 'kernels'] as const) {
       const dot = view(mnist, stage, { depth: 9 });

@@ -126,8 +126,16 @@ function groupsOf(picture: Picture, fold: Fold): ReadonlyMap<string, string> {
     a.kind === 'op' && b.kind === 'op' && a.phase === b.phase && a.expression !== null && b.expression !== null &&
     (contains(a.expression, b.expression) || contains(b.expression, a.expression)) &&
     a.scope.length <= depthOf(a, fold) && a.scope.join('/') === b.scope.join('/');
+  const users = new Map<string, string[]>();
+  for (const { from, to } of picture.edges) users.set(from, [...(users.get(from) ?? []), to]);
+  /** Whether one also depends on the other through what is outside of their expression: one box would then depend on itself. */
+  const alsoAround = (from: string, to: string): boolean => {
+    const around = new Set(users.get(from)!.filter(user => !sameExpression(nodes.get(from)!, nodes.get(user)!)));
+    for (const id of around) for (const user of users.get(id) ?? []) around.add(user);
+    return around.has(to);
+  };
   for (const { from, to } of picture.edges) {
-    if (sameExpression(nodes.get(from)!, nodes.get(to)!) && root(from) !== root(to)) parent.set(root(to), root(from));
+    if (sameExpression(nodes.get(from)!, nodes.get(to)!) && root(from) !== root(to) && !alsoAround(from, to)) parent.set(root(to), root(from));
   }
   return new Map([...groups].map(([id, group]) => [id, group === id ? root(id) : group]));
 }
