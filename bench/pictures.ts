@@ -2,6 +2,7 @@
  * `node bench/pictures.ts [NAME…]`: draws the graphs of the models of `docs/models.md`, as `docs/images/models/NAME.svg`. The texts
  * that some are compiled for have to be there: `node models/data/texts.ts` and `words.ts` make them.
  */
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { compileFile } from '../compiler/cli/compile-file.ts';
@@ -26,9 +27,12 @@ for (const name of names) if (!(name in drawings)) throw new Error(`there is no 
 const root = join(import.meta.dirname, '..');
 const folder = join(root, 'docs/images/models');
 mkdirSync(folder, { recursive: true });
-for (const name of names) {
+// Where graphviz puts boxes depends a little on what it drew before: each picture has a process of its own.
+if (names.length === 1) await draw(names[0]!);
+else for (const name of names) execFileSync(process.execPath, [import.meta.filename, name], { stdio: 'inherit' });
+
+async function draw(name: string): Promise<void> {
   const { depth, set = new Map<string, string>() } = drawings[name]!;
   const levels = compileFile(join(root, 'models', `${name}.model`), 'elaborate', { set });
-  const dot = view(levels, 'source', depth === undefined ? {} : { depth });
-  writeFileSync(join(folder, `${name}.svg`), await render(dot, 'svg'));
+  writeFileSync(join(folder, `${name}.svg`), await render(view(levels, 'source', depth === undefined ? {} : { depth }), 'svg'));
 }
