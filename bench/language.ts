@@ -41,7 +41,7 @@ try {
   writeRows(program, data.train!, 'train', Array.from({ length: steps * stage.train!.rows }, (_, i) => order(i)));
   const test = writeRows(program, data.test!, 'test', Array.from({ length: Math.floor(data.test!.count / apart) }, (_, i) => i * apart));
   const torch = lastLine<{ readonly test: number }>(start(python, [join(here, 'language.py'), name, folder, String(steps), String(stage.train!.rows)], cores, {
-    ...process.env, OMP_NUM_THREADS: String(cores),
+    environment: { ...process.env, OMP_NUM_THREADS: String(cores) },
   }).stdout);
   await trainProgram(program, { steps, data: { train: data.train, test: null }, save: join(folder, 'trained.safetensors'), threads: cores });
   const { loss } = await evaluateStage(program, stage, arrayRows(program, test));

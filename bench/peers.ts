@@ -42,6 +42,9 @@ const programs = {
   'tfjs-cpu': [join(here, 'tfjs.ts'), 'cpu'],
 } as const satisfies Record<Exclude<Peer, TorchPeer>, readonly string[]>;
 
+/** Of a process of a peer, so that none holds up a whole run: three times what the slowest takes. */
+const limit = 180_000;
+
 /** How many steps a measurement takes; undefined where the peer does not train the model. */
 export const stepsOf = (peer: Peer, { steps }: ReferenceModel): number | undefined => steps[isTorch(peer) ? 'torch' : peer];
 
@@ -51,7 +54,7 @@ export function trainPeer(peer: Peer, model: ReferenceModel, folder: string, thr
   const args = [model.name, folder, String(Math.ceil(steps / 10)), String(steps)];
   const { stdout, started } = isTorch(peer)
     ? startTorch(peer, args, threads)
-    : start(process.execPath, [...programs[peer], ...args], threads);
+    : start(process.execPath, [...programs[peer], ...args], threads, { limit });
   return { ...lastLine<StepReport>(stdout), started };
 }
 
@@ -63,14 +66,17 @@ export function startTorch(peer: TorchPeer, args: readonly string[], threads: nu
   const { OPENBLAS_CORETYPE: _core, OPENBLAS_L2_SIZE: _cache, ...environment } = process.env;
   const openMp = openMpLibraries();
   return start(python, [join(here, 'pytorch.py'), ...args], threads, {
-    ...environment,
-    ...(openMp === null ? {} : { LD_LIBRARY_PATH: openMp }),
-    ...(peer === 'torch-avx2' ? { OPENBLAS_CORETYPE: 'Haswell', ATEN_CPU_CAPABILITY: 'avx2', ONEDNN_MAX_CPU_ISA: 'AVX2' } : {}),
-    OMP_NUM_THREADS: String(threads),
-    OPENBLAS_NUM_THREADS: String(threads),
-    MALLOC_MMAP_THRESHOLD_: '4294967296',
-    MALLOC_TRIM_THRESHOLD_: '17179869184',
-    MALLOC_TOP_PAD_: '268435456',
+    environment: {
+      ...environment,
+      ...(openMp === null ? {} : { LD_LIBRARY_PATH: openMp }),
+      ...(peer === 'torch-avx2' ? { OPENBLAS_CORETYPE: 'Haswell', ATEN_CPU_CAPABILITY: 'avx2', ONEDNN_MAX_CPU_ISA: 'AVX2' } : {}),
+      OMP_NUM_THREADS: String(threads),
+      OPENBLAS_NUM_THREADS: String(threads),
+      MALLOC_MMAP_THRESHOLD_: '4294967296',
+      MALLOC_TRIM_THRESHOLD_: '17179869184',
+      MALLOC_TOP_PAD_: '268435456',
+    },
+    limit,
   });
 }
 
