@@ -58,6 +58,7 @@ function peer(name: string): Peer {
   switch (name) {
     case 'mlp': return { inputs: ['image', 'digit'], loss: mlpLoss, optimizer: adam(1e-3, 0) };
     case 'lenet': return { inputs: ['image', 'digit'], loss: lenetLoss, optimizer: momentum(0.05, 0.9) };
+    case 'alexnet-1': return { inputs: ['image', 'digit'], loss: alexnetLoss, optimizer: momentum(1e-5, 0.9) };
     case 'lstm': return { inputs: ['text', 'next'], loss: lstmLoss, optimizer: adam(1e-3, 0) };
     case 'gpt': return { inputs: ['text', 'next'], loss: gptLoss, optimizer: adam(1e-3, 0.1) };
     default: throw new Error(`there is no model \`${name}\` in jax-js`);
@@ -83,6 +84,22 @@ function lenetLoss(weights: Weights, image: np.Array, digit: np.Array): np.Array
   const pixels = image.astype(np.float32).div(255).reshape([rows, 1, 28, 28]);
   const features = convolution(convolution(pixels, 'conv2d.0', 'SAME'), 'conv2d.1', 'VALID').reshape([rows, 400]);
   const hidden = np.tanh(linear(weights, 'linear.1', np.tanh(linear(weights, 'linear.0', features))));
+  return crossEntropy(linear(weights, 'linear.2', hidden), digit, 10);
+}
+
+/** models/alexnet.model without its dropout. */
+function alexnetLoss(weights: Weights, image: np.Array, digit: np.Array): np.Array {
+  const rows = image.shape[0]!;
+  const convolution = (x: np.Array, i: number): np.Array =>
+    nn.relu(lax.conv(x, weights[`conv2d.${i}.weight`]!, [1, 1], 'SAME').add(weights[`conv2d.${i}.bias`]!.reshape([-1, 1, 1])));
+  const pooled = (x: np.Array): np.Array => {
+    const [batch, channels, height, width] = x.shape as [number, number, number, number];
+    return x.reshape([batch, channels, height / 2, 2, width / 2, 2]).max([3, 5]);
+  };
+  const first = pooled(convolution(image.astype(np.float32).div(255), 0));
+  const second = pooled(convolution(first, 1));
+  const features = pooled([2, 3, 4].reduce(convolution, second)).reshape([rows, 4096]);
+  const hidden = nn.relu(linear(weights, 'linear.1', nn.relu(linear(weights, 'linear.0', features))));
   return crossEntropy(linear(weights, 'linear.2', hidden), digit, 10);
 }
 

@@ -42,6 +42,7 @@ function peer(model: string, read: Read): Peer {
   switch (model) {
     case 'mlp': return mlp(read);
     case 'lenet': return lenet(read);
+    case 'alexnet-1': return alexnet(read);
     case 'lstm': return lstm(read);
     case 'gpt': return gpt(read);
     default: throw new Error(`there is no model \`${model}\` in TensorFlow.js`);
@@ -56,19 +57,27 @@ function mlp(read: Read): Peer {
 
 /** models/lenet.model, with the channels last, as TensorFlow.js has them. */
 function lenet(read: Read): Peer {
-  const convolutions = [0, 1].map(i => ({
-    weight: tf.variable(read(`conv2d.${i}.weight`).transpose([2, 3, 1, 0])) as unknown as tf.Tensor4D,
-    bias: tf.variable(read(`conv2d.${i}.bias`)),
-  }));
-  const pooledConvolution = (x: tf.Tensor4D, i: number, padding: 'same' | 'valid'): tf.Tensor4D =>
-    tf.avgPool(tf.conv2d(x, convolutions[i]!.weight, 1, padding).add<tf.Tensor4D>(convolutions[i]!.bias).tanh(), 2, 2, 'valid');
-  const channelsLast = (weight: tf.Tensor): tf.Tensor => weight.reshape([120, 16, 5, 5]).transpose([0, 2, 3, 1]).reshape([120, 400]);
-  const [first, second, third] = [dense(read, 'linear.0', channelsLast), dense(read, 'linear.1'), dense(read, 'linear.2')];
+  const [one, two] = [convolution(read, 'conv2d.0', 'same'), convolution(read, 'conv2d.1', 'valid')];
+  const [first, second, third] = [dense(read, 'linear.0', channelsLast(16, 5)), dense(read, 'linear.1'), dense(read, 'linear.2')];
+  const pooled = (x: tf.Tensor4D): tf.Tensor4D => tf.avgPool(x.tanh(), 2, 2, 'valid');
   const forward = (image: tf.Tensor): tf.Tensor2D => {
-    const features = pooledConvolution(pooledConvolution(image.expandDims(3), 0, 'same'), 1, 'valid').reshape([-1, 400]);
+    const features = pooled(two(pooled(one(image.expandDims(3))))).reshape([-1, 400]);
     return third(second(first(features).tanh()).tanh());
   };
   return { ...digits(forward), optimizer: tf.train.momentum(0.05, 0.9) };
+}
+
+/** models/alexnet.model without its dropout, with the channels last. */
+function alexnet(read: Read): Peer {
+  const [one, two, ...others] = [0, 1, 2, 3, 4].map(i => convolution(read, `conv2d.${i}`, 'same'));
+  const [first, second, third] = [dense(read, 'linear.0', channelsLast(256, 4)), dense(read, 'linear.1'), dense(read, 'linear.2')];
+  const pooled = (x: tf.Tensor4D): tf.Tensor4D => tf.maxPool(x, 2, 2, 'valid');
+  const forward = (image: tf.Tensor): tf.Tensor2D => {
+    const start = pooled(two!(pooled(one!(image.transpose([0, 2, 3, 1])).relu())).relu());
+    const features = pooled(others.reduce<tf.Tensor4D>((x, convolved) => convolved(x).relu(), start)).reshape([-1, 4096]);
+    return third(second(first(features).relu()).relu());
+  };
+  return { ...digits(forward), optimizer: tf.train.momentum(1e-5, 0.9) };
 }
 
 /** models/lstm.model, its steps unrolled; only the products of inputs with their weights are one for all of them. */
@@ -145,6 +154,19 @@ const lookedUp = (text: tf.Tensor, table: tf.Tensor): tf.Tensor => tf.matMul(tf.
 const adam = (): tf.Optimizer => tf.train.adam(1e-3, 0.9, 0.999, 1e-8);
 
 type Dense = (x: tf.Tensor) => tf.Tensor2D;
+
+type Convolution = (x: tf.Tensor) => tf.Tensor4D;
+
+/** A convolution with a bias, in steps of one. */
+function convolution(read: Read, name: string, padding: 'same' | 'valid'): Convolution {
+  const weight = tf.variable(read(`${name}.weight`).transpose([2, 3, 1, 0])) as unknown as tf.Tensor4D;
+  const bias = tf.variable(read(`${name}.bias`));
+  return x => tf.conv2d(x as tf.Tensor4D, weight, 1, padding).add(bias);
+}
+
+/** Arranges a weight of features that were square images with the channels first. */
+const channelsLast = (channels: number, side: number) => (weight: tf.Tensor): tf.Tensor =>
+  weight.reshape([-1, channels, side, side]).transpose([0, 2, 3, 1]).reshape([weight.shape[0]!, -1]);
 
 /** x · weight + bias, the weight laid out [in, out], as a dense layer of TensorFlow.js has it. */
 function dense(read: Read, name: string, arrange: (weight: tf.Tensor) => tf.Tensor = weight => weight): Dense {
