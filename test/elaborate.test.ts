@@ -158,6 +158,12 @@ describe('files and settings', () => {
       fields: [{ input: 'word', file: 't.csv', columns: ['w'], categorical: true, below: 9 }, { input: 'features', columns: ['a', '3'], categorical: false, below: null }],
     });
   });
+  it('knows the limits of indices without data, and where only evaluation looks', () => {
+    const looked = 'layer looked() (i, w) {\n  if training {\n    return w[0] + i\n  }\n  return w[i]\n}\n';
+    const model = modelOf(`${looked}model M {\n  input word: i32[B]\n  input place: i32[B]\n  input other: i32[B]\n  param w: f32[7] = 1\n`
+      + '  loss = mean(word |> embedding(9, 2))\n  metric found = mean(looked()(place, w) + w[other - 1])\n}');
+    expect([...model.limits]).toEqual([['word', 9], ['place', 7]]);
+  });
 });
 
 describe('patterns', () => {

@@ -6,8 +6,10 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { compareGradients } from '../compiler/cli/gradcheck.ts';
 import { compile, type Levels } from '../compiler/index.ts';
+import { topological } from '../compiler/ir/graph.ts';
 import { printGraph } from '../compiler/ir/text.ts';
 import type { Tensor } from '../compiler/ops/define.ts';
+import { maximum, minimum } from '../compiler/ops/elementwise.ts';
 import { elaborateText, evaluateNamed, modelOf } from './support/model.ts';
 import { difference, draw, generator, readType } from './support/tensors.ts';
 
@@ -209,6 +211,25 @@ test.each([
 ] as const)('%s', (_, statement, extent) => {
   const model = modelOf(`model M {\n  input x: f32[10]\n  input w: f32[3]\n  ${statement}\n  output y = y\n}`);
   expect(model.stages[0]!.training.outputs[0]!.value.type.dims.map(d => d.extent)).toEqual([extent]);
+});
+
+test.each([
+  ['an input as it is', 'id', 0],
+  ['the place of the largest', 'argmax(x)', 0],
+  ['whole numbers that are counted', 'range(6)', 0],
+  ['a remainder', '(id + 3) % 6', 0],
+  ['what a model brings inside itself', 'minimum(maximum(id - 1, 0), 5)', 2],
+  ['the place of the largest of more', 'argmax(concat([x, x], axis: 1))', 1],
+  ['a byte and one', 'byte + 1', 1],
+  ['a difference', 'id - 1', 2],
+  ['a number of the program', 'cast(2 * x, i32)', 2],
+] as const)('a position is bounded unless it is known to be inside: %s', (_, position, bounds) => {
+  const bounded = (form: string): number => {
+    const model = modelOf(`model M {\n  input id: i32[B]\n  input byte: u8[B]\n  input x: f32[B, 6]\n  param w: f32[6] = 1\n  p = ${position}\n  output y = ${form}\n}`);
+    return topological([model.stages[0]!.training.outputs[0]!.value]).filter(({ op }) => op === minimum || op === maximum).length;
+  };
+  expect([bounded('w[p]'), bounded('gather(w, p)')]).toEqual([bounds, bounds]);
+  if (!position.includes('2 * x')) expect(bounded('sum[b](w[p[b]])')).toBe(bounds);
 });
 
 test('names of dimensions travel', () => {

@@ -10,29 +10,34 @@ export interface ModelInputs {
   readonly registered: RegisteredModel;
   /** The first dimension of the inputs is the batch. */
   readonly batched: boolean;
-  readonly forward: Forward;
+  readonly training: Forward;
+  readonly evaluation: Forward;
 }
 
 /** In the order of the stages; of several leaves of one name the one with the most rows, and the lowest limit. */
 export function commonInputs(context: Context, stages: readonly ModelInputs[]): readonly Target[] {
   const targets = new Map<string, Target & { readonly of: ModelInputs }>();
   for (const of of stages) {
-    const limits = indexLimits(of.forward);
-    for (const value of of.forward.inputs) {
+    const limits = [of.training, of.evaluation].map(forward => new Map([...indexLimits(forward)].map(([{ leaf }, limit]) => [leaf!.name, limit])));
+    for (const value of of.training.inputs) {
       const name = value.leaf!.name;
       const shape = shapeOf(value.type);
-      const target = { value, row: of.batched ? shape.slice(1) : shape, below: limits.get(value) ?? null, of };
+      const target = { value, row: of.batched ? shape.slice(1) : shape, below: lowest(limits.map(each => each.get(name) ?? null)), of };
       const earlier = targets.get(name) ?? [...targets.values()][0];
       if (earlier !== undefined && !agrees(context, earlier, target)) continue;
       const known = targets.get(name);
       targets.set(name, known === undefined ? target : {
         ...(rowsOf(value) > rowsOf(known.value) ? target : known),
-        below: known.below === null || target.below === null ? (known.below ?? target.below) : Math.min(known.below, target.below),
+        below: lowest([known.below, target.below]),
       });
     }
   }
   return [...targets.values()];
 }
+
+/** Null where there is none. */
+const lowest = (limits: readonly (number | null)[]): number | null =>
+  limits.reduce((least, limit) => (least === null || limit === null ? (least ?? limit) : Math.min(least, limit)), null);
 
 const rowsOf = (value: Value): number => value.type.dims[0]?.extent ?? 1;
 

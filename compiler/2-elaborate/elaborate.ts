@@ -104,7 +104,7 @@ function elaborateModels(
     return { ...plan, parameters, row, forwards: own };
   });
   const minimizations = minimizationsOf(context, drafts);
-  const inputs = commonInputs(context, drafts.map(({ registered, forwards: { training, batchName } }) => ({ registered, batched: batchName !== null, forward: training })));
+  const inputs = commonInputs(context, drafts.map(({ registered, forwards: { training, evaluation, batchName } }) => ({ registered, batched: batchName !== null, training, evaluation })));
   const { seed } = (drafts.find(({ train }) => train !== null) ?? drafts[0]!).training.settings;
   const dataSettings = data === null ? null : elaborateData(context, data, inputs, scopeOf(models), seed);
   const isSound = diagnostics.length === 0;
@@ -116,6 +116,7 @@ function elaborateModels(
   return {
     name: models.length === 1 ? definition.name.text : fileName(file), doc: models.length === 1 ? definition.doc : '',
     inputs: inputs.map(({ value }) => value), data: dataSettings,
+    limits: new Map(inputs.flatMap(({ value, below }) => (below === null ? [] : [[value.leaf!.name, below]]))),
     stages: drafts.map(({ name, registered, parameters, training: { settings }, forwards: own }, i): Stage => ({
       name, model: registered.definition.name.text, ...own, inputs: own.training.inputs, parameters, states: statesOf(context, registered),
       minimizations: minimizations[i]!, settings, generation: drawn?.stage === i ? drawn.generation : null,

@@ -37,19 +37,20 @@ export function indexLimits(forward: Forward): ReadonlyMap<Value, number> {
   }
 }
 
-function nestOf(value: Value): Nest | null {
+/** The nest of a primitive; null for a leaf, and for what has none. */
+export function nestOf(value: Value): Nest | null {
   const definition = value.op?.definition;
   return definition && isPrimitive(definition) ? definition.lower(value.operands.map(operand => operand.type), value.attrs, value.type) : null;
 }
 
 /** The load that a scalar is, conversions aside. */
-function loaded(scalar: Scalar): Load | null {
+export function loaded(scalar: Scalar): Load | null {
   if (scalar.kind === 'load') return scalar;
   return scalar.kind === 'apply' && scalar.instruction.startsWith('to_') ? loaded(scalar.arguments[0]!) : null;
 }
 
 /** What a value's elements are taken from unchanged, through views, reshapes and conversions. */
-function source(value: Value): Value {
+export function source(value: Value): Value {
   for (let at = value; ;) {
     const nest = nestOf(at);
     const from = nest !== null && nest.combine === null && !nest.scatter ? loaded(nest.body) : null;

@@ -10,6 +10,7 @@ import { isInvertible } from '../ops/linear.ts';
 import { fail, Reported, type Context } from './context.ts';
 import { atElement, type AffineIndex, type Element, type Index } from './element.ts';
 import { describe, tensorItem, type Item } from './item.ts';
+import { nearest } from './nearest-positions.ts';
 import { build, cast, full, reshape, toTensor } from './tensors.ts';
 
 /** What the tensors of one statement share. */
@@ -125,7 +126,7 @@ function ungathered(making: Making, element: Extract<Element, { kind: 'load' }>)
       span: element.spans[element.positions.indexOf(chosen)]!,
       help: 'convert them with `cast(…, i32)`',
     });
-    value = build(context, 'gather', [table, cast(context, index, 'i32')], { batch: shared.length });
+    value = nearest(context, build(context, 'gather', [table, cast(context, index, 'i32')], { batch: shared.length }));
     const plain = (one: Index): Element => ({ ...chosen, kind: 'index', terms: new Map([[one, 1]]), offset: 0, free: [one] });
     positions = [...[...shared, ...alone].map(plain), ...later.map(d => positions[d]!), ...own.map(plain)];
   }

@@ -12,6 +12,7 @@ import { fail, Reported, within, type Context } from './context.ts';
 import { toDim } from './dims.ts';
 import { applied, reductions } from './element.ts';
 import { boolean, describe, number, tensorItem, type Item } from './item.ts';
+import { nearest } from './nearest-positions.ts';
 import { adopt, buildOp, buildUnary, cast, coerce, isElementwise, isNumeric, resolveAxis, toTensor, type Mode } from './tensors.ts';
 
 /** Whether the language can call an op: one with an attribute that only the compiler sets is made by other means. */
@@ -41,7 +42,7 @@ export function callOp(context: Context, op: AnyOp, given: readonly Given[]): It
     attrs[name] = argument === undefined ? attribute.default
       : within(context, argument.span, () => convert(context, argument, attribute.kind, values[0]?.type.dims ?? [], what));
   }
-  return tensorItem(buildConverted(context, op, values, attrs));
+  return tensorItem(nearest(context, buildConverted(context, op, values, attrs)));
 }
 
 /** An op that works element by element, applied to elements: those become tensors first. */

@@ -12,6 +12,7 @@ import { elementOf, failRange, requireNamesBound, type Position } from './index-
 import { describe, list, number, tensorItem, type Item } from './item.ts';
 import { atStep } from './scan.ts';
 import type { Scope } from './scope.ts';
+import { nearest } from './nearest-positions.ts';
 import { build, cast, quoteDim, reshape } from './tensors.ts';
 
 type Place =
@@ -39,7 +40,7 @@ export function subscript(context: Context, object: Item, subscripts: readonly S
   if (gather) {
     if (places.length > 1) fail(context, { code: 'type.subscript', message: 'a tensor of positions stands alone, as in `table[index]`' });
     const index = cast(context, gather.index, 'i32');
-    return tensorItem(build(context, 'gather', [object.value, index], { batch: 0 }));
+    return tensorItem(nearest(context, build(context, 'gather', [object.value, index], { batch: 0 })));
   }
   return tensorItem(ofTensor(context, object.value, places));
 }

@@ -300,7 +300,6 @@ const list = (items: readonly string[], indent: string): string =>
   items.length === 0 ? '[]' : `[\n${items.map(item => `${indent}  ${item},\n`).join('')}${indent}]`;
 
 function programText(model: Model, program: Program, version: string, machine: MachineText | null): string {
-  const below = new Map((model.data?.sources ?? []).flatMap(source => source.fields.map(field => [field.input, field.below] as const)));
   const formats = new Set((model.data?.sources ?? []).flatMap(source => (source.format === 'synthetic' ? [] : [source.format])));
   const synthetic = (model.data?.sources ?? []).flatMap(({ name, synthetic: rows }) => {
     const entry = program.entries.find(other => other.name === `${name}_rows`);
@@ -317,7 +316,7 @@ function programText(model: Model, program: Program, version: string, machine: M
     `  threads: ${machine?.threads ?? 'null'},`,
     `  batched: ${model.stages.some(stage => stage.batchName !== null)},`,
     `  inputs: ${list(
-      program.inputs.map(input => tensorText(input).replace(/ }$/, `, below: ${below.get(input.name) ?? null} }`)),
+      program.inputs.map(input => tensorText(input).replace(/ }$/, `, below: ${model.limits.get(input.name) ?? null} }`)),
       '  ',
     )},`,
     `  parameters: ${list(program.parameters.map(tensorText), '  ')},`,

@@ -198,10 +198,8 @@ export function begin(
   fillInputs(fillable(model, program, machine.memory), seed);
 }
 
-function fillable(model: Model, program: Program, memory: ArrayBuffer): Parameters<LoadedRuntime['fillInputs']>[0] {
-  const below = new Map((model.data?.sources ?? []).flatMap(source => source.fields.map(field => [field.input, field.below] as const)));
-  return { memory, inputs: program.inputs.map(input => ({ ...input, below: below.get(input.name) ?? null })) };
-}
+const fillable = ({ limits }: Model, program: Program, memory: ArrayBuffer): Parameters<LoadedRuntime['fillInputs']>[0] =>
+  ({ memory, inputs: program.inputs.map(input => ({ ...input, below: limits.get(input.name) ?? null })) });
 
 const leastArrays = 1 << 18;
 const mostArrays = 1 << 28;

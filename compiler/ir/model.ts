@@ -14,6 +14,8 @@ export interface Model {
   readonly stages: readonly Stage[];
   /** Of all models by their names; where models have one of the same name, the leaf of the most rows. */
   readonly inputs: readonly Value[];
+  /** Of inputs that are positions or classes: what their numbers, from 0 on, must be below. */
+  readonly limits: ReadonlyMap<string, number>;
   readonly data: DataSettings | null;
 }
 

@@ -11,7 +11,8 @@ const batchAttrs = { batch: attribute('integer', 'How many leading axes table an
 export const gather: Op<readonly ['table', 'index'], typeof batchAttrs> = definePrimitive({
   name: 'gather',
   doc: 'The rows of a table whose numbers are given: table[index[…], …]. Numbers lie in the range of the first axis, '
-    + 'or with `batch` axes in common, of the one behind them: table[b, index[b, …], …].',
+    + 'or with `batch` axes in common, of the one behind them: table[b, index[b, …], …]. '
+    + 'Where a model computes one outside, the nearest inside is meant.',
   operands: ['table', 'index'],
   attrs: batchAttrs,
   constraints: {

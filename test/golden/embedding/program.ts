@@ -728,8 +728,8 @@ const program: CompiledProgram = {
   threads: null,
   batched: true,
   inputs: [
-    { name: "word", dtype: 'i32', shape: [3, 5], offset: 960, below: null },
-    { name: "label", dtype: 'i32', shape: [3], offset: 1024, below: null },
+    { name: "word", dtype: 'i32', shape: [3, 5], offset: 960, below: 9 },
+    { name: "label", dtype: 'i32', shape: [3], offset: 1024, below: 4 },
   ],
   parameters: [
     { name: "embedding.weight", dtype: 'f32', shape: [9, 6], offset: 0 },

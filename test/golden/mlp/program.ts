@@ -987,7 +987,7 @@ const program: CompiledProgram = {
   batched: true,
   inputs: [
     { name: "x", dtype: 'u8', shape: [8, 20], offset: 5120, below: null },
-    { name: "label", dtype: 'i32', shape: [8], offset: 5312, below: null },
+    { name: "label", dtype: 'i32', shape: [8], offset: 5312, below: 5 },
   ],
   parameters: [
     { name: "linear.0.weight", dtype: 'f32', shape: [12, 20], offset: 0 },

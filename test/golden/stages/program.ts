@@ -1277,7 +1277,7 @@ const program: CompiledProgram = {
   batched: true,
   inputs: [
     { name: "x", dtype: 'f32', shape: [8, 6], offset: 512, below: null },
-    { name: "class", dtype: 'i32', shape: [4], offset: 704, below: null },
+    { name: "class", dtype: 'i32', shape: [4], offset: 704, below: 3 },
   ],
   parameters: [
     { name: "Auto.encoder.weight", dtype: 'f32', shape: [2, 6], offset: 0 },
