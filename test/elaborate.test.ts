@@ -142,6 +142,19 @@ describe('files and settings', () => {
     expect(codesOf(text, { settings: { hidden: 'many' } })).toEqual(['set.value']);
     expect(codesOf('model M(hidden) { input x: f32[B, hidden] }')).toEqual(['set.missing']);
   });
+  it('sets a name in all models that have it, or in one', () => {
+    const both = ['First', 'Second'].map(name => `model ${name}(width = 4, ${name.toLowerCase()} = 1) {\n  input x: f32[B, 2]\n  output ${name.toLowerCase()} = x |> linear(width)\n}`).join('\n');
+    const widths = (settings: Record<string, string>): number[] => modelOf(both, { settings }).stages.map(({ parameters }) => parameters[0]!.leaf.type.dims[0]!.extent);
+    expect(widths({ width: '8' })).toEqual([8, 8]);
+    expect(widths({ 'Second.width': '8' })).toEqual([4, 8]);
+    expect(widths({ 'Second.width': '8', width: '6' })).toEqual([6, 8]);
+    expect(widths({ 'First.first': '3' })).toEqual([4, 4]);
+    const refused = (name: string): readonly (string | undefined)[] => elaborateText(both, { settings: { [name]: '8' } }).diagnostics.map(({ help }) => help);
+    expect(refused('Secnd.width')).toEqual(['did you mean `Second.width`?']);
+    expect(refused('Second.wide')).toEqual(['did you mean `Second.width`?']);
+    expect(refused('widht')).toEqual(['did you mean `width`?']);
+    expect(refused('Third.something')).toEqual(['this file has `First.width`, `first`, `Second.width`, `second`']);
+  });
   it('imports definitions', () => {
     const files = { 'layers/block.model': 'width = 6\nlayer block() (x) { return x |> linear(width) }' };
     const model = modelOf('import "layers/block.model"\nmodel M {\n  input x: f32[B, 4]\n  output y = x |> block()\n}', { files });

@@ -458,6 +458,20 @@ describe('nabla serve', () => {
     }
   });
 
+  test('has a field for each model of a name that several have, and takes what it is started with', async () => {
+    const model = (name: string, output: string): string => `model ${name}(width = 4) {\n  input x: f32[B, 2]\n  output ${output} = x |> linear(width)\n}\n`;
+    writeFileSync(join(project, 'two.model'), model('First', 'a') + model('Second(depth = 1_000, ', 'b').replace('(width', 'width'));
+    const server = await servePage(join(project, 'two.model'), { set: new Map([['width', '3']]) }, 0);
+    const fields = async (query: string): Promise<readonly string[]> =>
+      [...(await (await fetch(server.url + query)).text()).matchAll(/<input name="([\w.]+)" value="(\w+)" required>/g)].map(([, name, value]) => `${name}=${value}`);
+    try {
+      expect(await fields('')).toEqual(['First.width=3', 'depth=1000', 'Second.width=3']);
+      expect(await fields('?Second.width=5&depth=2')).toEqual(['First.width=3', 'depth=2', 'Second.width=5']);
+    } finally {
+      await server.close();
+    }
+  });
+
   test('gives its data files and nothing else, to nobody else', async () => {
     const server = await servePage(join(project, 'iris.model'), {}, 0);
     const get = (path: string, headers: Readonly<Record<string, string>> = {}, method = 'GET'): Promise<number> => new Promise((resolve, reject) => {

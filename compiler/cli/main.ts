@@ -140,7 +140,7 @@ function declareCommands(finish: (code: number) => void): Command {
 
 /** The flags of every command that compiles. */
 const compiling = (command: Command): Command => command
-  .option('--set <name=value>', 'give a hyperparameter or constant another value; may be repeated', addSetting)
+  .option('--set <name=value>', 'give a hyperparameter or constant another value, `Model.name=value` in one of several models; may be repeated', addSetting)
   .option('--data <folder>', 'folder of the data files; default: the folder of the model')
   .option('--verify', 'check the compiler\'s own work after every pass');
 

@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream, unwatchFile, watchFile } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { resolve } from 'node:path';
+import { settingName } from '../2-elaborate/hyperparameters.ts';
 import { emitErrorsPage, type Hyperparameter } from '../6-emit/page/page.ts';
 import { compile, type Levels } from '../index.ts';
 import { renderDiagnostic } from '../source/render.ts';
@@ -59,8 +60,9 @@ export async function servePage(path: string, flags: EmitFlags, port: number): P
     watchFile(file, { interval: 200 }, changed);
   };
   watch(resolve(path));
+  const settingsOf = (query: URLSearchParams): ReadonlyMap<string, string> => new Map([...(flags.set ?? []), ...query]);
   const modelOf = (query: URLSearchParams): ServedModel => {
-    const known = models.get(query.toString()) ?? compileServed(path, { ...flags, set: new Map([...(flags.set ?? []), ...query]) }, watch);
+    const known = models.get(query.toString()) ?? compileServed(path, { ...flags, set: settingsOf(query) }, watch);
     models.set(query.toString(), known);
     return known;
   };
@@ -73,7 +75,7 @@ export async function servePage(path: string, flags: EmitFlags, port: number): P
     if (pathname === '/') {
       const { levels, errors, version } = modelOf(searchParams);
       const text = levels === null ? emitErrorsPage(path, errors, version)
-        : await pageText(levels, flags, new Map(), { version, hyperparameters: hyperparametersOf(levels, searchParams) });
+        : await pageText(levels, flags, new Map(), { version, hyperparameters: hyperparametersOf(levels, settingsOf(searchParams)) });
       response.writeHead(200, { ...headers, 'Content-Type': 'text/html; charset=utf-8' }).end(text);
       return;
     }
@@ -160,11 +162,13 @@ function compileServed(path: string, flags: EmitFlags, watch: (file: string) => 
   }
 }
 
-/** Those that are a number or a truth value, with the values that the page has them at. */
-function hyperparametersOf({ file }: Levels, query: URLSearchParams): readonly Hyperparameter[] {
-  const parameters = new Map(file.items.flatMap(item => (item.kind === 'model' ? item.parameters.map(parameter => [parameter.name.text, parameter] as const) : [])));
-  return [...parameters].flatMap(([name, parameter]) => {
-    const usual = parameter.default === null ? '' : file.span.file.text.slice(parameter.default.span.start, parameter.default.span.end);
-    return /^(-?[\d_.]+(e[+-]?\d+)?|true|false)$/i.test(usual) ? [{ name, value: query.get(name) ?? usual.replaceAll('_', '') }] : [];
-  });
+/** Those that are a number or a truth value, with the values that the page has them at. A name that several models have stands once for each. */
+function hyperparametersOf({ file }: Levels, settings: ReadonlyMap<string, string>): readonly Hyperparameter[] {
+  const models = file.items.filter(item => item.kind === 'model');
+  return models.flatMap(model => model.parameters.flatMap(({ name: { text }, default: given }) => {
+    const usual = given === null ? '' : file.span.file.text.slice(given.span.start, given.span.end);
+    const name = settingName(models, model, text);
+    const value = settings.get(name) ?? settings.get(text) ?? usual.replaceAll('_', '');
+    return /^(-?[\d_.]+(e[+-]?\d+)?|true|false)$/i.test(usual) ? [{ name, value }] : [];
+  }));
 }

@@ -897,10 +897,11 @@ written down. Inputs take as many different tokens as the vocabulary has: vocabu
   },
   'set.unknown': {
     title: 'A setting for a name that does not exist',
-    explanation: `--set gives values to the model's hyperparameters and to the file's constants.
+    explanation: `--set gives values to the hyperparameters of models and to the file's constants. A name that several models have is
+set in all of them, or in one by the name of the model.
 
-  wrong:  --set hiden=512
-  right:  --set hidden=512`,
+  wrong:  --set hiden=512                            --set Model.hiden=512
+  right:  --set hidden=512                           --set Model.hidden=512`,
   },
   'set.value': {
     title: 'A setting of the wrong kind',
