@@ -13,7 +13,7 @@ import { yieldValue } from './scan.ts';
 import type { Scope } from './scope.ts';
 import { cast, toTensor } from './tensors.ts';
 import { checkWhere } from './where.ts';
-import { leaf } from '../ir/graph.ts';
+import { leaf, topological, type Value } from '../ir/graph.ts';
 
 /** What the body returns, or null when it comes to its end. */
 export function execute(context: Context, statements: readonly Statement[], scope: Scope): Item | null {
@@ -50,7 +50,8 @@ function step(context: Context, statement: Statement, scope: Scope): Item | null
       if (condition.kind !== 'boolean') {
         return fail(context, {
           code: 'type.condition', message: `the condition of an \`if\` must be known at compile time, found ${describe(condition)}`, span: statement.condition.span,
-          help: condition.kind === 'tensor' ? 'choose between tensors with `condition ? a : b`' : null,
+          help: condition.kind !== 'tensor' ? null
+            : `${isScaled(context, condition.value) ? 'a run may scale `lr`, so it is a tensor here: ' : ''}choose between tensors with \`condition ? a : b\``,
         });
       }
       return execute(context, condition.value ? statement.then : (statement.otherwise ?? []), scope);
@@ -79,6 +80,9 @@ function step(context: Context, statement: Statement, scope: Scope): Item | null
     action();
   }
 }
+
+/** Whether a value is computed from the learning rate as a run has it. */
+const isScaled = (context: Context, value: Value): boolean => topological([value]).includes(context.registry.scalars.learningRateFactor);
 
 function bind(context: Context, statement: Extract<Statement, { kind: 'bind' }>, scope: Scope): void {
   const item = evaluate(context, statement.value, scope);
