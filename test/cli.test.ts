@@ -4,6 +4,8 @@ import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, expect, test, vi } from 'vitest';
+import { generateSettings } from '../compiler/2-elaborate/generate.ts';
+import { trainSettings } from '../compiler/2-elaborate/train.ts';
 import { compareGradients } from '../compiler/cli/gradcheck.ts';
 import { main } from '../compiler/cli/main.ts';
 import { definePrimitive, type AnyOp, type AnyPrimitive } from '../compiler/ops/define.ts';
@@ -254,6 +256,10 @@ test('ops and explain', async () => {
   expect((await nabla('ops', 'linear')).out).toContain('linear(out, bias = true) (x: f32[..., In]) -> f32[..., out]');
   expect((await nabla('explain', 'matmul.C2')).out).toContain('inner dimensions agree');
   expect((await nabla('explain', 'syntax.token')).out).toContain('wrong:');
+  for (const [code, settings] of [['train.unknown', trainSettings], ['generate.unknown', generateSettings]] as const) {
+    const { out } = await nabla('explain', code);
+    expect(settings.filter(name => !new RegExp(`\\b${name}\\b`).test(out))).toEqual([]);
+  }
 });
 
 test('a mistake of the compiler is told as one', async () => {

@@ -71,6 +71,9 @@ const readers = {
   },
 } satisfies Record<string, Read>;
 
+/** Every setting that a generate block can have. */
+export const generateSettings: readonly string[] = Object.keys(readers);
+
 const isName = (value: SettingValue | undefined): value is SettingValue & { kind: 'name' } => value?.kind === 'name';
 
 /** A stage by its names, with the elaboration of one row; null where it has no batch dimension. */
@@ -96,7 +99,7 @@ export function elaborateGeneration(
     const earlier = seen.get(name);
     if (read === undefined) report(context, {
       code: 'generate.unknown', message: `a generate block has no setting \`${name}\``, span: setting.name.span,
-      help: didYouMean(suggest(name, Object.keys(readers)), `settings are ${Object.keys(readers).map(one => `\`${one}\``).join(', ')}`),
+      help: didYouMean(suggest(name, generateSettings), `settings are ${generateSettings.map(one => `\`${one}\``).join(', ')}`),
     });
     else if (setting.assigned) report(context, { code: 'generate.value', message: `a setting is written without \`=\`: \`${name} …\``, span: setting.span });
     else if (earlier) report(context, {

@@ -99,6 +99,9 @@ const readers = {
   minimize: (context, setting, _, draft) => draft.minimized.push(minimizeSetting(context, setting)),
 } satisfies Record<string, Read>;
 
+/** Every setting that a train block can have. */
+export const trainSettings: readonly string[] = Object.keys(readers);
+
 /** The settings of a block; the defaults without one. */
 export function elaborateSettings(context: Context, block: TrainBlock | null, scope: Scope): Training {
   const draft: Draft = { ...defaults, batch: null, minimized: [], frozen: [] };
@@ -108,10 +111,10 @@ export function elaborateSettings(context: Context, block: TrainBlock | null, sc
     const read: Read | undefined = Object.hasOwn(readers, name) ? readers[name as keyof typeof readers] : undefined;
     const earlier = seen.get(name);
     if (read === undefined) {
-      const near = suggest(name, Object.keys(readers));
+      const near = suggest(name, trainSettings);
       report(context, {
         code: 'train.unknown', message: `a train block has no setting \`${name}\``, span: setting.name.span,
-        help: near === null ? `settings are ${Object.keys(readers).map(one => `\`${one}\``).join(', ')}` : `did you mean \`${near}\`?`,
+        help: near === null ? `settings are ${trainSettings.map(one => `\`${one}\``).join(', ')}` : `did you mean \`${near}\`?`,
       });
     } else if (setting.assigned) {
       report(context, { code: 'train.value', message: `a setting is written without \`=\`: \`${name} …\``, span: setting.span });

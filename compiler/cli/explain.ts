@@ -3,9 +3,10 @@ import { opTable } from '../ops/index.ts';
 import { codes } from '../source/codes.ts';
 import { suggest } from '../source/suggest.ts';
 import { Failure } from './failure.ts';
+import { explanationOf } from './reference.ts';
 
 export function runExplain(code: string): number {
-  const text = explanationOf(code);
+  const text = textOf(code);
   if (text === null) {
     const near = suggest(code, allCodes());
     throw new Failure(`there is no code \`${code}\`${near === null ? ': `docs/diagnostics.md` lists them all' : `, did you mean \`${near}\`?`}`);
@@ -19,8 +20,8 @@ const allCodes = (): readonly string[] => [
   ...[...opTable.values()].flatMap(({ definition }) => Object.keys(definition.constraints).map(label => `${definition.name}.${label}`)),
 ];
 
-function explanationOf(code: string): string | null {
-  if (Object.hasOwn(codes, code)) return `${code}: ${codes[code]!.title}\n\n${codes[code]!.explanation}\n`;
+function textOf(code: string): string | null {
+  if (Object.hasOwn(codes, code)) return `${code}: ${codes[code]!.title}\n\n${explanationOf(code)}\n`;
   const [name = '', label = ''] = code.split('.');
   const rules: Readonly<Record<string, string>> = opTable.get(name)?.definition.constraints ?? {};
   const rule = Object.hasOwn(rules, label) ? rules[label] : undefined;

@@ -4,7 +4,9 @@
  */
 import type { FunctionItem, LayerItem, OptimizerItem } from '../1-parse/ast.ts';
 import { builtins } from '../2-elaborate/builtins.ts';
+import { generateSettings } from '../2-elaborate/generate.ts';
 import { callable, spelled } from '../2-elaborate/op-call.ts';
+import { trainSettings } from '../2-elaborate/train.ts';
 import { libraryFiles } from '../index.ts';
 import { isPrimitive, type AnyComposite, type AnyOp, type AnyPrimitive, type Attribute } from '../ops/define.ts';
 import { opTable } from '../ops/index.ts';
@@ -56,12 +58,24 @@ export function opsPage(): string {
 
 /** The page `docs/diagnostics.md`. */
 export function diagnosticsPage(): string {
-  const own = Object.entries(codes).map(([code, { title, explanation }]) => `## ${code}\n\n${title}.\n\n\`\`\`text\n${explanation}\n\`\`\`\n`);
+  const own = Object.entries(codes).map(([code, { title }]) => `## ${code}\n\n${title}.\n\n\`\`\`text\n${explanationOf(code)}\n\`\`\`\n`);
   const rules = [...opTable.values()].flatMap(({ definition }) =>
     Object.entries(definition.constraints as Rules).map(([label, rule]) => `| \`${definition.name}.${label}\` | ${rule} |\n`));
   return `# What errors mean\n\n${generated} \`nabla explain CODE\` prints an entry.\n\n${own.join('\n')}
 ## Rules of operators\n\n| code | rule |\n|---|---|\n${rules.join('')}`;
 }
+
+/** What a code means, with the names of settings from the tables that read them. */
+export function explanationOf(code: string): string {
+  const { explanation } = codes[code]!;
+  const settings = settingsOf[code];
+  return settings === undefined ? explanation : `${filled(`Settings are ${settings.slice(0, -1).join(', ')} and ${settings.at(-1)!}.`)}\n\n${explanation}`;
+}
+
+const settingsOf: Readonly<Record<string, readonly string[]>> = { 'train.unknown': trainSettings, 'generate.unknown': generateSettings };
+
+/** In lines of at most 120 characters. */
+const filled = (text: string): string => text.replaceAll(/(.{1,120})( |$)/g, '$1\n').trimEnd();
 
 const generated = 'This page is made by `npm run docs` from the tables that the compiler itself reads.';
 

@@ -5,7 +5,7 @@
 
 export interface Explanation {
   readonly title: string;
-  /** What the rule is and why, with a wrong and a right example. */
+  /** What the rule is and why, with a wrong and a right example. The names of settings are put before it by `nabla explain`. */
   readonly explanation: string;
 }
 
@@ -629,15 +629,12 @@ the rows of a batch. Either all models take batches of rows, or all are fed whol
   },
   'train.unknown': {
     title: 'A setting of the train block that does not exist',
-    explanation: `Settings are model, batch, epochs, steps, seed, optimizer, freeze, clip_norm, evaluate, checkpoint, early_stop and
-precision.
-
-  wrong:  epoch 5
+    explanation: `  wrong:  epoch 5
   right:  epochs 5`,
   },
   'train.twice': {
     title: 'A setting that is given twice',
-    explanation: `Each setting stands once; only freeze may stand several times.
+    explanation: `Each setting stands once; only freeze and minimize may stand several times.
 
   wrong:  batch 32   batch 64
   right:  batch 64`,
@@ -655,9 +652,7 @@ precision.
   },
   'generate.unknown': {
     title: 'A setting of the generate block that does not exist',
-    explanation: `Settings are model, sample, prompt, length, temperature, top_k, top_p and stop.
-
-  wrong:  topk 40
+    explanation: `  wrong:  topk 40
   right:  top_k 40`,
   },
   'generate.twice': {
