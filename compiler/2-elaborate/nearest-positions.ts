@@ -46,11 +46,7 @@ function rangeOf(value: Value, depth: number): Range {
   switch (nest.combine) {
     case 'argmax': case 'argmin': return [0, size(nest.reduce) - 1];
     case 'add': case 'mul': return anything;
-    case 'max': case 'min': case null: {
-      const [low, high] = rangeOfScalar(nest.body, nest, value.operands, depth);
-      // What is too large begins again at the other end.
-      return low < anything[0] || high > anything[1] ? anything : [low, high];
-    }
+    case 'max': case 'min': case null: return rangeOfScalar(nest.body, nest, value.operands, depth);
     default: return nest.combine satisfies never;
   }
 }
@@ -66,9 +62,9 @@ function rangeOfScalar(scalar: Scalar, nest: Nest, operands: readonly Value[], d
     case 'apply': {
       const [a, b, c] = scalar.arguments.map(range) as [Range, Range, Range];
       switch (scalar.instruction) {
-        case 'add': return [a[0] + b[0], a[1] + b[1]];
-        case 'sub': return [a[0] - b[1], a[1] - b[0]];
-        case 'neg': return [-a[1], -a[0]];
+        case 'add': return wrapped([a[0] + b[0], a[1] + b[1]]);
+        case 'sub': return wrapped([a[0] - b[1], a[1] - b[0]]);
+        case 'neg': return wrapped([-a[1], -a[0]]);
         case 'max': return [Math.max(a[0], b[0]), Math.max(a[1], b[1])];
         case 'min': return [Math.min(a[0], b[0]), Math.min(a[1], b[1])];
         case 'mod': return b[0] > 0 ? [0, b[1] - 1] : anything;
@@ -80,5 +76,8 @@ function rangeOfScalar(scalar: Scalar, nest: Nest, operands: readonly Value[], d
     default: return scalar satisfies never;
   }
 }
+
+/** What is too large begins again at the other end. */
+const wrapped = ([low, high]: Range): Range => (low < anything[0] || high > anything[1] ? anything : [low, high]);
 
 const either = (a: Range, b: Range): Range => [Math.min(a[0], b[0]), Math.max(a[1], b[1])];
