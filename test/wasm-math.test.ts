@@ -4,41 +4,55 @@ import { expect, test } from 'vitest';
 import { at, build, call, f32x4, get, i32, op, set, type Expression, type Func } from '../compiler/6-emit/wasm/code.ts';
 import { encode } from '../compiler/6-emit/wasm/encode.ts';
 import { calledIn, mathFunctions, reachedMath } from '../compiler/6-emit/wasm/math.ts';
+import { inlined, withTable } from '../compiler/6-emit/wasm/refine.ts';
 import { kindOf, vector, type Kind } from '../compiler/6-emit/wasm/vector.ts';
 import { axisAt } from '../compiler/ir/affine.ts';
 import { evaluateNest } from '../compiler/ir/evaluate.ts';
 import { apply, load, scalarType, type Instruction } from '../compiler/ir/nest.ts';
 import type { DType } from '../compiler/ir/type.ts';
+import { engine } from '../runtime/engine.ts';
 import { erf } from '../runtime/erf.ts';
 import { random } from '../runtime/random.ts';
 import { roundToBfloat16, roundToHalf } from '../runtime/rounding.ts';
 import { webAssembly } from '../runtime/webassembly.ts';
+
+// Programs ask V8 for operations of 256 bits, so that is what is tested.
+engine().askForSpeed();
 
 type Lanes = Float32Array | Int32Array;
 
 /** The most elements of an operand of `compiled`. */
 const capacity = 1 << 18;
 
-/** A function that maps an expression of vectors over arrays, and gives the bits of what comes out. */
+/**
+ * A function that maps an expression of vectors over arrays, and gives the bits of what comes out. Pairs of vectors are computed with
+ * functions written out and constants from a table, as in kernels, so that the engine may join them; unless `apart`.
+ */
 function compiled(
-  arity: number, body: (args: readonly Expression[]) => Expression,
+  arity: number, body: (args: readonly Expression[]) => Expression, withFusion = false, apart = false,
 ): (...operands: readonly Lanes[]) => Int32Array {
   const builder = build('run', ['i32']);
   const end = builder.parameters[0]!;
   const address = builder.local('i32');
   builder.emit(set(address, i32(0)));
+  const shifts = apart ? [0] : [0, 16];
   builder.loop(again => {
-    const args = Array.from({ length: arity }, (_, k) => at('v128.load', (k + 1) * capacity * 4, get(address)));
-    const value = body(args);
-    builder.emit(at('v128.store', 0, get(address), value));
-    builder.emit(set(address, op('i32.add', get(address), i32(16))));
+    const place = (k: number, shift: number): Expression => at('v128.load', k * capacity * 4 + shift, get(address));
+    const values = shifts.map(shift => builder.keep('v128', body(Array.from({ length: arity }, (_, k) => place(k + 1, shift)))));
+    values.forEach((value, i) => builder.emit(at('v128.store', shifts[i]!, get(address), get(value))));
+    builder.emit(set(address, op('i32.add', get(address), i32(16 * shifts.length))));
     builder.branch(again, op('i32.lt_u', get(address), get(end)));
   });
   const run = builder.finish(true);
-  const pages = ((arity + 1) * capacity * 4) / 65536;
+  const tableAt = (arity + 1) * capacity * 4;
+  const pages = tableAt / 65536 + 1;
   const { Memory, Module, Instance } = webAssembly();
   const memory = new Memory({ initial: pages, maximum: pages, shared: true });
-  const bytes = encode({ imports: [], functions: [run, ...reachedMath(calledIn(run))], minimumPages: pages, maximumPages: pages, arena: null });
+  const math = (func: Func): readonly Func[] => reachedMath(calledIn(func), withFusion);
+  const small = new Map(math(run).filter(func => calledIn(func).size === 0).map(func => [func.name, func]));
+  const joined = inlined(run, small);
+  const { functions, table } = apart ? { functions: [run, ...math(run)], table: [] } : withTable([joined, ...math(joined)], tableAt);
+  const bytes = encode({ imports: [], functions, minimumPages: pages, maximumPages: pages, arena: null, data: { at: tableAt, bytes: table } });
   const instance = new Instance(new Module(bytes), { env: { memory } });
   return (...operands) => {
     for (const [k, operand] of operands.entries()) {
@@ -50,8 +64,8 @@ function compiled(
   };
 }
 
-const functionOf = (name: string): ((...operands: readonly Lanes[]) => Float32Array) => {
-  const run = compiled(mathFunctions[name]!().parameters.length, args => call(name, ...args));
+const functionOf = (name: string, withFusion = false, apart = false): ((...operands: readonly Lanes[]) => Float32Array) => {
+  const run = compiled(mathFunctions[name]!().parameters.length, args => call(name, ...args), withFusion, apart);
   return (...operands) => new Float32Array(run(...operands).buffer);
 };
 
@@ -114,11 +128,17 @@ const rows: readonly Row[] = [
   { name: 'cos', exact: Math.cos, ...wave },
 ];
 
-test.each(rows)('$name is within $bound ulp', ({ name, exact, bound, reach, special, range }) => {
-  const run = functionOf(name);
-  for (const points of [sweep(special).filter(x => !(Math.abs(x) > reach)), dense(...range)]) {
-    const { error, at } = worst(run(points), i => exact(points[i]!));
-    expect(error, `at ${points[at]}`).toBeLessThanOrEqual(bound);
+test.each(rows)('$name is within $bound ulp, with fused multiply-adds and without', ({ name, exact, bound, reach, special, range }) => {
+  for (const withFusion of [false, true]) {
+    const run = functionOf(name, withFusion);
+    const alone = functionOf(name, withFusion, true);
+    for (const points of [sweep(special).filter(x => !(Math.abs(x) > reach)), dense(...range)]) {
+      const values = run(points);
+      const { error, at } = worst(values, i => exact(points[i]!));
+      expect(error, `at ${points[at]}`).toBeLessThanOrEqual(bound);
+      const single = alone(points);
+      expect(values.findIndex((value, i) => !Object.is(value, single[i])), 'called, one vector at a time').toBe(-1);
+    }
   }
 });
 
@@ -292,13 +312,20 @@ test('NaN comes through max and min, constants or not', () => {
 
 test('a module of all functions is valid', async () => {
   const { default: binaryen } = await import('binaryen');
-  const functions: readonly Func[] = reachedMath(Object.keys(mathFunctions)).map(each => ({ ...each, exported: true }));
+  const functions: readonly Func[] = reachedMath(Object.keys(mathFunctions), true).map(each => ({ ...each, exported: true }));
   const module = binaryen.readBinary(encode({ imports: [], functions, minimumPages: 1, maximumPages: 1, arena: null }));
   module.setFeatures(binaryen.Features.All);
   expect(module.validate()).toBe(1);
   module.dispose();
 });
 
+test('without fusion no function has an instruction that engines may round differently', () => {
+  const text = (withFusion: boolean): string => JSON.stringify(reachedMath(Object.keys(mathFunctions), withFusion));
+  expect(text(false)).not.toContain('relaxed');
+  expect(text(true)).toContain('relaxed_madd');
+  expect(text(true)).toContain('relaxed_nmadd');
+});
+
 test('a module carries only what it calls', () => {
-  expect(reachedMath(['exp', 'exp', 'kernel_1']).map(each => each.name)).toEqual(['exp']);
+  expect(reachedMath(['exp', 'exp', 'kernel_1'], false).map(each => each.name)).toEqual(['exp']);
 });

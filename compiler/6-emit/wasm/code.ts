@@ -183,6 +183,7 @@ export const instructions = {
   'i32x4.trunc_sat_f64x2_s_zero': unary(0xfc),
   'f64x2.convert_low_i32x4_s': unary(0xfe),
   'f32x4.relaxed_madd': ternary(0x105),
+  'f32x4.relaxed_nmadd': ternary(0x106),
 } satisfies Record<string, Instruction>;
 
 export type Opcode = keyof typeof instructions;
@@ -238,6 +239,8 @@ export interface Module {
   readonly minimumPages: number;
   readonly maximumPages: number;
   readonly arena: { readonly minimumPages: number; readonly maximumPages: number } | null;
+  /** What lies in the memory from the start. Every thread writes it anew when it starts. */
+  readonly data?: { readonly at: number; readonly bytes: readonly number[] };
 }
 
 export const op = (name: Opcode, ...operands: readonly Expression[]): Expression => laneAt(name, 0, 0, ...operands);
@@ -267,6 +270,22 @@ export function inside(expression: Expression): readonly Expression[] {
     case 'if': return [expression.condition, ...expression.then, ...expression.otherwise];
     case 'br': return expression.condition ? [expression.condition] : [];
     case 'br_table': return [expression.index];
+    default: return expression satisfies never;
+  }
+}
+
+/** An expression with each that stands immediately inside of it replaced. */
+export function mapped(expression: Expression, map: (inner: Expression) => Expression): Expression {
+  switch (expression.kind) {
+    case 'const': case 'const64': case 'address': case 'lanes': case 'get': return expression;
+    case 'op': case 'call': return { ...expression, operands: expression.operands.map(map) };
+    case 'shuffle': return { ...expression, operands: [map(expression.operands[0]), map(expression.operands[1])] };
+    case 'set': case 'tee': return { ...expression, value: map(expression.value) };
+    case 'block': case 'loop': return { ...expression, body: expression.body.map(map) };
+    case 'if':
+      return { ...expression, condition: map(expression.condition), then: expression.then.map(map), otherwise: expression.otherwise.map(map) };
+    case 'br': return { ...expression, condition: expression.condition && map(expression.condition) };
+    case 'br_table': return { ...expression, index: map(expression.index) };
     default: return expression satisfies never;
   }
 }

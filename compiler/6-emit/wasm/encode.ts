@@ -61,6 +61,15 @@ export function encode(module: Module): Uint8Array {
   section(10, module.functions.length, to => {
     for (const each of module.functions) to.sized(body => writeFunction(body, each, numbers));
   });
+  const { data } = module;
+  if (data !== undefined)
+    section(11, 1, to => {
+      to.bytes([0x00, 0x41]);
+      to.signed(BigInt(data.at | 0));
+      to.byte(0x0b);
+      to.unsigned(data.bytes.length);
+      to.bytes(data.bytes);
+    });
   return out.result();
 }
 

@@ -1,11 +1,12 @@
 /**
- * Mathematical functions on four lanes, as WebAssembly functions of plain SIMD: every machine gives the same bits, and a lane's
- * result depends on that lane alone. Errors and edge cases are those of docs/numerics.md. Polynomials are minimax fits of the
- * named function on the named interval, found by the algorithm of Remez.
+ * Mathematical functions on four lanes, as WebAssembly functions of plain SIMD, which give the same bits on every machine unless
+ * they are fused (`refine.ts`). A lane's result depends on that lane alone. Errors and edge cases are those of docs/numerics.md.
+ * Polynomials are minimax fits of the named function on the named interval, found by the algorithm of Remez.
  */
 import {
   build, call, f32x4, f64x2, get, i32, i32x4, inside, op, shuffle32, type Builder, type Expression, type Func, type Local, type Opcode,
 } from './code.ts';
+import { fused } from './refine.ts';
 
 /** The functions by name. Parameters and results are vectors. */
 export const mathFunctions: Readonly<Record<string, () => Func>> = {
@@ -22,13 +23,16 @@ export const mathFunctions: Readonly<Record<string, () => Func>> = {
   random,
 };
 
-/** The functions among `names`, and those that they call in turn; each once. Other names are passed over. */
-export function reachedMath(names: Iterable<string>): readonly Func[] {
+/**
+ * The functions among `names`, and those that they call in turn; each once. Other names are passed over. `withFusion` multiplies and adds
+ * floats with one rounding where the processor can.
+ */
+export function reachedMath(names: Iterable<string>, withFusion: boolean): readonly Func[] {
   const reached = new Map<string, Func>();
   const visit = (name: string): void => {
     const make = Object.hasOwn(mathFunctions, name) ? mathFunctions[name] : undefined;
     if (!make || reached.has(name)) return;
-    const func = make();
+    const func = withFusion ? fused(make()) : make();
     reached.set(name, func);
     calledIn(func).forEach(visit);
   };

@@ -10,6 +10,7 @@ import { linearKernel, mergeAxes, withoutWindows } from '../linear.ts';
 import { kernelFunction, unitOf } from './loops.ts';
 import { microKernel } from './micro-kernel.ts';
 import { calledIn, reachedMath } from './math.ts';
+import { inlined, withTable } from './refine.ts';
 import { contractionFunction } from './tiles.ts';
 import { barrierFunction, control, dispatchFunction, runFunction, workFunction } from './threads.ts';
 import { widen } from './widen.ts';
@@ -55,6 +56,8 @@ const slack = 64;
 const aligned = (bytes: number): number => Math.ceil(bytes / 64) * 64;
 /** What the runtime needs to time the micro-kernels. */
 const probeBytes = 8192;
+/** More than all constants of a program take. */
+const mostTableBytes = 65536;
 /** The most that an address of 32 bits reaches, and the most that engines give with 64. */
 const largestPages = { narrow: 65536, wide: 262144 } as const;
 /** Threads, each with memory of its own, for which there is room in any program. */
@@ -70,19 +73,17 @@ export function assemble(program: Program, { deterministic, inspected, wide: for
   const packingBytes = contractions.length === 0 ? 0 : aligned(Math.max(probeBytes, ...contractions.map(each => each.scratch)));
   const privates = privatePlaces(program);
   const spareBytes = spareBytesOf(program, shaped.map(each => each?.product?.overreach), privates.at);
-  const most = arenaBytes + control.bytes + certainThreads * (packingBytes + privates.bytes) + spareBytes;
+  const most = arenaBytes + control.bytes + mostTableBytes + certainThreads * (packingBytes + privates.bytes) + spareBytes;
   const wide = forced || most > largestPages.narrow * pageBytes;
   const controlAt = wide ? 0 : arenaBytes;
-  const scratchAt = controlAt + control.bytes;
+  const tableAt = controlAt + control.bytes;
+  const { functions: computing, table } = computingFunctions(kernels.filter(kernel => kernel !== null), !deterministic, tableAt);
+  const scratchAt = tableAt + aligned(table.length);
   const scratchBytes = wide ? packingBytes : packingBytes + privates.bytes;
   const arena = wide ? { bytes: arenaBytes, threadBytes: privates.bytes } : null;
   const scratched = new Set(shaped.flatMap((each, i) => (each?.product ? [i] : [])));
   const context: Context = { program, kernels, scratched, privateAt: privates.at, arena, scratchAt, scratchBytes, packingBytes };
   const names = program.entries.map(entry => entry.name);
-  const own = [
-    ...kernels.filter(kernel => kernel !== null),
-    ...program.entries.map(entry => entryFunction(context, entry.name, entry.calls)),
-  ];
   const products =
     contractions.length === 0
       ? []
@@ -92,9 +93,9 @@ export function assemble(program: Program, { deterministic, inspected, wide: for
           chosenMicroKernel(controlAt + control.micro),
         ];
   const functions = [
-    ...own,
+    ...computing,
+    ...program.entries.map(entry => entryFunction(context, entry.name, entry.calls)),
     ...products,
-    ...reachedMath(own.flatMap(func => [...calledIn(func)])),
     barrierFunction(controlAt),
     dispatchFunction(names.map(name => `entry.${name}`)),
     runFunction(controlAt),
@@ -102,7 +103,14 @@ export function assemble(program: Program, { deterministic, inspected, wide: for
     ...(inspected ? [stepFunction(context)] : []),
   ];
   const pages = (bytes: number): number => Math.ceil(bytes / pageBytes);
-  const module: Module = { imports: [], functions, minimumPages: pages(scratchAt + scratchBytes + (wide ? 0 : spareBytes)), maximumPages: largestPages.narrow, arena: null };
+  const module: Module = {
+    imports: [],
+    functions,
+    minimumPages: pages(scratchAt + scratchBytes + (wide ? 0 : spareBytes)),
+    maximumPages: largestPages.narrow,
+    arena: null,
+    ...(table.length > 0 && { data: { at: tableAt, bytes: table } }),
+  };
   return {
     module: arena === null ? module : widen(module, { minimumPages: pages(arena.bytes + arena.threadBytes + spareBytes), maximumPages: largestPages.wide }),
     arena,
@@ -116,6 +124,14 @@ export function assemble(program: Program, { deterministic, inspected, wide: for
     scratchBytes,
     spareBytes,
   };
+}
+
+/** Kernels and the functions that they call, with their table of constants at `tableAt`. */
+function computingFunctions(kernels: readonly Func[], withFusion: boolean, tableAt: number): ReturnType<typeof withTable> {
+  const math = reachedMath(kernels.flatMap(func => [...calledIn(func)]), withFusion);
+  const small = new Map(math.filter(func => calledIn(func).size === 0).map(func => [func.name, func]));
+  const whole = kernels.map(func => inlined(func, small));
+  return withTable([...whole, ...reachedMath(whole.flatMap(func => [...calledIn(func)]), withFusion)], tableAt);
 }
 
 /** What loads reach behind the arena, and behind what threads have for themselves. */

@@ -26,7 +26,9 @@ export function printModule(module: Module, descriptions: ReadonlyMap<string, De
     const comments = (description?.comments ?? []).map(line => `  ;; ${line.replaceAll(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, ' ')}\n`);
     return `\n${comments.join('')}${layout(functionNode(func, description?.parameters ?? []), 2)}`;
   });
-  return `(module\n${[memory, ...arena, ...imports].map(each => `${layout(each, 2)}\n`).join('')}${functions.join('\n')}\n)\n`;
+  const hexadecimal = (byte: number): string => `\\${byte.toString(16).padStart(2, '0')}`;
+  const data = module.data === undefined ? '' : `\n  (data (i32.const ${module.data.at}) "${module.data.bytes.map(hexadecimal).join('')}")\n`;
+  return `(module\n${[memory, ...arena, ...imports].map(each => `${layout(each, 2)}\n`).join('')}${functions.join('\n')}\n${data})\n`;
 }
 
 /** A parenthesised list, or a word without parentheses. */
