@@ -7,7 +7,7 @@ import type { TensorArray } from '../tensor.ts';
 import { elementCount } from '../tensor.ts';
 import { showCurves } from './curves.ts';
 import type { DataNames } from './data-files.ts';
-import { namesOfChosen, partsOf, unbundled } from './data-files.ts';
+import { bytesOfFiles, namesOfChosen, partsOf, unbundled } from './data-files.ts';
 import type { ChosenFile } from './dom.ts';
 import { byId, download, make, onFiles } from './dom.ts';
 import type { InputPart } from './drawing.ts';
@@ -251,13 +251,12 @@ export function openFilesPanel(page: PageParts, facts: PageFacts): void {
     for (const folder of folders.map(inside)) {
       if (found.names.some(name => name?.startsWith(folder))) for (const name of have.keys()) if (name.startsWith(folder)) have.delete(name);
     }
-    const known = new Set<string>();
-    for (const [i, name] of found.names.entries()) {
-      if (name === null) continue;
-      have.set(name, new Uint8Array(await chosen[i]!.file.arrayBuffer()));
-      known.add(topOf(chosen[i]!.path));
-    }
+    const wanted = found.names.flatMap((name, i) => (name === null ? [] : [{ ...chosen[i]!, name }]));
+    tell(wanted.length < 100 ? '' : `Reading ${wanted.length.toLocaleString('en-US')} files`, false);
+    const contents = await bytesOfFiles(wanted.map(({ file }) => file));
+    for (const [i, { name }] of wanted.entries()) have.set(name, contents[i]!);
     // A folder that something is taken from may hold more.
+    const known = new Set(wanted.map(({ path }) => topOf(path)));
     const unknown = [...new Set(chosen.map(({ path }) => topOf(path)))].filter(top => !known.has(top));
     const read = [...files.map(baseName), ...folders.map(folder => `${partsOf(folder).at(-1)}/`)].join(', ');
     tell(unknown.length === 0 ? '' : `the model reads nothing called ${unknown.join(', ')}: it reads ${read}`, unknown.length > 0);
