@@ -315,7 +315,7 @@ train { batch 8
   optimizer adam(lr: 0.05)
 }
 `;
-    writeFileSync(model, source('images("shapes", image: "picture", kind: "folder")'));
+    writeFileSync(model, source('images("./shapes/", image: "picture", kind: "folder")'));
     writeFileSync(join(project, 'table.model'), source('csv("shapes.csv", image: picture("file"), kind: "kind")'));
     writeFileSync(join(project, 'data/shapes.csv'), `file,kind\n${Array.from({ length: 48 }, (_, i) => `shapes/${i % 2 === 1 ? 'light' : 'dark'}/${i}.png,${i % 2}\n`).join('')}`);
   });

@@ -50,7 +50,7 @@ export function namesOfChosen(paths: readonly string[], { files, folders, pictur
 /** What systems put beside people's files. */
 export const isHidden = (path: string): boolean => path.split('/').some(part => part.startsWith('.'));
 
-export const partsOf = (folder: string): readonly string[] => folder.split('/').filter(part => part !== '' && part !== '.');
+export const partsOf = (path: string): readonly string[] => path.split('/').filter(part => part !== '' && part !== '.');
 
 /** How many parts at the end of two paths are the same. */
 export function sameEnd(a: readonly string[], b: readonly string[]): number {
@@ -81,10 +81,10 @@ export async function bytesOfFiles(files: readonly File[]): Promise<readonly Uin
   return contents;
 }
 
-/** Files that follow one another, behind the length of a JSON text and this text with their names and sizes. */
+/** Files that follow one another, behind the length of a JSON text and this text with their paths and sizes. */
 export function unbundled(bytes: Uint8Array): readonly (readonly [string, Uint8Array])[] {
   const length = new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true);
   let at = 4 + length;
   const sizes = JSON.parse(new TextDecoder().decode(bytes.subarray(4, at))) as readonly (readonly [string, number])[];
-  return sizes.map(([name, size]) => [name, bytes.subarray(at, at += size)] as const);
+  return sizes.map(([name, size]) => [partsOf(name).join('/'), bytes.subarray(at, at += size)] as const);
 }
