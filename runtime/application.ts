@@ -8,7 +8,7 @@ import { openDevice } from './device.ts';
 import type { Results } from './evaluate.ts';
 import { evaluateStage } from './evaluate.ts';
 import type { Generated, GenerateOptions } from './generate.ts';
-import { inflatedLimit } from './inflate.ts';
+import { memoryFolder } from './memory-folder.ts';
 import type { CompiledProgram, Stage } from './program.ts';
 import type { ProgramData } from './row-set.ts';
 import { arrayRows } from './row-set.ts';
@@ -22,7 +22,7 @@ import { joined, unpackedFile } from './unpack.ts';
 import { readInitialWeights, readWeights, weightsPieces } from './weights.ts';
 
 export interface TrainOptions<Rows> extends RunSettings {
-  /** Rows, or the files that the `data` block names; nothing where there are no inputs or they are fed by synthetic sources. */
+  /** Rows, or the files of the `data` block; nothing where there are no inputs or they are fed by synthetic sources. */
   readonly data?: TrainingRows<Rows> | DataFiles;
   /** The bytes of a safetensors file with weights to start from; parameters that it lacks are new. */
   readonly init?: Uint8Array;
@@ -41,8 +41,11 @@ export interface TrainingRows<Rows> {
   readonly test?: Rows;
 }
 
-/** The bytes of a file by its name in the `data` block, packed by gzip or not. */
-export type DataFiles = (file: string) => Uint8Array | Promise<Uint8Array>;
+/**
+ * The bytes of files, packed by gzip or not: a function from their names in the `data` block; or a map of all of them by their paths from
+ * the data folder, with `/` between the parts, which shows what is in folders: that is how picture files are given.
+ */
+export type DataFiles = ((file: string) => Uint8Array | Promise<Uint8Array>) | ReadonlyMap<string, Uint8Array>;
 
 export type AnyRows = Readonly<Record<string, TensorArray>>;
 
@@ -75,28 +78,27 @@ export async function trainModel(program: CompiledProgram, options: TrainOptions
 export async function rowsGiven(program: CompiledProgram, data: TrainingRows<AnyRows> | DataFiles | undefined): Promise<ProgramData> {
   if (data === undefined) {
     if (program.inputs.length === 0) return { train: null, test: null };
-    if (program.data?.sources.every(source => source.format === 'synthetic')) return rowsOfFiles(program, () => new Uint8Array(0), new Map());
-    throw new DataError(`the model \`${program.name}\` has inputs: pass \`data\`, rows as \`{ train: { … } }\` or the files as \`file => bytes\``);
+    if (program.data?.sources.every(source => source.format === 'synthetic')) return rowsOfFiles(program, new Map(), new Map());
+    throw new DataError(`the model \`${program.name}\` has inputs: pass \`data\`, rows as \`{ train: { … } }\`, or the files as \`file => bytes\` or a Map`);
   }
-  if (typeof data === 'function') return rowsOfFiles(program, data, new Map());
+  if (typeof data === 'function' || !('train' in data)) return rowsOfFiles(program, data, new Map());
   const rows = { train: arrayRows(program, data.train), test: data.test === undefined ? null : arrayRows(program, data.test) };
   return rows.test === null && program.data !== null ? splitRows(rows.train, program.data) : rows;
 }
 
-/** See `rowsOfSources`. All files are there before the first is read, so none may be named by another, and folders cannot be listed. */
+/** See `rowsOfSources`. All files are there before the first is read. */
 export async function rowsOfFiles(program: CompiledProgram, files: DataFiles, classes: Map<string, Classes>): Promise<ProgramData> {
   const { sources = [] } = program.data ?? {};
-  if (sources.some(source => source.format === 'images' || source.fields.some(field => field.picture))) {
-    throw new DataError('picture files are read by programs in Node alone: pass the rows of the pictures instead');
-  }
-  const opened = new Map<string, Uint8Array>();
-  for (const name of new Set(sources.flatMap(source => (source.format === 'synthetic' ? [] : source.fields.map(field => field.file))))) {
-    opened.set(name, await unpackedFile(name, await files(name)));
-  }
-  const list = (): never => {
-    throw new DataError('folders are listed by programs in Node alone');
-  };
-  return rowsOfSources(program, { load: file => memoryBytes(file, opened.get(file)!), list, limit: inflatedLimit }, classes, await program.synthetic?.columns(program));
+  const given = new Map<string, Uint8Array>();
+  if (typeof files === 'function') {
+    if (sources.some(source => source.format === 'images' || source.fields.some(field => field.picture))) {
+      throw new DataError('the data has picture files, which the `data` block does not name: pass `data` as a Map of all files by their paths, or rows');
+    }
+    for (const name of new Set(sources.flatMap(source => (source.format === 'synthetic' ? [] : source.fields.map(field => field.file))))) {
+      given.set(name, await unpackedFile(name, await files(name)));
+    }
+  } else for (const [name, bytes] of files) given.set(name, await unpackedFile(name, bytes));
+  return rowsOfSources(program, memoryFolder(given), classes, await program.synthetic?.columns(program));
 }
 
 /** Loss and metrics over all rows; of a model without inputs, over one run. */

@@ -5,12 +5,19 @@
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { deflateSync, gzipSync } from 'node:zlib';
 import type { Browser } from 'playwright-core';
 import { build } from 'vite';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { emit } from '../compiler/6-emit/emit.ts';
 import { main } from '../compiler/cli/main.ts';
+import { compile } from '../compiler/index.ts';
+import { savedBytes, type AnyRows, type TrainOptions } from '../runtime/application.ts';
+import { pngPieces } from '../runtime/png.ts';
+import { joined } from '../runtime/unpack.ts';
 import { servePages, startBrowser } from './support/browser.ts';
 import { folderOfFile } from './support/folder.ts';
+import { emitOptions, importEmitted } from './support/run-program.ts';
 
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
@@ -84,6 +91,32 @@ test('bundled by Vite, in a page', async () => {
   expect(await page.title()).toBe(runInNode('iris.ts'));
   await page.close();
   await server.close();
+});
+
+/** Pictures of one pixel in folders, and a table that names the same. */
+test('takes picture files as a map of all files', async () => {
+  const shades = [10, 200, 30, 220, 50, 240, 70, 250];
+  const files = new Map<string, Uint8Array>(shades.map((shade, i) =>
+    [`shades/${i % 2 === 1 ? 'light' : 'dark'}/${i}.png`, joined(pngPieces({ width: 1, height: 1, channels: 1, pixels: Uint8Array.of(shade) }, deflateSync))]));
+  const table = gzipSync(`file,kind\n${[...files.keys()].map((name, i) => `${name},${i % 2}\n`).join('')}`);
+  const moduleOf = (data: string): ReturnType<typeof importEmitted> => {
+    const text = `model Shades {\n  input image: u8[B, 1, 1]\n  input kind: i32[B]\n  loss = cross_entropy(flatten(image) / 255 |> linear(2), kind)\n}\ndata { train = ${data} }\n`
+      + 'train {\n  batch 4\n  steps 5\n  optimizer sgd(0.1)\n}\n';
+    const { levels, diagnostics } = compile({ path: 'shades.model', text, library: false }, 'schedule');
+    expect(diagnostics).toEqual([]);
+    return importEmitted(emit(levels, { ...emitOptions('typescript'), form: 'module' }));
+  };
+  const trained = async ({ train, program }: Awaited<ReturnType<typeof moduleOf>>, data: TrainOptions<AnyRows>['data']): Promise<Buffer> => {
+    await train!({ data: data! });
+    return Buffer.from(await savedBytes(program));
+  };
+  const [folders, rows] = [await moduleOf('images("./shades/", image: "picture", kind: "folder")'), await moduleOf('csv("all/table.csv", image: picture("file"), kind: "kind")')];
+  const inOrder = [0, 2, 4, 6, 1, 3, 5, 7];
+  expect(await trained(folders, files)).toEqual(await trained(folders, { train: { image: Uint8Array.from(inOrder, i => shades[i]!), kind: Int32Array.of(0, 0, 0, 0, 1, 1, 1, 1) } }));
+  expect(await trained(rows, new Map([...files, ['all/table.csv.gz', table]]))).toEqual(await trained(rows, { train: { image: Uint8Array.from(shades), kind: Int32Array.from(shades, (_, i) => i % 2) } }));
+  await expect(trained(folders, () => table)).rejects.toThrow('pass `data` as a Map of all files by their paths');
+  await expect(trained(folders, new Map([['shade/dark/0.png', table]]))).rejects.toThrow('the folder `./shades/` is missing among the files that are given');
+  await expect(trained(rows, new Map([...files].slice(1)).set('./all/table.csv', table))).rejects.toThrow('the data file `shades/dark/0.png` is missing among the files');
 });
 
 /** What the type checker prints. */

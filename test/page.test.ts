@@ -6,12 +6,14 @@ import { execFileSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { join, resolve } from 'node:path';
-import { gzipSync } from 'node:zlib';
+import { deflateSync, gzipSync } from 'node:zlib';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { main } from '../compiler/cli/main.ts';
 import { servePage } from '../compiler/cli/serve.ts';
 import { memoryBytes } from '../runtime/bytes.ts';
+import { namesOfChosen } from '../runtime/page/data-files.ts';
+import { pngPieces } from '../runtime/png.ts';
 import { showNumber } from '../runtime/progress-line.ts';
 import { readSafetensors } from '../runtime/safetensors.ts';
 import { servePages, startBrowser } from './support/browser.ts';
@@ -258,7 +260,7 @@ test('opened from the disk, with files that are chosen', async () => {
     writeFileSync(join(folder, 'other.csv'), 'a,b\n1,2\n');
     await page.setInputFiles('#choose', join(folder, 'other.csv'));
     await page.waitForSelector('#note.error');
-    expect(await page.textContent('#note')).toBe('the model reads no file called other.csv: it reads iris.csv');
+    expect(await page.textContent('#note')).toBe('the model reads nothing called other.csv: it reads iris.csv');
     await page.setInputFiles('#choose', join(root, 'models/data/iris.csv'));
     await ready(page);
     await page.click('#start');
@@ -284,6 +286,124 @@ test('data that does not fit is told', async () => {
     await page.setInputFiles('#choose', join(folder, 'broken/iris.csv'));
     await page.waitForSelector('#note.error');
     expect(await page.textContent('#note')).toContain('line 2, column `petal_length`: expected a number, found `three`');
+  });
+});
+
+describe('folders of pictures', () => {
+  const project = join(folder, 'shapes');
+  const model = join(project, 'shapes.model');
+  beforeAll(() => {
+    for (const kind of ['dark', 'light']) mkdirSync(join(project, 'data/shapes', kind), { recursive: true });
+    for (let i = 0; i < 48; i++) {
+      const light = i % 2 === 1;
+      const pixels = Uint8Array.from({ length: 64 }, (_, pixel) => ((i * 31 + pixel * 17) % 90) + (light ? 150 : 10));
+      const png = Buffer.concat(pngPieces({ width: 8, height: 8, channels: 1, pixels }, deflateSync));
+      writeFileSync(join(project, 'data/shapes', light ? 'light' : 'dark', `${i}.png`), png);
+    }
+    writeFileSync(join(project, 'data/shapes/.hidden'), 'no picture');
+    const source = (data: string): string => `model Shapes {
+  input image: u8[B, 8, 8]
+  input kind: i32[B]
+  scores = flatten(image) / 255 |> linear(2)
+  loss = cross_entropy(scores, kind)
+  metric accuracy = mean(argmax(scores) == kind)
+  output probabilities = softmax(scores)
+}
+data { train = ${data} }
+train { batch 8
+  epochs 20
+  optimizer adam(lr: 0.05)
+}
+`;
+    writeFileSync(model, source('images("./shapes/", image: "picture", kind: "folder")'));
+    writeFileSync(join(project, 'table.model'), source('csv("shapes.csv", image: picture("file"), kind: "kind")'));
+    writeFileSync(join(project, 'data/shapes.csv'), `file,kind\n${Array.from({ length: 48 }, (_, i) => `shapes/${i % 2 === 1 ? 'light' : 'dark'}/${i}.png,${i % 2}\n`).join('')}`);
+  });
+  const trains = async (page: Page): Promise<void> => {
+    await ready(page);
+    expect(await page.textContent('#rows')).toBe('48 rows to train on');
+    await page.click('#start');
+    await state(page, 'finished');
+    expect(await valueOf(page, 'accuracy')).toBeGreaterThan(0.9);
+  };
+  /** Lets a file or a folder of the disk fall on the panel of data files. */
+  const drop = async (page: Page, path: string): Promise<void> => {
+    const session = await page.context().newCDPSession(page);
+    await page.locator('#data').scrollIntoViewIfNeeded();
+    const { x, y } = (await (await page.$('#data'))!.boundingBox())!;
+    for (const type of ['dragEnter', 'dragOver', 'drop'] as const) {
+      await session.send('Input.dispatchDragEvent', { type, x: x + 10, y: y + 10, data: { items: [], files: [path], dragOperationsMask: 1 } });
+    }
+  };
+
+  test('carried', async () => {
+    const text = await build(model, '--data', join(project, 'data'));
+    expect(text.match(/<script [^>]*data-file/g)).toHaveLength(1);
+    await openText(text, async page => {
+      await trains(page);
+      expect(await page.textContent('#files')).toMatch(/^shapes\/48 files, \d+ kB$/);
+      await page.click('#example');
+      await page.waitForSelector('#outputs .best');
+      expect(await page.textContent('#outputs')).toMatch(/dark|light/);
+    });
+    await openText(await build(join(project, 'table.model'), '--data', join(project, 'data')), trains);
+  });
+
+  test('chosen and dropped', async () => {
+    await build(model);
+    const opened = (use: (page: Page) => Promise<void>): Promise<void> => open(`file://${join(folder, 'page.html')}`, async page => {
+      await page.waitForSelector('#files li');
+      await use(page);
+    });
+    await opened(async page => {
+      expect(await page.textContent('#files')).toBe('shapes/missing');
+      expect(await page.isVisible('#choose')).toBe(false);
+      await page.setInputFiles('#choose-folder', join(project, 'data/shapes/dark'));
+      await page.waitForSelector('#note.error');
+      expect(await page.textContent('#note')).toBe('the model reads nothing called dark/: it reads shapes/');
+      expect(await page.isDisabled('#start')).toBe(true);
+      await page.setInputFiles('#choose-folder', join(project, 'data'));
+      await trains(page);
+    });
+    const dropped = async (page: Page): Promise<void> => {
+      await drop(page, join(project, 'data/shapes'));
+      await trains(page);
+    };
+    await opened(dropped);
+    // As in browsers that give no handles.
+    const text = readFileSync(join(folder, 'page.html'), 'utf8');
+    await openText(text.replace('<body>', '<body><script>delete DataTransferItem.prototype.getAsFileSystemHandle</script>'), dropped);
+    await build(join(project, 'table.model'));
+    await opened(async page => {
+      await page.setInputFiles('#choose', join(project, 'data/shapes.csv'));
+      await page.waitForSelector('#note.error');
+      expect(await page.textContent('#note')).toBe('the data file `shapes/dark/0.png` is missing among the files that are given: give it, too');
+      await page.setInputFiles('#choose-folder', join(project, 'data/shapes'));
+      await trains(page);
+    });
+  });
+
+  test('served, all in one', async () => {
+    for (const file of [model, join(project, 'table.model')]) {
+      const server = await servePage(file, { data: join(project, 'data') }, 0);
+      try {
+        expect((await fetch(`${server.url}data/shapes/dark/0.png`)).status).toBe(404);
+        await open(server.url, trains);
+      } finally {
+        await server.close();
+      }
+    }
+  });
+
+  test('paths of chosen files become names', () => {
+    const names = (paths: readonly string[], files: readonly string[], folders: readonly string[], pictures = false, change = { from: '', to: '' }): readonly (string | null)[] =>
+      namesOfChosen(paths, { files, folders, pictures }, change).names;
+    expect(names(['b/train/x/1.png', 'b/test/y/2.png.gz', 'b/test/.DS_Store', 'b/c/1.png'], [], ['a/train', './b/test/'])).toEqual(['a/train/x/1.png', 'b/test/y/2.png.gz', null, null]);
+    expect(names(['one/pictures/1.png', 'two/pictures/2.png', 'pictures/pictures/3.png'], [], ['two/pictures', 'one/pictures'])).toEqual(['one/pictures/1.png', 'two/pictures/2.png', 'two/pictures/pictures/3.png']);
+    expect(names(['b/labels.csv.gz', 'labels.csv', 'c/labels.csv'], ['a/labels.csv', 'b/labels.csv'], [])).toEqual(['b/labels.csv', 'a/labels.csv', 'a/labels.csv']);
+    expect(names(['d/p/1.png', 'd/all.csv', 'd/more.txt', 'd/p/.2.png', '3.JPG'], ['all.csv'], [], true)).toEqual(['p/1.png', 'all.csv', null, null, '3.JPG']);
+    expect(names(['p/1.png', 'all.csv'], ['data/all.csv'], [], true)).toEqual(['data/p/1.png', 'data/all.csv']);
+    expect(names(['p/1.png'], ['data/all.csv'], [], true, { from: 'd/', to: 'data/' })).toEqual(['data/p/1.png']);
   });
 });
 

@@ -1,10 +1,8 @@
 /** `nabla build`: the standalone program of a model as a file, the module that applications import, or the page that trains it. */
-import { readFileSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
 import { declarationsOf, withoutTypes } from '../6-emit/runtime.ts';
 import { compileFile } from './compile-file.ts';
 import { Failure } from './failure.ts';
-import { dataFileNames, dataFilePath } from './page-files.ts';
 import { programText, type EmitFlags } from './run-program.ts';
 import { writeOutput } from './write-output.ts';
 
@@ -23,8 +21,8 @@ export async function runBuild(path: string, flags: BuildFlags): Promise<number>
   const levels = compileFile(path, 'schedule', flags);
   if (page) {
     const { pageText } = await import('./page.ts');
-    const files = data === undefined ? [] : dataFileNames(levels.model).map(name => [name, readFileSync(dataFilePath(data, name))] as const);
-    return write(output, await pageText(levels, flags, new Map(files), null));
+    const { readDataFiles } = await import('./page-files.ts');
+    return write(output, await pageText(levels, flags, data === undefined ? new Map() : await readDataFiles(levels.model, data), null));
   }
   if (!module) return write(output, await programText(levels, flags, { form: 'program', javascript: js }));
   const text = await programText(levels, flags, { form: 'module', javascript: false });

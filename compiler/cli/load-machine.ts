@@ -1,11 +1,8 @@
-/**
- * What runs compiled programs, for a command that runs parts of one itself: the runtime's own text, loaded as a program carries it,
- * so that what is measured here is what runs there.
- */
-import { reached, readRuntime, withoutTypes } from '../6-emit/runtime.ts';
+/** What runs compiled programs, for commands that run parts of one themselves. */
 import type { GpuPlan } from '../6-emit/wgsl/plan.ts';
 import type { TensorPlace } from '../ir/program.ts';
 import type { DType, Shape } from '../ir/type.ts';
+import { loadRuntime } from './load-runtime.ts';
 
 /** See `runtime/machine.ts`. */
 export interface MachinePlan {
@@ -41,7 +38,7 @@ export interface FillableProgram {
   readonly inputs: readonly { readonly name: string; readonly dtype: DType; readonly shape: Shape; readonly offset: number; readonly below: number | null }[];
 }
 
-export interface LoadedRuntime {
+export interface LoadedMachine {
   readonly openMachine: (plan: MachinePlan) => Machine;
   /** Made-up inputs, as `nabla bench` has them. */
   readonly fillInputs: (program: FillableProgram, seed: number) => void;
@@ -50,10 +47,4 @@ export interface LoadedRuntime {
   readonly requestGpuAdapter: (flags?: readonly string[]) => Promise<{ readonly gpu: { readonly requestAdapter: (options: object) => Promise<object | null> }; readonly adapter: object }>;
 }
 
-export async function loadRuntime(): Promise<LoadedRuntime> {
-  const wanted = ['openMachine', 'openGpu', 'fillInputs', 'requestGpuAdapter'];
-  const { declarations, imports } = reached(readRuntime(), new Set(wanted));
-  const text = withoutTypes([...imports, ...declarations.map(declaration => declaration.text), `export { ${wanted.join(', ')} };`].join('\n'));
-  const url = `data:text/javascript;base64,${Buffer.from(text).toString('base64')}`;
-  return (await import(url)) as LoadedRuntime;
-}
+export const loadMachine = (): Promise<LoadedMachine> => loadRuntime<LoadedMachine>('openMachine', 'openGpu', 'fillInputs', 'requestGpuAdapter');

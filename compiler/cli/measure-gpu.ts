@@ -6,12 +6,12 @@ import { defaultGpuOptions } from '../6-emit/wgsl/module.ts';
 import { gpuPlan } from '../6-emit/wgsl/plan.ts';
 import type { Model, Stage } from '../ir/model.ts';
 import { partsOf, type Program, type ProgramEntry } from '../ir/program.ts';
-import { loadRuntime, type LoadedRuntime } from './load-machine.ts';
+import { loadMachine, type LoadedMachine } from './load-machine.ts';
 import { begin, median, newHost, type Measurement, type StepPart } from './measure.ts';
 
 /** `program` is laid out for a GPU. */
 export async function measureOnGpu(model: Model, stage: Stage, program: Program, parts: readonly StepPart[], options: { readonly steps: number }): Promise<Measurement> {
-  const runtime = await loadRuntime();
+  const runtime = await loadMachine();
   const measured = parts.map(part => ({ ...part, calls: partsOf(part.entry.calls) }));
   const isHost = (call: ProgramEntry['calls'][number]): boolean => program.kernels[call.kernel]!.host;
   const apart = measured.flatMap(({ entry, calls }) => calls.filter(({ calls: [first] }) => !isHost(first!)).map(part => ({
@@ -96,7 +96,7 @@ interface TimedEncoder {
 const usage = { mapRead: 1, copySource: 4, copyTarget: 8, queryResolve: 512 } as const;
 
 /** A machine that is opened then finds a GPU whose passes write the time at their beginning and at their end. */
-async function openClock({ requestGpuAdapter }: LoadedRuntime): Promise<Clock> {
+async function openClock({ requestGpuAdapter }: LoadedMachine): Promise<Clock> {
   const { gpu, adapter: present } = await requestGpuAdapter(['disable-dawn-features=timestamp_quantization']);
   const hostClock = async (run: () => void, done: () => Promise<void>): Promise<number> => {
     await done();

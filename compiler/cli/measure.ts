@@ -9,7 +9,7 @@ import { executeKernel } from '../ir/evaluate.ts';
 import { entryName, type Model, type Stage } from '../ir/model.ts';
 import { partsOf, reachOfCall, type Part, type Program, type ProgramEntry } from '../ir/program.ts';
 import { elementBytes, isFloat, size, type DType } from '../ir/type.ts';
-import { loadRuntime, type LoadedRuntime, type Machine } from './load-machine.ts';
+import { loadMachine, type LoadedMachine, type Machine } from './load-machine.ts';
 
 /** An entry that is part of a step. */
 export interface StepPart {
@@ -55,7 +55,7 @@ export function partsOfStep(model: Model, stage: Stage, program: Program): reado
 }
 
 export async function measure(model: Model, stage: Stage, program: Program, parts: readonly StepPart[], options: { readonly steps: number; readonly threads: number }): Promise<Measurement> {
-  const runtime = await loadRuntime();
+  const runtime = await loadMachine();
   const limits = await measureLimits(runtime, program.arenaBytes, options.threads);
   const measured = parts.map(part => ({ ...part, calls: partsOf(part.entry.calls) }));
   const calls = measured.flatMap(part => part.calls).filter(part => !program.kernels[part.calls[0]!.kernel]!.host);
@@ -184,7 +184,7 @@ export function newHost(program: Program, memory: ArrayBuffer): Host {
 
 /** What comes before the first of so many steps: scalars, initial values, made-up inputs. */
 export function begin(
-  model: Model, stage: Stage, program: Program, machine: Pick<Machine, 'memory' | 'run'>, host: Host, { fillInputs }: LoadedRuntime, steps: number,
+  model: Model, stage: Stage, program: Program, machine: Pick<Machine, 'memory' | 'run'>, host: Host, { fillInputs }: LoadedMachine, steps: number,
 ): void {
   const { seed } = stage.settings;
   host.set('seed', seed);
@@ -198,14 +198,14 @@ export function begin(
   fillInputs(fillable(model, program, machine.memory), seed);
 }
 
-const fillable = ({ limits }: Model, program: Program, memory: ArrayBuffer): Parameters<LoadedRuntime['fillInputs']>[0] =>
+const fillable = ({ limits }: Model, program: Program, memory: ArrayBuffer): Parameters<LoadedMachine['fillInputs']>[0] =>
   ({ memory, inputs: program.inputs.map(input => ({ ...input, below: limits.get(input.name) ?? null })) });
 
 const leastArrays = 1 << 18;
 const mostArrays = 1 << 28;
 
 /** The best of several rounds: others may use the machine at the same time. */
-async function measureLimits({ openMachine }: LoadedRuntime, arenaBytes: number, threads: number): Promise<Limits> {
+async function measureLimits({ openMachine }: LoadedMachine, arenaBytes: number, threads: number): Promise<Limits> {
   const plan = roofline(Math.min(mostArrays, Math.max(leastArrays, arenaBytes)));
   const machine = openMachine({ ...plan, shared: plan.entries.map((_, entry) => entry), ...moduleText(plan.module), arena: null, microAt: null, spareBytes: 0 });
   new Float32Array(machine.memory, 0, plan.arrayBytes / 4).fill(1);

@@ -4,14 +4,10 @@ import { emitPage, type ServedPage } from '../6-emit/page/page.ts';
 import { bindingProblems } from '../6-emit/wgsl/segments.ts';
 import type { Levels } from '../index.ts';
 import { render, view } from '../view/view.ts';
-import { Failure } from './failure.ts';
 import { programOptions, type EmitFlags } from './run-program.ts';
 
 /** `files` are carried by the page. With `--target auto` it carries a program for GPUs too, if they can hold the model. */
 export async function pageText(levels: Levels, flags: EmitFlags, files: ReadonlyMap<string, Uint8Array>, served: ServedPage | null): Promise<string> {
-  if (levels.model!.data?.sources.some(source => source.format === 'images' || source.fields.some(field => field.picture))) {
-    throw new Failure('pages read no picture files: give the pictures as idx or npy files, all of them in one');
-  }
   const { target = 'wasm', deterministic = false, debugNan = false } = flags;
   // Shaders can neither be as exact as these ask for nor hold every tensor.
   const onGpu = !deterministic && !debugNan && bindingProblems(levels.program!, levels.file.span).length === 0;

@@ -3,17 +3,19 @@
  * beside it. After a change of the model's file, or of one that it imports, pages load themselves anew, or show what is wrong.
  */
 import { createHash } from 'node:crypto';
-import { createReadStream, unwatchFile, watchFile } from 'node:fs';
+import { createReadStream, statSync, unwatchFile, watchFile } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { resolve } from 'node:path';
+import { pipeline } from 'node:stream/promises';
 import { settingName } from '../2-elaborate/hyperparameters.ts';
-import { emitErrorsPage, type Hyperparameter } from '../6-emit/page/page.ts';
+import { bundleHeader, dataNames, emitErrorsPage, type Hyperparameter } from '../6-emit/page/page.ts';
 import { compile, type Levels } from '../index.ts';
 import { renderDiagnostic } from '../source/render.ts';
 import { positions } from '../source/text.ts';
 import { besideModel, compileOptions } from './compile-file.ts';
 import { Failure } from './failure.ts';
-import { dataFileNames, dataFilePath } from './page-files.ts';
+import { dataFilePath, pictureNames } from './page-files.ts';
 import { pageText } from './page.ts';
 import { readSource } from './read-source.ts';
 import type { EmitFlags } from './run-program.ts';
@@ -91,7 +93,9 @@ export async function servePage(path: string, flags: EmitFlags, port: number): P
     }
     const name = pathname.startsWith('/data/') ? decoded(pathname.slice('/data/'.length)) : null;
     const { levels } = modelOf(searchParams);
-    if (name === null || levels === null || !dataFileNames(levels.model!).includes(name)) return refuse(response, 404);
+    if (name === null || levels === null) return refuse(response, 404);
+    if (name === '') return sendPictures(response, await pictureNames(levels.model!, folder), folder);
+    if (!dataNames(levels.model!).files.includes(name)) return refuse(response, 404);
     const file = createReadStream(dataFilePath(folder, name));
     file.on('open', () => response.writeHead(200, { ...headers, 'Content-Type': 'application/octet-stream' }));
     file.on('error', () => response.destroy());
@@ -119,6 +123,29 @@ const headers = {
   'Cross-Origin-Opener-Policy': 'same-origin', 'Cross-Origin-Embedder-Policy': 'require-corp', 'Cross-Origin-Resource-Policy': 'same-origin',
   'Cache-Control': 'no-store',
 } as const;
+
+/** All of those that are there in one response: thousands of requests would take long. The page tells what is missing. */
+async function sendPictures(response: ServerResponse, names: readonly string[], folder: string): Promise<void> {
+  const pictures = names.flatMap(name => {
+    try {
+      return [{ name, path: dataFilePath(folder, name) }];
+    } catch (error) {
+      if (error instanceof Failure) return [];
+      throw error;
+    }
+  });
+  if (pictures.length === 0) return refuse(response, 404);
+  const sizes = pictures.map(({ name, path }) => [name, statSync(path).size] as const);
+  response.writeHead(200, { ...headers, 'Content-Type': 'application/octet-stream' });
+  await pipeline(async function* () {
+    yield bundleHeader(sizes);
+    for (const [i, { name, path }] of pictures.entries()) {
+      const bytes = await readFile(path);
+      if (bytes.length !== sizes[i]![1]) throw new Failure(`\`${name}\` has changed`);
+      yield bytes;
+    }
+  }, response).catch(() => response.destroy());
+}
 
 const refuse = (response: ServerResponse, status: number): void => {
   if (!response.headersSent) response.writeHead(status, headers);

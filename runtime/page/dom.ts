@@ -24,13 +24,21 @@ export function download(name: string, bytes: Uint8Array): void {
   setTimeout(() => URL.revokeObjectURL(url), 10_000);
 }
 
-/** Has files that are dropped on an element, or chosen with an input, taken. */
-export function onFiles(zone: HTMLElement, input: HTMLInputElement, take: (files: readonly File[]) => void): void {
-  input.addEventListener('change', () => {
-    take([...(input.files ?? [])]);
-    // The same file may be chosen again.
-    input.value = '';
-  });
+export interface ChosenFile {
+  readonly file: File;
+  /** Its name; of a file in a folder that was chosen, the path from this folder's name on. */
+  readonly path: string;
+}
+
+/** Has files that are dropped on an element, or chosen with an input, taken; of folders all that is in them. */
+export function onFiles(zone: HTMLElement, inputs: readonly HTMLInputElement[], take: (files: readonly ChosenFile[]) => void): void {
+  for (const input of inputs) {
+    input.addEventListener('change', () => {
+      take([...(input.files ?? [])].map(file => ({ file, path: file.webkitRelativePath === '' ? file.name : file.webkitRelativePath })));
+      // The same file may be chosen again.
+      input.value = '';
+    });
+  }
   zone.addEventListener('dragover', event => {
     event.preventDefault();
     zone.classList.add('over');
@@ -39,6 +47,43 @@ export function onFiles(zone: HTMLElement, input: HTMLInputElement, take: (files
   zone.addEventListener('drop', event => {
     event.preventDefault();
     zone.classList.remove('over');
-    take([...(event.dataTransfer?.files ?? [])]);
+    // What was dropped can be asked for only now; what is in folders comes later.
+    const dropped = [...(event.dataTransfer?.items ?? [])].filter(({ kind }) => kind === 'file');
+    void Promise.all(dropped.map(filesOfItem)).then(files => take(files.flat()));
   });
+}
+
+/** What browsers have that give handles of dropped files. */
+export interface HandleItem {
+  readonly getAsFileSystemHandle?: () => Promise<FileSystemHandle | null>;
+}
+
+/** The file that was dropped, or all files in the folder. Of entries, which all browsers have, Chromium reads no folders in pages from the disk. */
+export async function filesOfItem(item: DataTransferItem): Promise<readonly ChosenFile[]> {
+  const [entry, file] = [item.webkitGetAsEntry(), item.getAsFile()];
+  if (entry === null || entry.isFile) return file === null ? [] : [{ file, path: file.name }];
+  const handle = await (item as HandleItem).getAsFileSystemHandle?.().catch(() => null);
+  const files: ChosenFile[] = [];
+  await (handle ? addHandle(handle, handle.name, files) : addEntry(entry, files));
+  return files;
+}
+
+export async function addHandle(handle: FileSystemHandle, path: string, files: ChosenFile[]): Promise<void> {
+  if (handle.kind === 'file') files.push({ file: await (handle as FileSystemFileHandle).getFile(), path });
+  else for await (const inside of (handle as FileSystemDirectoryHandle).values()) await addHandle(inside, `${path}/${inside.name}`, files);
+}
+
+export async function addEntry(entry: FileSystemEntry, files: ChosenFile[]): Promise<void> {
+  if (entry.isFile) {
+    const file = await new Promise<File>((found, failed) => (entry as FileSystemFileEntry).file(found, failed));
+    files.push({ file, path: entry.fullPath.replace(/^\//, '') });
+    return;
+  }
+  const reader = (entry as FileSystemDirectoryEntry).createReader();
+  for (;;) {
+    // Some at a time, none in the end.
+    const some = await new Promise<FileSystemEntry[]>((found, failed) => reader.readEntries(found, failed));
+    if (some.length === 0) return;
+    for (const inside of some) await addEntry(inside, files);
+  }
 }

@@ -118,11 +118,11 @@ export function drawingPart({ name, shape, dtype, facts, changed }: DrawingOptio
   });
   const file = make('input', { type: 'file', accept: 'image/*' });
   const zone = make('div', { class: 'drawing-zone' }, canvas, hint);
-  onFiles(zone, file, async files => {
-    if (files[0] === undefined) return;
-    const picture = await createImageBitmap(files[0]).catch(() => null);
+  onFiles(zone, [file], async ([chosen]) => {
+    if (chosen === undefined) return;
+    const picture = await createImageBitmap(chosen.file).catch(() => null);
     if (picture === null) {
-      hint.textContent = `${files[0].name} is not a picture that this browser reads`;
+      hint.textContent = `${chosen.path} is not a picture that this browser reads`;
       hint.hidden = false;
       return;
     }

@@ -6,6 +6,9 @@ import { rowShapeOf } from '../row-set.ts';
 import type { TensorArray } from '../tensor.ts';
 import { elementCount } from '../tensor.ts';
 import { showCurves } from './curves.ts';
+import type { DataNames } from './data-files.ts';
+import { bytesOfFiles, namesOfChosen, partsOf, unbundled } from './data-files.ts';
+import type { ChosenFile } from './dom.ts';
 import { byId, download, make, onFiles } from './dom.ts';
 import type { InputPart } from './drawing.ts';
 import { drawingPart } from './drawing.ts';
@@ -20,9 +23,7 @@ import type { Writing } from './writing.ts';
 import { openWriting } from './writing.ts';
 
 /** What the page carries beside the program, as JSON. */
-export interface PageFacts {
-  /** Names of the data files, as the model's `data` block has them. */
-  readonly files: readonly string[];
+export interface PageFacts extends DataNames {
   /** The page is served, and its data files with it. */
   readonly served: boolean;
 }
@@ -61,8 +62,8 @@ export function startPage(): void {
   });
   byId('reset').addEventListener('click', () => send({ kind: 'reset' }));
   byId('save').addEventListener('click', () => send({ kind: 'save' }));
-  onFiles(byId('weights'), byId<HTMLInputElement>('load'), async ([file]) => {
-    if (file !== undefined) send({ kind: 'load', file: { name: file.name, bytes: new Uint8Array(await file.arrayBuffer()) } });
+  onFiles(byId('weights'), [byId<HTMLInputElement>('load')], async ([chosen]) => {
+    if (chosen !== undefined) send({ kind: 'load', file: { name: chosen.path, bytes: new Uint8Array(await chosen.file.arrayBuffer()) } });
   });
   if (facts.served) openServed(() => page.state === 'running' || page.state === 'paused');
 }
@@ -220,28 +221,53 @@ export function showProgress(progress: ProgressFacts | null): void {
 }
 
 /** The data files: carried by the page, served beside it, or chosen by whoever is at the page. All of them open the data. */
-export function openFilesPanel(page: PageParts, { files, served }: PageFacts): void {
+export function openFilesPanel(page: PageParts, facts: PageFacts): void {
+  const { files, folders, pictures, served } = facts;
   const have = new Map<string, Uint8Array>();
   const baseName = (file: string): string => file.split('/').at(-1)!;
-  const list = byId('files');
+  const inside = (folder: string): string => `${partsOf(folder).join('/')}/`;
+  const heldIn = (folder: string): readonly Uint8Array[] => [...have].flatMap(([name, bytes]) => (name.startsWith(inside(folder)) ? [bytes] : []));
+  const line = (name: string, parts: readonly Uint8Array[], amount: string): HTMLElement => make('li', parts.length > 0 ? { class: 'there' } : {},
+    make('code', {}, name), make('span', {}, parts.length === 0 ? 'missing' : `${amount}${showBytes(parts.reduce((sum, { length }) => sum + length, 0))}`));
   const show = (): void => {
-    list.replaceChildren(...files.map(file => make('li', have.has(file) ? { class: 'there' } : {}, make('code', {}, baseName(file)),
-      make('span', {}, have.has(file) ? showBytes(have.get(file)!.length) : 'missing'))));
-    byId('data').hidden = files.length === 0;
+    const several = (name: string, parts: readonly Uint8Array[]): HTMLElement => line(name, parts, `${parts.length.toLocaleString('en-US')} files, `);
+    byId('files').replaceChildren(
+      ...files.map(file => line(baseName(file), have.has(file) ? [have.get(file)!] : [], '')),
+      ...folders.map(folder => several(`${partsOf(folder).at(-1)}/`, heldIn(folder))),
+      ...(pictures ? [several('pictures', [...have].flatMap(([name, bytes]) => (files.includes(name) || folders.some(folder => name.startsWith(inside(folder))) ? [] : [bytes])))] : []));
+    byId('data').hidden = files.length + folders.length === 0;
   };
   const opened = (): void => {
     show();
-    if (files.every(file => have.has(file))) page.send({ kind: 'files', files: files.map((name): NamedBytes => ({ name, bytes: have.get(name)! })) });
-  };
-  onFiles(byId('data'), byId<HTMLInputElement>('choose'), async chosen => {
-    const unknown: string[] = [];
-    for (const file of chosen) {
-      const wanted = files.find(name => baseName(name) === file.name.replace(/\.gz$/, ''));
-      if (wanted === undefined) unknown.push(file.name);
-      else have.set(wanted, new Uint8Array(await file.arrayBuffer()));
+    if (files.every(file => have.has(file)) && folders.every(folder => heldIn(folder).length > 0)) {
+      page.send({ kind: 'files', files: [...have].map(([name, bytes]): NamedBytes => ({ name, bytes })) });
     }
-    tell(unknown.length === 0 ? '' : `the model reads no file called ${unknown.join(', ')}: it reads ${files.map(baseName).join(', ')}`, unknown.length > 0);
+  };
+  let change = { from: '', to: '' };
+  const take = async (chosen: readonly ChosenFile[]): Promise<void> => {
+    const found = namesOfChosen(chosen.map(({ path }) => path), facts, change);
+    change = found.change;
+    // A folder that is chosen again may be another.
+    for (const folder of folders.map(inside)) {
+      if (found.names.some(name => name?.startsWith(folder))) for (const name of have.keys()) if (name.startsWith(folder)) have.delete(name);
+    }
+    const wanted = found.names.flatMap((name, i) => (name === null ? [] : [{ ...chosen[i]!, name }]));
+    tell(wanted.length < 100 ? '' : `Reading ${wanted.length.toLocaleString('en-US')} files`, false);
+    const contents = await bytesOfFiles(wanted.map(({ file }) => file));
+    for (const [i, { name }] of wanted.entries()) have.set(name, contents[i]!);
+    // A folder that something is taken from may hold more.
+    const known = new Set(wanted.map(({ path }) => topOf(path)));
+    const unknown = [...new Set(chosen.map(({ path }) => topOf(path)))].filter(top => !known.has(top));
+    const read = [...files.map(baseName), ...folders.map(folder => `${partsOf(folder).at(-1)}/`)].join(', ');
+    tell(unknown.length === 0 ? '' : `the model reads nothing called ${unknown.join(', ')}: it reads ${read}`, unknown.length > 0);
     opened();
+  };
+  const choices = [byId<HTMLInputElement>('choose'), byId<HTMLInputElement>('choose-folder')] as const;
+  choices[0].parentElement!.hidden = files.length === 0;
+  choices[1].parentElement!.hidden = folders.length === 0 && !pictures;
+  if (!choices[1].parentElement!.hidden) byId('rows').textContent = 'Choose the folder with the data, or drop it here.';
+  onFiles(byId('data'), choices, chosen => {
+    take(chosen).catch((error: unknown) => tell(String(error), true));
   });
   show();
   page.tryOut = openTryOut(page);
@@ -249,14 +275,18 @@ export function openFilesPanel(page: PageParts, { files, served }: PageFacts): v
   const load = async (): Promise<void> => {
     // What the page carries stands at its end.
     if (document.readyState === 'loading') await new Promise(resolve => document.addEventListener('DOMContentLoaded', resolve, { once: true }));
-    for (const file of files) {
+    // All pictures are one file, without a name.
+    for (const file of [...files, ...(folders.length > 0 || pictures ? [''] : [])]) {
       const bytes = fileOfPage(file) ?? (served ? await fileOfServer(file) : null);
-      if (bytes !== null) have.set(file, bytes);
+      if (bytes !== null) for (const [name, part] of file === '' ? unbundled(bytes) : [[file, bytes] as const]) have.set(name, part);
     }
     opened();
   };
   void load().catch((error: unknown) => tell(String(error), true));
 }
+
+/** The first part of a path, which is what somebody has chosen. */
+export const topOf = (path: string): string => path.replace(/\/.*/, '/');
 
 /** A file that the page carries. */
 export function fileOfPage(file: string): Uint8Array | null {

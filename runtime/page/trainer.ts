@@ -218,7 +218,7 @@ export function generationOf({ stages }: CompiledProgram): GenerationFacts | nul
 
 export async function openFiles(program: CompiledProgram, files: readonly NamedBytes[]): Promise<{ readonly data: ProgramData; readonly facts: DataFacts }> {
   const classes = new Map<string, Classes>();
-  const data = await rowsOfFiles(program, file => files.find(({ name }) => name === file)!.bytes, classes);
+  const data = await rowsOfFiles(program, new Map(files.map(({ name, bytes }) => [name, bytes])), classes);
   const pictures = new Map<string, PictureFacts>();
   for (const input of program.inputs) {
     const shape = pictureShapeOf(rowShapeOf(input, program.batched), input.dtype);

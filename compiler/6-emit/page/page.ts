@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { gzipSync } from 'node:zlib';
-import type { Model, Stage } from '../../ir/model.ts';
+import type { DataField, Model, Stage } from '../../ir/model.ts';
 import { size } from '../../ir/type.ts';
 import { emit, type EmitLevels, type EmitOptions } from '../emit.ts';
 import { reached, readRuntime, withoutTypes } from '../runtime.ts';
@@ -15,7 +15,7 @@ export interface PageOptions {
   readonly programs: readonly Pick<EmitOptions, 'target' | 'deterministic' | 'debugNan'>[];
   /** The picture of the model, as SVG. */
   readonly picture: string;
-  /** The data files that the page carries, by their names in the `data` block. */
+  /** The data files that the page carries: by their names in the `data` block, and pictures by their paths from the data folder. */
   readonly files: ReadonlyMap<string, Uint8Array>;
   /** Null for a page that stands alone. */
   readonly served: ServedPage | null;
@@ -33,10 +33,26 @@ export interface Hyperparameter {
   readonly value: string;
 }
 
+/** What a model reads, as its `data` block has it. */
+export interface DataNames {
+  readonly files: readonly string[];
+  /** Folders of pictures. */
+  readonly folders: readonly string[];
+  /** Whether tables name picture files. */
+  readonly pictures: boolean;
+}
+
+export function dataNames(model: Model): DataNames {
+  const sources = (model.data?.sources ?? []).filter(({ format }) => format !== 'synthetic');
+  const [folders, others] = [true, false].map(wanted => sources.filter(({ format }) => (format === 'images') === wanted).flatMap(({ fields }) => fields)) as [DataField[], DataField[]];
+  const unique = (fields: readonly DataField[]): readonly string[] => [...new Set(fields.map(({ file }) => file))];
+  return { files: unique(others), folders: unique(folders), pictures: others.some(({ picture }) => picture) };
+}
+
 export function emitPage(levels: EmitLevels, options: PageOptions): string {
   const { programs, picture, files, served } = options;
   const model = levels.model!;
-  const names = [...new Set((model.data?.sources ?? []).flatMap(source => (source.format === 'synthetic' ? [] : source.fields.map(field => field.file))))];
+  const names = dataNames(model);
   const parts: Readonly<Record<string, string>> = {
     version: escaped(served?.version ?? ''),
     name: escaped(model.name),
@@ -49,9 +65,9 @@ export function emitPage(levels: EmitLevels, options: PageOptions): string {
     hyperparameters: served === null || served.hyperparameters.length === 0 ? '' : hyperparametersForm(served.hyperparameters),
     compiled: `The optimizer, the batch and all sizes are compiled in: change them in <code>${escaped(levels.file.span.file.path)}</code>, `
       + (served === null ? 'and build the page again.' : 'and the page follows.'),
-    facts: JSON.stringify({ files: names, served: served !== null }).replaceAll('<', '\\u003c'),
+    facts: JSON.stringify({ ...names, served: served !== null }).replaceAll('<', '\\u003c'),
     programs: programs.map(each => `<script type="text/plain" class="program">${inScript(emit(levels, { ...each, form: 'page', javascript: true }))}</script>`).join('\n'),
-    data: [...files].map(([name, bytes]) => `<script type="text/plain" data-file="${escaped(name)}">${packed(bytes).toString('base64')}</script>`).join('\n'),
+    data: carried(files, names).map(([name, bytes]) => `<script type="text/plain" data-file="${escaped(name)}">${bytes.toString('base64')}</script>`).join('\n'),
     charts: inScript(library('uplot/dist/uPlot.iife.min.js')),
     page: inScript(pageScript('startPage', '')),
   };
@@ -71,6 +87,22 @@ const library = (file: string): string => readFileSync(createRequire(import.meta
 function pageScript(start: string, argument: string): string {
   const { declarations } = reached(readRuntime(), new Set([start]));
   return withoutTypes([...declarations.map(declaration => declaration.text), `${start}(${argument});`].join('\n'), false);
+}
+
+/** Data files as they stand in the page: pictures, which are packed, and may be thousands, as one file without a name. */
+function carried(files: ReadonlyMap<string, Uint8Array>, { files: named }: DataNames): readonly (readonly [string, Buffer])[] {
+  const pictures = [...files].filter(([name]) => !named.includes(name));
+  const bundle = (): Buffer => Buffer.concat([bundleHeader(pictures.map(([name, { length }]) => [name, length])), ...pictures.map(([, bytes]) => bytes)]);
+  return [...[...files].filter(([name]) => named.includes(name)).map(([name, bytes]) => [name, packed(bytes)] as const),
+    ...(pictures.length === 0 ? [] : [['', bundle()] as const])];
+}
+
+/** What stands before the bytes of files that follow one another: the length of a JSON text, and in this their names and sizes. */
+export function bundleHeader(sizes: readonly (readonly [string, number])[]): Buffer {
+  const text = Buffer.from(JSON.stringify(sizes));
+  const length = Buffer.alloc(4);
+  length.writeUInt32LE(text.length);
+  return Buffer.concat([length, text]);
 }
 
 const packed = (bytes: Uint8Array): Buffer => (bytes[0] === 0x1f && bytes[1] === 0x8b ? Buffer.from(bytes) : gzipSync(bytes));
