@@ -4,7 +4,7 @@
  */
 import { partsOf, reachOfCall, timesOfCall, type Call, type Kernel, type Loop, type Part, type Program } from '../../ir/program.ts';
 import { elementBytes, size, type Shape } from '../../ir/type.ts';
-import { address, at, build, call, get, i32, op, set, type Builder, type Expression, type Func, type Local, type Module } from './code.ts';
+import { address, at, build, call, get, i32, inside, op, set, type Builder, type Expression, type Func, type Local, type Module } from './code.ts';
 import { contraction, type Contraction } from './contraction.ts';
 import { linearKernel, mergeAxes, withoutWindows } from '../linear.ts';
 import { kernelFunction, unitOf } from './loops.ts';
@@ -58,6 +58,8 @@ const aligned = (bytes: number): number => Math.ceil(bytes / 64) * 64;
 const probeBytes = 8192;
 /** More than all constants of a program take. */
 const mostTableBytes = 65536;
+/** Expressions of a function that is written out where it is called: erf has 117; random, which every initial value calls, 334. */
+const longestInlined = 200;
 /** The most that an address of 32 bits reaches, and the most that engines give with 64. */
 const largestPages = { narrow: 65536, wide: 262144 } as const;
 /** Threads, each with memory of its own, for which there is room in any program. */
@@ -129,9 +131,15 @@ export function assemble(program: Program, { deterministic, inspected, wide: for
 /** Kernels and the functions that they call, with their table of constants at `tableAt`. */
 function computingFunctions(kernels: readonly Func[], withFusion: boolean, tableAt: number): ReturnType<typeof withTable> {
   const math = reachedMath(kernels.flatMap(func => [...calledIn(func)]), withFusion);
-  const small = new Map(math.filter(func => calledIn(func).size === 0).map(func => [func.name, func]));
+  const small = new Map(math.filter(func => calledIn(func).size === 0 && lengthOf(func) <= longestInlined).map(func => [func.name, func]));
   const whole = kernels.map(func => inlined(func, small));
   return withTable([...whole, ...reachedMath(whole.flatMap(func => [...calledIn(func)]), withFusion)], tableAt);
+}
+
+/** How many expressions a function is made of. */
+function lengthOf({ body }: Func): number {
+  const count = (expression: Expression): number => inside(expression).reduce((sum, inner) => sum + count(inner), 1);
+  return body.reduce((sum, expression) => sum + count(expression), 0);
 }
 
 /** What loads reach behind the arena, and behind what threads have for themselves. */
