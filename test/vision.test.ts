@@ -16,7 +16,7 @@ function digits(kind: 'train' | 't10k', count: number): { readonly image: Uint8A
 }
 
 test.each([
-  ['resnet', { width: '8' }, 80, { accuracy: [0.85, 1] }],
+  ['resnet', { width: '8' }, 110, { accuracy: [0.85, 1] }],
   ['vit', { layers: '1' }, 300, { accuracy: [0.75, 1] }],
   ['mixer', { layers: '1', patch: '7' }, 300, { accuracy: [0.8, 1] }],
   ['autoencoder', { hidden: '128' }, 300, { squared_error: [0, 42] }],
