@@ -28,6 +28,7 @@ interface Row {
 
 const nabla = 'compiler/cli/nabla.js';
 const generate = (name: string, ...flags: readonly string[]): readonly string[] => [nabla, 'generate', `models/${name}.model`, ...flags];
+const drawNames = (name: string): readonly (readonly string[])[] => ['2', '3', '4', '5', '6'].map(seed => generate(name, '--seed', seed));
 const drawDalle = [['bench/captions.ts'], [nabla, 'predict', 'models/dalle.model', '--data', 'shapes', '--model', 'Drawing', '--input', 'caption=caption.npy']];
 const drawPairs = generate('gpt', '--set', 'tokenizer=data/bpe.json', '--prompt', 'The whale', '--temperature', '0.7', '--top-p', '0.9', '--seed', '2');
 const texts = [['models/data/texts.ts']];
@@ -52,7 +53,8 @@ const rows: Readonly<Record<string, Row>> = {
     goals: [['loss', 'most', 0.2]], prepare: [['models/data/shapes.ts', 'shapes']], evaluate: ['--model', 'Drawing'],
     draw: drawDalle, samples: 'dalle.Drawing.picture.png',
   },
-  gru: { goals: [['loss', 'most', 1.94]], prepare: texts, draw: ['2', '3', '4', '5', '6'].map(seed => generate('gru', '--seed', seed)) },
+  lstm: { goals: [['loss', 'most', 1.94]], prepare: texts, draw: drawNames('lstm') },
+  gru: { goals: [['loss', 'most', 1.94]], prepare: texts, draw: drawNames('gru') },
   transformer: { goals: [['exact', 'least', 0.99]], prepare: texts, draw: [generate('transformer', '--prompt', 'may the first, nineteen oh five')] },
   gpt: { goals: [['loss', 'most', 1.67]], prepare: texts, draw: [generate('gpt', '--seed', '2')] },
   llama: { goals: [['loss', 'most', 1.47]], prepare: texts, draw: [generate('llama', '--seed', '2')] },

@@ -16,7 +16,7 @@ interface Drawing {
 
 const drawings: Readonly<Record<string, Drawing>> = {
   iris: {}, regression: {}, mnist: {}, lenet: {}, alexnet: {}, resnet: {}, vit: {}, mixer: {}, autoencoder: {}, vae: {}, gan: { depth: 1 }, diffusion: {},
-  pinn: {}, recommender: {}, dalle: {}, gpt2: {}, gru: {}, transformer: {}, gpt: {}, llama: {},
+  pinn: {}, recommender: {}, dalle: {}, gpt2: {}, lstm: {}, gru: {}, transformer: {}, gpt: {}, llama: {},
   // One block tells what is added to all.
   lora: { depth: 2, set: new Map([['layers', '1']]) }, word2vec: {},
 };
