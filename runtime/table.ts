@@ -79,6 +79,9 @@ export function classNumbers(table: Table, field: DataField, { text, where }: Ce
       const number = numbers[i]!.get(value);
       if (value === '') throw missingValue(where(row, i));
       if (number === undefined) throw new DataError(`${where(row, i)}: the class \`${value}\` does not occur in the training data`);
+      if (field.below !== null && number >= field.below) {
+        throw new DataError(`${where(row, i)}: \`${value}\` is one of ${known[i]!.length} different texts, but \`${field.input}\` has room for ${field.below} in the model`);
+      }
       into[i] = number;
     }
   };

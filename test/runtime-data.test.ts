@@ -152,6 +152,13 @@ test('test rows have the classes of the training rows', () => {
     '`test.csv`, line 2, column `kind, quoted`: the class `tulip` does not occur in the training data');
 });
 
+test('more different texts than the model has classes', () => {
+  write('more.csv', `${iris}1,2,tulip\n1,2,virginica\n`);
+  const fields = irisFields.map(other => ({ ...other, file: 'more.csv' }));
+  expect(() => open([source('csv', fields)])).toThrow(
+    '`more.csv`, line 4, column `kind, quoted`: `virginica` is one of 4 different texts, but `kind` has room for 3 in the model');
+});
+
 test('split and hold_out part the rows', () => {
   write('y.npy', npyBytes(Float32Array.from({ length: 10 }, (_, i) => i), 'f32', [10]));
   const sources = [source('npy', [field('y', 'f32', [], 'y.npy')])];
