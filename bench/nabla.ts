@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { emit } from '../compiler/6-emit/emit.ts';
-import { withoutTypes } from '../compiler/6-emit/runtime.ts';
+import { withoutTypes } from '../compiler/6-emit/ts-morph.ts';
 import { importReader } from '../compiler/cli/read-source.ts';
 import { compile } from '../compiler/index.ts';
 import type { Model } from '../compiler/ir/model.ts';

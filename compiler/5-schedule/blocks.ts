@@ -103,9 +103,10 @@ function rowAxes(draft: Draft, value: Value, rows: number): readonly (number | n
     axes = own;
     return true;
   };
+  const isRead = draft.sources.some(source => source.root === value);
   for (const step of draft.steps) {
     if (step.kind === 'store' && !agrees(draft.outputs[step.output]!, step.at)) return null;
-    for (const each of loadsOf(stepBody(step)!)) if (!agrees(draft.sources[each.operand]!, each.at)) return null;
+    if (isRead) for (const each of loadsOf(stepBody(step)!)) if (!agrees(draft.sources[each.operand]!, each.at)) return null;
   }
   return axes;
 }

@@ -72,35 +72,28 @@ export function linear(source: Source, at: readonly Index[]): Affine | null {
   return affine(terms, offset);
 }
 
-/** Every load in a scalar, each once, in order of first meeting. Bodies are graphs: shared parts are met once. */
-export function loadsOf(scalar: Scalar): readonly Load[] {
-  const found: Load[] = [];
+/** A scalar and everything inside, each once, in order of first meeting. Bodies are graphs: shared parts are met once. */
+function distinct(scalar: Scalar): ReadonlySet<Scalar> {
   const seen = new Set<Scalar>();
   const pending = [scalar];
   while (pending.length > 0) {
     const next = pending.pop()!;
     if (seen.has(next)) continue;
     seen.add(next);
-    if (next.kind === 'load') found.push(next);
     pending.push(...parts(next));
   }
-  return found;
+  return seen;
 }
 
+/** Every load in a scalar, each once. */
+export const loadsOf = (scalar: Scalar): readonly Load[] =>
+  (isPlainLoad(scalar) ? [scalar] : [...distinct(scalar)].filter(part => part.kind === 'load'));
+
+const isPlainLoad = (scalar: Scalar): scalar is Load => scalar.kind === 'load' && !scalar.at.some(isGathered);
+
 /** Arithmetic instructions in a body, each shared part counted once. */
-export function distinctInstructions(body: Scalar): number {
-  const seen = new Set<Scalar>();
-  const pending = [body];
-  let count = 0;
-  while (pending.length > 0) {
-    const next = pending.pop()!;
-    if (seen.has(next)) continue;
-    seen.add(next);
-    if (next.kind === 'apply' && !next.instruction.startsWith('to_')) count++;
-    pending.push(...parts(next));
-  }
-  return count;
-}
+export const distinctInstructions = (body: Scalar): number =>
+  [...distinct(body)].filter(part => part.kind === 'apply' && !part.instruction.startsWith('to_')).length;
 
 /** Steps as text that is equal for equal steps, no longer than the steps are large: shared parts are written once. */
 export function stepsKey(steps: readonly Step[]): string {

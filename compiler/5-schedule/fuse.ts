@@ -3,11 +3,11 @@
  * what is done with the row become one pass over it. Joining is legal when each iteration reads only what itself has written, and
  * no third kernel stands between the two.
  */
-import { numeratorRange, type Affine } from '../ir/affine.ts';
+import { numeratorRange, sameAffine, type Affine } from '../ir/affine.ts';
 import type { Value } from '../ir/graph.ts';
 import type { Instruction, Load, Scalar } from '../ir/nest.ts';
 import type { Step } from '../ir/program.ts';
-import { size, type Shape } from '../ir/type.ts';
+import { sameShape, size, type Shape } from '../ir/type.ts';
 import type { Built } from './build.ts';
 import { work } from './lower.ts';
 import { distinctInstructions, isLate, isRecomputed, linear, loadsOf, mapScalar, mapSteps, stepAxes, stepBody, type Draft, type Source } from './draft.ts';
@@ -37,9 +37,10 @@ export function fuse(state: Successors, built: Built): void {
       for (const producer of state.producers(consumer)) {
         if (producer === consumer || consumer.host || producer.host || consumer.blocks || producer.blocks) continue;
         if (!passesDirectly(producer, consumer) || wouldRunEarly(producer, consumer)) continue;
-        const joined = join(producer, consumer, built, value => state.readOnlyBy(value, producer, consumer));
-        // Last, for it may look at every kernel.
-        if (joined === null || state.pathBetween(producer, consumer)) continue;
+        const outer = loopsToShare(producer, consumer);
+        if (outer === null || state.pathBetween(producer, consumer)) continue;
+        const joined = join(producer, consumer, outer, built, value => state.readOnlyBy(value, producer, consumer));
+        if (joined === null) continue;
         state.replace([producer, consumer], [joined]);
         changed = true;
         break;
@@ -61,13 +62,17 @@ function wouldRunEarly(first: Draft, second: Draft): boolean {
   );
 }
 
-function join(first: Draft, second: Draft, built: Built, isPrivate: (value: Value) => boolean): Draft | null {
+/** The loops that become one, or null where joining is not worth it or not legal for any pair of such loops. */
+function loopsToShare(first: Draft, second: Draft): Shape | null {
   const outer = commonSpace(first, second);
   if (outer === null) return null;
   // A tile has one sum; a kernel with two would have to give up tiling.
   if ((isContraction(first) && reduces(second)) || (isContraction(second) && reduces(first))) return null;
   const limit = isContraction(first) || isContraction(second) ? mostInstructionsInTile : mostInstructions;
-  if (instructions(first) + instructions(second) > limit) return null;
+  return instructions(first) + instructions(second) > limit ? null : outer;
+}
+
+function join(first: Draft, second: Draft, outer: Shape, built: Built, isPrivate: (value: Value) => boolean): Draft | null {
   const a = demote(first, outer.length);
   const b = demote(second, outer.length);
   const sources = [...a.sources];
@@ -124,7 +129,7 @@ const instructions = (draft: Draft): number =>
 
 /** The loops that both kernels can share, or null where sharing is not legal or not worth it. */
 function commonSpace(first: Draft, second: Draft): Shape | null {
-  if (first.space.join() === second.space.join()) return first.space;
+  if (sameShape(first.space, second.space)) return first.space;
   const [short, long] = first.space.length < second.space.length ? [first, second] : [second, first];
   const outer = short.space;
   if (outer.length === 0 || outer.some((extent, axis) => long.space[axis] !== extent)) return null;
@@ -184,17 +189,21 @@ function iterationsAreIndependent(draft: Draft, built: Built): boolean {
     }
     return { root, shift };
   };
-  const stores = draft.steps.flatMap(step => (step.kind === 'store' ? [{ step, output: draft.outputs[step.output]! }] : []));
+  if (draft.space.length === 0) return true;
+  const sources = draft.sources.map(home);
+  const stores = draft.steps.flatMap(step => {
+    if (step.kind !== 'store') return [];
+    const output = draft.outputs[step.output]!;
+    return [{ step, output, to: home(output) }];
+  });
   return draft.steps.every(step => {
     const body = stepBody(step);
     if (body === null) return true;
     return loadsOf(body).every(load => {
       const source = draft.sources[load.operand]!;
-      const from = home(source);
-      return stores.every(({ step: store, output }) => {
-        const to = home(output);
+      const from = sources[load.operand]!;
+      return stores.every(({ step: store, output, to }) => {
         if (from.root !== to.root) return true;
-        if (draft.space.length === 0) return true;
         // What moves otherwise from step to step is not compared.
         if ((source.along ?? []).join() !== (output.along ?? []).join()) return false;
         const read = linear({ ...source, offset: source.offset + from.shift }, load.at);
@@ -256,13 +265,12 @@ function keepInRegisters(draft: Draft, firstMoved: number): Draft {
       mapScalar(body, part => {
         if (part.kind !== 'load') return part;
         const source = draft.sources[part.operand]!;
-        const address = linear(source, part.at);
+        const candidates = stores.filter(store => store.root === source.root && store.address !== null);
+        const address = candidates.length === 0 ? null : linear(source, part.at);
         if (address === null) return part;
-        const match = stores.find(
+        const match = candidates.find(
           store =>
-            store.root === source.root &&
-            store.address !== null &&
-            JSON.stringify(store.address) === JSON.stringify(address) &&
+            sameAffine(store.address!, address) &&
             (store.step.axes.length === 0 ||
               (step.kind === 'store' &&
                 store.step.axes.join() === step.axes.join() &&
@@ -305,6 +313,7 @@ function readsReplaced(draft: Draft, built: Built): boolean {
     const home = built.homes.get(value);
     return home ? leafOf(home.root) : value;
   };
+  if (!draft.outputs.some(({ root }) => leafOf(root).op === null)) return false;
   return draft.steps.some(step => {
     const body = stepBody(step);
     if (body === null) return false;

@@ -97,7 +97,9 @@ export function successors(built: Built): Successors {
     },
     replace: (drafts, by) => {
       arranged = null;
-      known.clear();
+      // Whatever comes after what is new came after something that it replaces.
+      const isReplaced = (draft: Draft): boolean => drafts.includes(draft);
+      known.forEach((list, draft) => (isReplaced(draft) || list.some(isReplaced)) && known.delete(draft));
       for (const draft of drafts) {
         live.delete(draft);
         for (const { root } of draft.sources) readers.get(root)!.delete(draft);
@@ -130,7 +132,8 @@ function arrange(drafts: readonly Draft[], before: (draft: Draft) => readonly Dr
     !draft.host && needed.has(draft) && (draft.sources.length === 0 || draft.outputs.every(output => isRecomputed(output.root))) &&
     !draft.outputs.some(output => outlives(output.root));
   const prepares = new Set(drafts.filter(isPreparation));
-  const preparations = new Map([...earlier].map(([draft, list]) => [draft, list.filter(other => prepares.has(other))]));
+  const preparations = new Map([...earlier].map(([draft, list]) => [draft, prepares.size === 0 ? [] : list.filter(other => prepares.has(other))]));
+  const reads = new Map(drafts.map(draft => [draft, [...new Set(draft.sources.map(source => source.root))]]));
   const others = drafts.filter(draft => !prepares.has(draft));
   const waiting = new Map(others.map(draft => [draft, awaited(draft, earlier, prepares)]));
   const followers = new Map<Draft, Draft[]>();
@@ -138,7 +141,7 @@ function arrange(drafts: readonly Draft[], before: (draft: Draft) => readonly Dr
   const uses = new Map<Value, number>();
   const transient = (value: Value): boolean => value.op !== null && !built.required.has(value) && !built.parts.has(value);
   const readers = new Map<Value, Set<Draft>>();
-  for (const draft of drafts) for (const root of new Set(draft.sources.map(source => source.root))) put(readers, root, draft);
+  for (const [draft, roots] of reads) for (const root of roots) put(readers, root, draft);
   for (const [root, { size }] of readers) uses.set(root, size);
   const done = new Set<Draft>();
   const unprepared = (draft: Draft): readonly Draft[] => preparations.get(draft)!.filter(other => !done.has(other));
@@ -149,15 +152,12 @@ function arrange(drafts: readonly Draft[], before: (draft: Draft) => readonly Dr
     // Targets may compute the host's scalars before anything else, so nothing comes before them.
     if (draft.host) return -Infinity;
     const made = draft.outputs.reduce((sum, output) => sum + (transient(output.root) ? bytes(output.root.type) : 0), 0);
-    const freed = [...new Set(draft.sources.map(source => source.root))].reduce(
-      (sum, root) => sum + (transient(root) && uses.get(root) === 1 ? bytes(root.type) : 0),
-      0,
-    );
+    const freed = reads.get(draft)!.reduce((sum, root) => sum + (transient(root) && uses.get(root) === 1 ? bytes(root.type) : 0), 0);
     known.set(draft, made - freed);
     return made - freed;
   };
   const growth = (draft: Draft): number => {
-    if (prepares.size === 0) return ownGrowth(draft);
+    if (unprepared(draft).length === 0) return ownGrowth(draft);
     const together = new Set([draft]);
     for (const each of together) for (const other of unprepared(each)) together.add(other);
     return [...together].reduce((sum, each) => sum + ownGrowth(each), 0);
@@ -168,7 +168,7 @@ function arrange(drafts: readonly Draft[], before: (draft: Draft) => readonly Dr
     for (const other of unprepared(draft)) if (!done.has(other)) run(other);
     done.add(draft);
     order.push(draft);
-    for (const root of new Set(draft.sources.map(source => source.root))) {
+    for (const root of reads.get(draft)!) {
       uses.set(root, uses.get(root)! - 1);
       if (uses.get(root) === 1) for (const reader of readers.get(root)!) known.delete(reader);
     }

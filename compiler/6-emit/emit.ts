@@ -20,7 +20,8 @@ import { assemble } from './wasm/module.ts';
 import { defaultGpuOptions } from './wgsl/module.ts';
 import { gpuPlan } from './wgsl/plan.ts';
 import { laidOut } from './wgsl/segments.ts';
-import { identifiersIn, reached, readRuntime, withoutTypes } from './runtime.ts';
+import { identifiersIn, reached, readRuntime } from './runtime.ts';
+import { withoutTypes } from './ts-morph.ts';
 
 export type Target = 'wasm' | 'typescript' | 'webgpu';
 
@@ -146,7 +147,8 @@ const flopsOfStep = (model: Model, stage: Stage, program: Program): number =>
       .flatMap(({ calls }) => calls.map(call => timesOfCall(call) * program.kernels[call.kernel]!.flops * times)))
     .reduce((sum, flops) => sum + flops, 0);
 
-const group = (value: number): string => Math.round(value).toLocaleString('en-US');
+/** Groups of three digits. Not by the locale's rules: to load those takes longer than the rest of the header. */
+const group = (value: number): string => String(Math.round(value)).replace(/\B(?=(\d{3})+$)/g, ',');
 
 /** A constant for each buffer: its first element, in units of its own element size. */
 function constantNames(program: Program): readonly string[] {

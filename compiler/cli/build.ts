@@ -1,6 +1,6 @@
 /** `nabla build`: the standalone program of a model as a file, the module that applications import, or the page that trains it. */
 import { basename, resolve } from 'node:path';
-import { declarationsOf, withoutTypes } from '../6-emit/runtime.ts';
+import { declarationsOf, withoutTypes } from '../6-emit/ts-morph.ts';
 import { compileFile } from './compile-file.ts';
 import { Failure } from './failure.ts';
 import { programText, type EmitFlags } from './run-program.ts';

@@ -1,5 +1,6 @@
 /** Functions of the runtime for commands: its own text, loaded as a program carries it, so that what runs here is what runs there. */
-import { reached, readRuntime, withoutTypes } from '../6-emit/runtime.ts';
+import { reached, readRuntime } from '../6-emit/runtime.ts';
+import { withoutTypes } from '../6-emit/ts-morph.ts';
 
 /** The functions of these names. */
 export async function loadRuntime<Functions>(...wanted: readonly (keyof Functions & string)[]): Promise<Functions> {

@@ -26,15 +26,22 @@ export const identity = (rank: number): readonly Affine[] => Array.from({ length
 export const plainAxis = (index: Affine): number | null =>
   index.divisor === 1 && index.offset === 0 && index.terms.length === 1 && index.terms[0]!.times === 1 ? index.terms[0]!.axis : null;
 
-/** Merges terms of one axis, drops zeros, sorts by axis, and divides out a divisor that divides everything. */
-function normalise({ terms, offset, divisor }: Affine): Affine {
-  const times = new Map<number, number>();
-  for (const term of terms) times.set(term.axis, (times.get(term.axis) ?? 0) + term.times);
-  const merged = [...times].filter(([, t]) => t !== 0).sort(([a], [b]) => a - b).map(([axis, t]) => ({ axis, times: t }));
-  if (divisor > 1 && offset % divisor === 0 && merged.every(term => term.times % divisor === 0)) {
-    return { terms: merged.map(term => ({ axis: term.axis, times: term.times / divisor })), offset: offset / divisor, divisor: 1 };
+/** One term for each axis, none of them zero, by axis. Most come so: nothing is made then. */
+function merged(terms: readonly Term[]): readonly Term[] {
+  if (terms.every(({ axis, times }, i) => times !== 0 && (i === 0 || terms[i - 1]!.axis < axis))) return terms;
+  const sums = new Map<number, number>();
+  for (const { axis, times } of terms) sums.set(axis, (sums.get(axis) ?? 0) + times);
+  return [...sums].filter(([, times]) => times !== 0).sort(([a], [b]) => a - b).map(([axis, times]) => ({ axis, times }));
+}
+
+/** Merges terms, and divides out a divisor that divides everything. */
+function normalise(index: Affine): Affine {
+  const { offset, divisor } = index;
+  const terms = merged(index.terms);
+  if (divisor > 1 && offset % divisor === 0 && terms.every(term => term.times % divisor === 0)) {
+    return { terms: terms.map(term => ({ axis: term.axis, times: term.times / divisor })), offset: offset / divisor, divisor: 1 };
   }
-  return { terms: merged, offset, divisor };
+  return { terms, offset, divisor };
 }
 
 /** Smallest and largest numerator over axes that run from 0 to extent − 1. */

@@ -68,7 +68,7 @@ export const guard = (at: readonly { readonly index: Affine; readonly extent: nu
 export function parts(scalar: Scalar): readonly Scalar[] {
   switch (scalar.kind) {
     case 'constant': case 'index': case 'local': return [];
-    case 'load': return scalar.at.flatMap(at => (isGathered(at) ? [at.gathered] : []));
+    case 'load': return scalar.at.some(isGathered) ? scalar.at.flatMap(at => (isGathered(at) ? [at.gathered] : [])) : [];
     case 'apply': return scalar.arguments;
     case 'guard': return [scalar.then, scalar.otherwise];
     default: return scalar satisfies never;

@@ -165,8 +165,9 @@ export const timesOfCall = ({ loops }: Call): number => size(loops.flatMap(({ gi
 
 /** The elements that an access of a call touches, over all positions of its loops, from the start of the arena. */
 export function reachOfCall(kernel: Kernel, call: Call, access: number): { readonly from: number; readonly to: number } {
-  const { shape } = [...kernel.operands, ...kernel.outputs][access]!;
+  const { shape } = kernel.operands[access] ?? kernel.outputs[access - kernel.operands.length]!;
   const from = call.offsets[access]!;
+  if (call.loops.length === 0) return { from, to: from + size(shape) };
   const firsts = call.loops.flatMap(({ given, axes }) => axes.map(() => given?.first ?? 0));
   const moved = axesOfCall(call).map((extent, axis) => [firsts[axis]!, extent - 1].map(position => position * call.moves[access]![axis]!));
   const sum = (some: (...distances: number[]) => number): number => moved.reduce((total, distances) => total + some(...distances), 0);

@@ -8,7 +8,8 @@ import { gzipSync } from 'node:zlib';
 import type { DataField, Model, Stage } from '../../ir/model.ts';
 import { size } from '../../ir/type.ts';
 import { emit, type EmitLevels, type EmitOptions } from '../emit.ts';
-import { reached, readRuntime, withoutTypes } from '../runtime.ts';
+import { reached, readRuntime } from '../runtime.ts';
+import { withoutTypes } from '../ts-morph.ts';
 
 export interface PageOptions {
   /** The page carries a program for each, and trains with the first one that runs where it is opened. */

@@ -278,9 +278,15 @@ export function inside(expression: Expression): readonly Expression[] {
 export function mapped(expression: Expression, map: (inner: Expression) => Expression): Expression {
   switch (expression.kind) {
     case 'const': case 'const64': case 'address': case 'lanes': case 'get': return expression;
-    case 'op': case 'call': return { ...expression, operands: expression.operands.map(map) };
+    case 'op': case 'call': {
+      const operands = expression.operands.map(map);
+      return operands.every((operand, i) => operand === expression.operands[i]) ? expression : { ...expression, operands };
+    }
     case 'shuffle': return { ...expression, operands: [map(expression.operands[0]), map(expression.operands[1])] };
-    case 'set': case 'tee': return { ...expression, value: map(expression.value) };
+    case 'set': case 'tee': {
+      const value = map(expression.value);
+      return value === expression.value ? expression : { ...expression, value };
+    }
     case 'block': case 'loop': return { ...expression, body: expression.body.map(map) };
     case 'if':
       return { ...expression, condition: map(expression.condition), then: expression.then.map(map), otherwise: expression.otherwise.map(map) };

@@ -97,6 +97,8 @@ interface Writer {
   readonly byte: (value: number) => void;
   readonly bytes: (values: ArrayLike<number>) => void;
   readonly unsigned: (value: number) => void;
+  /** Of 32 bits. */
+  readonly word: (value: number) => void;
   readonly signed: (value: bigint) => void;
   readonly text: (value: string) => void;
   /** What `write` appends, with its length before it. */
@@ -127,6 +129,11 @@ function newWriter(): Writer {
     for (; rest >= 0x80; rest = Math.floor(rest / 0x80)) byte((rest % 0x80) | 0x80);
     byte(rest);
   };
+  const word = (value: number): void => {
+    let rest = value | 0;
+    for (; rest < -0x40 || rest >= 0x40; rest >>= 7) byte((rest & 0x7f) | 0x80);
+    byte(rest & 0x7f);
+  };
   const signed = (value: bigint): void => {
     let rest = value;
     for (;;) {
@@ -140,6 +147,7 @@ function newWriter(): Writer {
     byte,
     bytes,
     unsigned,
+    word,
     signed,
     text: value => {
       const encoded = new TextEncoder().encode(value);
@@ -181,7 +189,7 @@ function writeFunction(to: Writer, func: Func, numbers: ReadonlyMap<string, numb
   const many = (expressions: readonly Expression[]): void => expressions.forEach(write);
   const writeWord = (value: number): void => {
     to.byte(0x41);
-    to.signed(BigInt(value | 0));
+    to.word(value);
   };
   const write = (expression: Expression): void => {
     switch (expression.kind) {

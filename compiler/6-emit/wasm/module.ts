@@ -130,10 +130,12 @@ export function assemble(program: Program, { deterministic, inspected, wide: for
 
 /** Kernels and the functions that they call, with their table of constants at `tableAt`. */
 function computingFunctions(kernels: readonly Func[], withFusion: boolean, tableAt: number): ReturnType<typeof withTable> {
-  const math = reachedMath(kernels.flatMap(func => [...calledIn(func)]), withFusion);
+  const called = kernels.map(calledIn);
+  const math = reachedMath(called.flatMap(names => [...names]), withFusion);
   const small = new Map(math.filter(func => calledIn(func).size === 0 && lengthOf(func) <= longestInlined).map(func => [func.name, func]));
-  const whole = kernels.map(func => inlined(func, small));
-  return withTable([...whole, ...reachedMath(whole.flatMap(func => [...calledIn(func)]), withFusion)], tableAt);
+  const whole = kernels.map((func, i) => ([...called[i]!].some(name => small.has(name)) ? inlined(func, small) : func));
+  const left = whole.flatMap((func, i) => [...(func === kernels[i] ? called[i]! : calledIn(func))]);
+  return withTable([...whole, ...reachedMath(left, withFusion)], tableAt);
 }
 
 /** How many expressions a function is made of. */
