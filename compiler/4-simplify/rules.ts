@@ -27,6 +27,8 @@ export interface Around {
 export interface Rule {
   readonly name: string;
   readonly equation: string;
+  /** What values it is tried on; null for all. */
+  readonly op: AnyOp | null;
   readonly apply: (value: Value, around: Around) => Value | null;
 }
 
@@ -46,13 +48,15 @@ const contractAttrs = (
 const on = (op: AnyOp, name: string, equation: string, rewrite: (value: Value, x: Value, y: Value, z: Value, around: Around) => Value | null): Rule => ({
   name,
   equation,
-  apply: (value, around) => (value.op === op ? rewrite(value, value.operands[0]!, value.operands[1]!, value.operands[2]!, around) : null),
+  op,
+  apply: (value, around) => rewrite(value, value.operands[0]!, value.operands[1]!, value.operands[2]!, around),
 });
 
 export const rules: readonly Rule[] = [
   {
     name: 'fold-uniform',
     equation: 'f(c, d) = f(c, d) computed now',
+    op: null,
     apply: value => {
       if (value.op === null || is(value, full) || !isPrimitive(value.op.definition) || value.operands.length === 0) return null;
       if (!value.operands.every(operand => uniform(operand) !== null)) return null;

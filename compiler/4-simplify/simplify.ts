@@ -7,7 +7,7 @@ import { shapeOf } from '../ir/type.ts';
 import { reshape } from '../ops/reshape.ts';
 import { mergeScans } from './merge-scans.ts';
 import { isQuotient } from './quotient.ts';
-import { rules } from './rules.ts';
+import { rules, type Rule } from './rules.ts';
 
 /** The simplified graph, and how often each rule was applied, by name. */
 export function simplify(given: Graph): { readonly graph: Graph; readonly applied: ReadonlyMap<string, number> } {
@@ -32,11 +32,17 @@ export function simplify(given: Graph): { readonly graph: Graph; readonly applie
     if (!numbers.has(value)) numbers.set(value, numbers.size);
     return numbers.get(value)!;
   };
+  const rulesOf = new Map<Value['op'], readonly Rule[]>();
+  const rulesOn = (op: Value['op']): readonly Rule[] => {
+    if (!rulesOf.has(op)) rulesOf.set(op, rules.filter(rule => rule.op === null || rule.op === op));
+    return rulesOf.get(op)!;
+  };
   const rewrite = (value: Value, original: Value): Value | null => {
     // Known of the graph as it came: what rules make may come to be read by more.
     const uses = (operand: Value): number => (readers.has(original) ? readers.get(original.operands[value.operands.indexOf(operand)]!)! : Infinity);
-    for (const rule of rules) {
-      const better = rule.apply(value, { uses, quotients: numerator => quotients.get(numerator) ?? [] });
+    const context = { uses, quotients: (numerator: Value) => quotients.get(numerator) ?? [] };
+    for (const rule of rulesOn(value.op)) {
+      const better = rule.apply(value, context);
       if (better === null) continue;
       if (shapeOf(better.type).join() !== shapeOf(value.type).join() || better.type.dtype !== value.type.dtype)
         throw new Error(`rule ${rule.name} changed a type`);

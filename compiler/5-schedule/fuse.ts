@@ -55,12 +55,11 @@ const passesDirectly = (producer: Draft, consumer: Draft): boolean =>
 
 /** Joined with a kernel of the forward pass, what is computed again for the backward pass would run at once and be kept as before. */
 function wouldRunEarly(first: Draft, second: Draft): boolean {
-  const both = [first, second];
-  return (
-    both.some(({ values, sources, outputs }) => [...values, ...[...sources, ...outputs].map(({ root }) => root)].some(isRecomputed)) &&
-    both.some(draft => draft.values.some(value => !isLate(value)))
-  );
+  return (touchesRecomputed(first) || touchesRecomputed(second)) && !(first.values.every(isLate) && second.values.every(isLate));
 }
+
+const touchesRecomputed = ({ values, sources, outputs }: Draft): boolean =>
+  values.some(isRecomputed) || sources.some(source => isRecomputed(source.root)) || outputs.some(output => isRecomputed(output.root));
 
 /** The loops that become one, or null where joining is not worth it or not legal for any pair of such loops. */
 function loopsToShare(first: Draft, second: Draft): Shape | null {

@@ -77,7 +77,10 @@ export function successors(built: Built): Successors {
       }
       return false;
     },
-    readOnlyBy: (value, first, second) => [...(readers.get(value) ?? [])].every(reader => reader === first || reader === second),
+    readOnlyBy: (value, first, second) => {
+      for (const reader of readers.get(value) ?? []) if (reader !== first && reader !== second) return false;
+      return true;
+    },
     writersOf,
     readersOf: value => [...(readers.get(value) ?? [])],
     areNeighbours: drafts => {
@@ -136,8 +139,8 @@ function arrange(drafts: readonly Draft[], before: (draft: Draft) => readonly Dr
   const reads = new Map(drafts.map(draft => [draft, [...new Set(draft.sources.map(source => source.root))]]));
   const others = drafts.filter(draft => !prepares.has(draft));
   const waiting = new Map(others.map(draft => [draft, awaited(draft, earlier, prepares)]));
-  const followers = new Map<Draft, Draft[]>();
-  for (const [draft, list] of waiting) for (const other of list) followers.set(other, [...(followers.get(other) ?? []), draft]);
+  const followers = new Map(drafts.map(draft => [draft, [] as Draft[]]));
+  for (const [draft, list] of waiting) for (const other of list) followers.get(other)!.push(draft);
   const uses = new Map<Value, number>();
   const transient = (value: Value): boolean => value.op !== null && !built.required.has(value) && !built.parts.has(value);
   const readers = new Map<Value, Set<Draft>>();
@@ -185,7 +188,7 @@ function arrange(drafts: readonly Draft[], before: (draft: Draft) => readonly Dr
     }
     const [draft] = ready.splice(best, 1);
     run(draft!);
-    for (const follower of followers.get(draft!) ?? []) {
+    for (const follower of followers.get(draft!)!) {
       const left = waiting.get(follower)!;
       left.delete(draft!);
       if (left.size === 0) ready.push(follower);
@@ -197,6 +200,7 @@ function arrange(drafts: readonly Draft[], before: (draft: Draft) => readonly Dr
 
 /** What must have run before a kernel and what prepares it can run. */
 function awaited(draft: Draft, earlier: ReadonlyMap<Draft, readonly Draft[]>, prepares: ReadonlySet<Draft>): Set<Draft> {
+  if (prepares.size === 0) return new Set(earlier.get(draft)!);
   const result = new Set<Draft>();
   const pending = new Set([draft]);
   for (const each of pending) for (const other of earlier.get(each)!) (prepares.has(other) ? pending : result).add(other);

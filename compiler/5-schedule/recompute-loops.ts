@@ -20,7 +20,8 @@ export interface StepValues {
 }
 
 /** The sequences of loops that need not be kept, since the steps that read their rows can compute them. */
-export function findStepValues({ entry, values, nest, inside, around }: Lowering): ReadonlyMap<Value, StepValues> {
+export function findStepValues({ entry, values, nest, scans, inside, around }: Lowering): ReadonlyMap<Value, StepValues> {
+  if (scans.length === 0) return new Map();
   const users = new Map<Value, Value[]>();
   for (const value of values) for (const operand of new Set(value.operands)) users.set(operand, [...(users.get(operand) ?? []), value]);
   const needs = new Map<Value, ReadonlySet<Value>>();

@@ -183,8 +183,9 @@ export const bind = (frame: Frame, axis: number, local: Local, lanes = false): v
   void frame.axes.set(axis, { level: frame.levels.length - 1, local, shift: 0, lanes });
 
 const vectorAxis = (frame: Frame): number | null => {
-  for (const [axis, binding] of frame.axes) if (binding.lanes) return axis;
-  return null;
+  let found: number | null = null;
+  frame.axes.forEach((binding, axis) => { if (binding.lanes) found ??= axis; });
+  return found;
 };
 
 /** How many elements one lane is from the next. */
