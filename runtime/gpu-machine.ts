@@ -12,8 +12,7 @@ import { computeStage, gpuUsage } from './webgpu.ts';
 /** What the compiler knows of a program. Bytes count from the start of the memory. */
 export interface GpuPlan {
   readonly bytes: number;
-  /** Where each part of the memory begins that is a buffer of its own. */
-  readonly segments: readonly number[];
+  readonly segments: readonly GpuSegment[];
   readonly scratchBytes: number;
   /** Whether adapters in software have shaders of their own; else they run what hardware runs. */
   readonly software: boolean;
@@ -25,6 +24,13 @@ export interface GpuPlan {
   readonly largest: string;
   /** Where the host writes the position of what runs at one position; null where nothing does. */
   readonly position: number | null;
+}
+
+/** A part of the memory that is a buffer of its own. */
+export interface GpuSegment {
+  readonly start: number;
+  /** Whether it holds f16 values alone, which the host never sees. Where the adapter has f16 they take two bytes each, not four. */
+  readonly halves: boolean;
 }
 
 /** What shaders mention by its name: a text for all adapters, and one for those that have a feature. */
@@ -218,7 +224,7 @@ export function numberAt(view: DataView, at: number, { dtype, offset }: TensorPl
 }
 
 /** The segment in which a byte lies. */
-export const segmentOf = (plan: GpuPlan, offset: number): number => plan.segments.findLastIndex(start => start <= offset);
+export const segmentOf = (plan: GpuPlan, offset: number): number => plan.segments.findLastIndex(({ start }) => start <= offset);
 
 /** Places as whole words of their segments, and one after another in a buffer. */
 export function piecesOf(plan: GpuPlan, places: readonly TensorPlace[]): { readonly pieces: readonly GpuPiece[]; readonly bytes: number } {
@@ -227,7 +233,7 @@ export function piecesOf(plan: GpuPlan, places: readonly TensorPlace[]): { reado
     const segment = segmentOf(plan, offset);
     const start = offset - (offset % 4);
     const end = Math.ceil((offset + elementCount(shape) * (dtype === 'u8' || dtype === 'bool' ? 1 : 4)) / 4) * 4;
-    const piece = { segment, offset: start - plan.segments[segment]!, start, bytes: end - start, at };
+    const piece = { segment, offset: start - plan.segments[segment]!.start, start, bytes: end - start, at };
     at += piece.bytes;
     return piece;
   });
@@ -303,9 +309,11 @@ export async function readGpu(
 
 export async function prepareGpu(plan: GpuPlan, window: number): Promise<OpenGpu> {
   const { gpu: implementation, adapter } = await requestGpuAdapter();
-  const sizes = plan.segments.map((start, i) => (plan.segments[i + 1] ?? plan.bytes) - start);
-  const needed = Math.max(plan.scratchBytes, ...sizes);
   const software = plan.software && adapter.info?.isFallbackAdapter === true;
+  // In software subgroups are of four invocations, and cost more than they save.
+  const features = new Set(plan.declarations.map(({ feature }) => feature).filter(feature => adapter.features.has(feature) && !(software && feature === 'subgroups')));
+  const sizes = plan.segments.map(({ start, halves }, i) => ((plan.segments[i + 1]?.start ?? plan.bytes) - start) / (halves && features.has('shader-f16') ? 2 : 1));
+  const needed = Math.max(plan.scratchBytes, ...sizes);
   const other = software ? 'hardware' : 'software';
   const runs = plan.entries.map(entry => dispatchesOf(entry).filter(({ shader }) => plan.shaders[shader]!.adapters !== other));
   const arraysOf = new Map(runs.flat().map(({ shader, segments }) => [shader, segments.length + (plan.shaders[shader]!.scratch ? 1 : 0)] as const));
@@ -323,8 +331,6 @@ export async function prepareGpu(plan: GpuPlan, window: number): Promise<OpenGpu
       + 'take a smaller batch, or build the program with `--target wasm`');
   }
   const required = Object.fromEntries(limits.filter(([, usual, own]) => own > usual).map(([name, , own]) => [name, own]));
-  // In software subgroups are of four invocations, and cost more than they save.
-  const features = new Set(plan.declarations.map(({ feature }) => feature).filter(feature => adapter.features.has(feature) && !(software && feature === 'subgroups')));
   const device = await adapter.requestDevice({ requiredLimits: required, requiredFeatures: [...features] });
   // What is wrong with a shader is told before the pipeline fails that needs it.
   let refusal: string | null = null;
@@ -346,7 +352,7 @@ export async function prepareGpu(plan: GpuPlan, window: number): Promise<OpenGpu
     : null));
   const shortage = await device.popErrorScope();
   if (shortage !== null) {
-    throw new DataError(`the GPU has no room for the ${plan.bytes} bytes of the program (${firstLine(shortage.message)}; the largest tensor is ${plan.largest}): `
+    throw new DataError(`the GPU has no room for the ${sizes.reduce((sum, size) => sum + size, 0)} bytes of the program (${firstLine(shortage.message)}; the largest tensor is ${plan.largest}): `
       + 'take a smaller batch, write `memory` in the `train` block, or build the program with `--target wasm`');
   }
   const layouts = new Map<number, { readonly group: object; readonly pipeline: object }>();

@@ -1,7 +1,9 @@
 /** The arena of a GPU in segments: programs that no binding could hold as they are get other places, and stay sound. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { bindingProblems, laidOut, largestBinding, segmentsOf } from '../compiler/6-emit/wgsl/segments.ts';
+import { defaultGpuOptions } from '../compiler/6-emit/wgsl/module.ts';
+import { gpuPlan } from '../compiler/6-emit/wgsl/plan.ts';
+import { bindingProblems, laidOut, largestBinding, segmentAt } from '../compiler/6-emit/wgsl/segments.ts';
 import { compile } from '../compiler/index.ts';
 import type { Program } from '../compiler/ir/program.ts';
 import { verifyProgram } from '../compiler/ir/verify-program.ts';
@@ -21,7 +23,7 @@ test.each(programs)('%s in segments', (_, program) => {
     const limit = Math.floor(program.arenaBytes * share);
     const made = laidOut(program, limit);
     expect(verifyProgram(made)).toEqual([]);
-    const segments = segmentsOf(made, limit);
+    const { segments } = made;
     for (const { start, bytes } of segments) {
       const inside = made.buffers.filter(buffer => start <= buffer.offset && buffer.offset < start + bytes && buffer.bytes > 0);
       // Longer than the limit only where a single tensor is.
@@ -34,7 +36,25 @@ test.each(programs)('%s in segments', (_, program) => {
 });
 
 test('what fits keeps its places', () => {
-  for (const [, program] of programs) expect(laidOut(program, program.arenaBytes)).toBe(program);
+  for (const [, program] of programs) {
+    expect(laidOut(program, program.arenaBytes)).toEqual({ ...program, segments: [{ start: 0, bytes: program.arenaBytes, halves: false }] });
+  }
+});
+
+test('what is f16 alone, and the host never sees, lies in segments of its own', () => {
+  const text = readFileSync(new URL('../models/mnist.model', import.meta.url), 'utf8').replace(/^train \{/m, 'train {\n  precision f16');
+  const { program } = levelsOf(text);
+  for (const share of [1, 0.3]) {
+    const made = laidOut(program!, Math.floor(program!.arenaBytes * share));
+    expect(verifyProgram(made)).toEqual([]);
+    const isAmongHalves = (byte: number): boolean => made.segments[segmentAt(made.segments, byte)]!.halves;
+    for (const { dtype, offset, lifetime, name } of made.buffers) expect([name, isAmongHalves(offset)]).toEqual([name, dtype === 'f16' && lifetime !== null]);
+    expect(made.buffers.filter(({ dtype }) => dtype === 'f16').length).toBeGreaterThan(10);
+    expect(made.segments.filter(({ bytes, halves }) => halves && bytes % 64 === 0).length).toBeGreaterThan(0);
+    gpuPlan(made, defaultGpuOptions);
+    const everywhere = { ...made, segments: made.segments.map(segment => ({ ...segment, halves: true })) };
+    expect(() => gpuPlan(everywhere, defaultGpuOptions)).toThrow('which lies among halves');
+  }
 });
 
 test('a tensor that no GPU can bind is told with its line', () => {

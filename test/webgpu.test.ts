@@ -7,6 +7,7 @@ import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import type { Profile } from '../compiler/cli/profile.ts';
+import { lavapipeEnvironment } from './support/lavapipe.ts';
 import { swiftshaderEnvironment } from './support/swiftshader.ts';
 
 interface Told {
@@ -15,21 +16,21 @@ interface Told {
 }
 
 /** What a job of `support/gpu-child.ts` tells. */
-async function told(job: string): Promise<readonly Told[]> {
-  const child = spawn(process.execPath, [fileURLToPath(new URL('support/gpu-child.ts', import.meta.url)), job], {
-    env: { ...process.env, ...swiftshaderEnvironment() },
-  });
+async function told(job: readonly string[], environment = swiftshaderEnvironment()): Promise<readonly Told[]> {
+  const child = spawn(process.execPath, [fileURLToPath(new URL('support/gpu-child.ts', import.meta.url)), ...job], { env: { ...process.env, ...environment } });
   let [out, error] = ['', ''];
   child.stdout.setEncoding('utf8').on('data', (text: string) => out += text);
   child.stderr.setEncoding('utf8').on('data', (text: string) => error += text);
   const code = await new Promise(resolve => child.on('close', resolve));
-  expect([code, error], out.split('\n').at(-2)).toEqual([0, '']);
+  // Limits of lavapipe are above those of the implementation.
+  expect([code, error.replaceAll(/^Warning: .*artificially reduced.*\n/gm, '')], out.split('\n').at(-2)).toEqual([0, '']);
   return out.trim().split('\n').map(line => JSON.parse(line) as Told);
 }
 
 test.concurrent.each([
   ['shaders', 2000],
   ['fixtures', 23],
+  ['halves', 34],
   ['programs', 16],
   ['ops', 500],
   ['products', 20],
@@ -38,10 +39,21 @@ test.concurrent.each([
   ['positions', 8],
   ['large', 4],
 ] as const)('%s', async (job, fewest) => {
-  const things = await told(job);
+  const things = await told([job]);
   expect(things.filter(({ problem }) => problem !== null)).toEqual([]);
   expect(things.length).toBeGreaterThanOrEqual(fewest);
 }, 300_000);
+
+const lavapipe = lavapipeEnvironment();
+const isSkipped = lavapipe === null && process.env['CI'] !== 'true';
+(isSkipped ? test.skip : test.concurrent).each([['halves', 34], ['products', 20]] as const)(
+  `%s with f16 and subgroups, on lavapipe${isSkipped ? ': skipped, Mesa\'s drivers for Vulkan are not installed' : ''}`, async (job, fewest) => {
+    expect(lavapipe, 'lavapipe is not installed').not.toBeNull();
+    const things = await told([job, 'f16'], lavapipe!);
+    expect(things.filter(({ problem }) => problem !== null)).toEqual([]);
+    expect(things.length).toBeGreaterThanOrEqual(fewest);
+  }, 300_000,
+);
 
 test('profile: the kernels of a step by the clock of the GPU', async () => {
   const nabla = fileURLToPath(new URL('../compiler/cli/nabla.js', import.meta.url));

@@ -114,6 +114,8 @@ function inPlace(built: Built, order: readonly Draft[], kept: ReadonlySet<Value>
           !built.parts.has(source.root) &&
           !draft.outputs.some(other => other.root === source.root) &&
           elementBytes(source.dtype) === elementBytes(output.dtype) &&
+          // Targets with a half type keep f16 values in memory of their own.
+          (source.dtype === 'f16') === (output.dtype === 'f16') &&
           bytes(source.root.type) === bytes(output.root.type) &&
           readsAtStore(draft, source.root, output.root),
       );

@@ -50,14 +50,10 @@ export function emit(levels: EmitLevels, options: EmitOptions): string {
   if (!levels.model || !levels.program) throw new Error('only a scheduled model can be emitted');
   const { model } = levels;
   const runtime = readRuntime();
-  const program = withFreeNames(
-    options.target === 'webgpu' ? laidOut(levels.program, defaultGpuOptions.bindingBytes) : levels.program,
-    new Set([...runtime.names, ...ownNames]),
-  );
+  const { program, machine, bytesInHalves } = machineOf(withFreeNames(levels.program, new Set([...runtime.names, ...ownNames])), options);
   const source = levels.file.span.file;
   const hash = createHash('sha256').update(source.text).digest('hex').slice(0, 16);
   const names = constantNames(program);
-  const machine = machineOf(program, options);
   const kernels = kernelsText(program, machine);
   const entries = entriesText(program, names, options, machine);
   const body = [
@@ -70,7 +66,7 @@ export function emit(levels: EmitLevels, options: EmitOptions): string {
   const start = starts[options.form];
   const { declarations, imports } = reached(runtime, new Set([...identifiersIn(body), ...identifiersIn(start)]));
   const text = [
-    headerText(model, program, source.path, hash, options.form),
+    headerText(model, program, bytesInHalves, source.path, hash, options.form),
     ...(imports.length > 0 ? [imports.join('\n')] : []),
     body,
     section('The runtime: data, training loop, files'),
@@ -88,11 +84,23 @@ const starts = {
   page: 'startTrainer(program);',
 } as const satisfies Record<EmitOptions['form'], string>;
 
-function machineOf(program: Program, { target, deterministic, debugNan }: EmitOptions): MachineText | null {
+interface ProgramOnMachine {
+  /** As the target has it in memory. */
+  readonly program: Program;
+  /** What runs its kernels; null for functions of the program itself. */
+  readonly machine: MachineText | null;
+  /** Of its memory: what may take half as much. */
+  readonly bytesInHalves: number;
+}
+
+function machineOf(program: Program, { target, deterministic, debugNan }: EmitOptions): ProgramOnMachine {
   switch (target) {
-    case 'wasm': return assemblyText(assemble(program, { deterministic, inspected: debugNan, wide: false }));
-    case 'webgpu': return shadersText(gpuPlan(program, defaultGpuOptions));
-    case 'typescript': return null;
+    case 'wasm': return { program, machine: assemblyText(assemble(program, { deterministic, inspected: debugNan, wide: false })), bytesInHalves: 0 };
+    case 'webgpu': {
+      const laid = laidOut(program, defaultGpuOptions.bindingBytes);
+      return { program: laid, machine: shadersText(gpuPlan(laid, defaultGpuOptions)), bytesInHalves: laid.segments.reduce((sum, { halves, bytes }) => sum + (halves ? bytes : 0), 0) };
+    }
+    case 'typescript': return { program, machine: null, bytesInHalves: 0 };
     default: return target satisfies never;
   }
 }
@@ -111,7 +119,7 @@ const section = (title: string): string => `// ── ${title} ${'─'.repeat(Ma
 const literal = (text: string): string => JSON.stringify(text).replaceAll('\u2028', '\\u2028').replaceAll('\u2029', '\\u2029');
 const comment = (text: string): string => text.replaceAll('*/', '* /').replaceAll(/[\r\n\u2028\u2029]+/g, ' ');
 
-function headerText(model: Model, program: Program, path: string, hash: string, form: EmitOptions['form']): string {
+function headerText(model: Model, program: Program, bytesInHalves: number, path: string, hash: string, form: EmitOptions['form']): string {
   const count = program.parameters.reduce((sum, parameter) => sum + size(parameter.shape), 0);
   const width = Math.max(0, ...program.parameters.map(parameter => parameter.name.length));
   const use = form === 'program' ? 'Start it to train: `node <this file>`, `--help` for more.' : 'It imports nothing, and runs in Node and in browsers.';
@@ -120,7 +128,7 @@ function headerText(model: Model, program: Program, path: string, hash: string, 
     ` * ${comment(model.name)}${model.doc ? `: ${comment(model.doc)}` : ''}`,
     ' *',
     ` * Written by nabla from ${comment(path)} (sha256 ${hash}…). ${use}`,
-    ...stagesText(model, program),
+    ...stagesText(model, program, bytesInHalves),
     ` * ${group(count)} parameters:`,
     ...program.parameters.map(
       parameter => ` *   ${comment(parameter.name).padEnd(width)}  ${parameter.dtype}[${parameter.shape.join(', ')}]`,
@@ -130,8 +138,9 @@ function headerText(model: Model, program: Program, path: string, hash: string, 
 }
 
 /** What a step of each stage takes, and what memory all of them do. */
-function stagesText(model: Model, program: Program): readonly string[] {
-  const memory = `${group(program.arenaBytes)} bytes of memory in all, none allocated while training.`;
+function stagesText(model: Model, program: Program, bytesInHalves: number): readonly string[] {
+  const less = bytesInHalves === 0 ? '' : `, ${group(program.arenaBytes - bytesInHalves / 2)} on a GPU with f16`;
+  const memory = `${group(program.arenaBytes)} bytes of memory in all${less}, none allocated while training.`;
   const step = (stage: Stage): string => {
     const { accumulate } = stage.settings;
     return `atch ${stage.batch}${accumulate === 1 ? '' : `, ${accumulate} of them a step`}; ${group(flopsOfStep(model, stage, program))} floating-point operations a step`;

@@ -4,13 +4,13 @@
  */
 import { defaultGpuOptions } from '../6-emit/wgsl/module.ts';
 import { gpuPlan } from '../6-emit/wgsl/plan.ts';
+import type { SegmentedProgram } from '../6-emit/wgsl/segments.ts';
 import type { Model, Stage } from '../ir/model.ts';
-import { partsOf, type Program, type ProgramEntry } from '../ir/program.ts';
+import { partsOf, type ProgramEntry } from '../ir/program.ts';
 import { loadMachine, type LoadedMachine } from './load-machine.ts';
 import { begin, median, newHost, type Measurement, type StepPart } from './measure.ts';
 
-/** `program` is laid out for a GPU. */
-export async function measureOnGpu(model: Model, stage: Stage, program: Program, parts: readonly StepPart[], options: { readonly steps: number }): Promise<Measurement> {
+export async function measureOnGpu(model: Model, stage: Stage, program: SegmentedProgram, parts: readonly StepPart[], options: { readonly steps: number }): Promise<Measurement> {
   const runtime = await loadMachine();
   const measured = parts.map(part => ({ ...part, calls: partsOf(part.entry.calls) }));
   const isHost = (call: ProgramEntry['calls'][number]): boolean => program.kernels[call.kernel]!.host;

@@ -72,15 +72,16 @@ export interface Profile {
 export async function runProfile(path: string, flags: ProfileFlags): Promise<number> {
   const { target } = flags;
   const compiled = compileFile(path, 'schedule', flags);
-  const levels = target === 'wasm' ? compiled : { ...compiled, program: laidOut(compiled.program!, defaultGpuOptions.bindingBytes) };
+  const onGpu = target === 'webgpu' ? laidOut(compiled.program!, defaultGpuOptions.bindingBytes) : null;
+  const levels = onGpu === null ? compiled : { ...compiled, program: onGpu };
   const steps = Number(flags.steps);
-  const threads = target === 'webgpu' ? null : flags.threads === undefined ? availableParallelism() : Number(flags.threads);
+  const threads = onGpu !== null ? null : flags.threads === undefined ? availableParallelism() : Number(flags.threads);
   const stage = chosenStage(levels.model, flags.model);
   const parts = partsOfStep(levels.model, stage, levels.program!);
   if (parts.length === 0) throw new Failure(`the model \`${stage.model}\` computes nothing: give it a loss or an output`);
-  const measured = threads === null
-    ? await measureOnGpu(levels.model, stage, levels.program!, parts, { steps })
-    : await measure(levels.model, stage, levels.program!, parts, { steps, threads });
+  const measured = onGpu !== null
+    ? await measureOnGpu(levels.model, stage, onGpu, parts, { steps })
+    : await measure(levels.model, stage, levels.program!, parts, { steps, threads: threads! });
   const profile = profileOf(levels, stage, measured, steps, threads);
   const { format } = flags;
   const output = flags.output ?? (format === 'svg' ? `${basename(path).replace(/\.model$/, '')}-profile.svg` : '-');

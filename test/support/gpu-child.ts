@@ -11,11 +11,13 @@ import { gpuPlan } from '../../compiler/6-emit/wgsl/plan.ts';
 import { laidOut } from '../../compiler/6-emit/wgsl/segments.ts';
 import { compile } from '../../compiler/index.ts';
 import type { Call, Program } from '../../compiler/ir/program.ts';
+import { convert } from '../../compiler/ir/arithmetic.ts';
 import { affine, axisAt, type Affine } from '../../compiler/ir/affine.ts';
 import { evaluateGraph, evaluateNest } from '../../compiler/ir/evaluate.ts';
 import { leaf, topological, type Value } from '../../compiler/ir/graph.ts';
-import { apply, constant, load, type Nest, type Scalar } from '../../compiler/ir/nest.ts';
-import { shaderText } from '../../runtime/gpu-machine.ts';
+import { apply, constant, guard, load, type Nest, type Scalar } from '../../compiler/ir/nest.ts';
+import { requestGpuAdapter } from '../../runtime/gpu-adapter.ts';
+import { prepareGpu, shaderText } from '../../runtime/gpu-machine.ts';
 import { dim, isFloat, tensor, type Shape } from '../../compiler/ir/type.ts';
 import { isPrimitive, type Tensor } from '../../compiler/ops/define.ts';
 import { add } from '../../compiler/ops/elementwise.ts';
@@ -25,7 +27,7 @@ import { attentions, inBlocks } from './attention.ts';
 import { compareFixture } from './compare-fixture.ts';
 import { fixtureNames, large as largeModels, readFixture, singleTolerance } from './fixture.ts';
 import { compareRows, drawn, generators, whole } from './generation.ts';
-import { gpuMachine, programOfNests, runNestsOnGpu, withoutFeatures, type NestRun } from './gpu.ts';
+import { gpuMachine, programOfHalves, programOfNests, runNestsOnGpu, withoutFeatures, type NestRun } from './gpu.ts';
 import { graphMachine } from './machine.ts';
 import { differentiable, drawAll, leaves, project, type AnySample } from './op-samples.ts';
 import { programPlan, programText } from './random-program.ts';
@@ -166,7 +168,7 @@ async function ends(): Promise<void> {
   const [{ calls: [whole, part], ...entry }] = apart.entries as unknown as readonly [Program['entries'][number] & { readonly calls: readonly [Call, Call] }];
   const inside: Call = { ...part, offsets: [part.offsets[0]!, whole.offsets[1]! + 8], writes: whole.writes };
   const program: Program = { ...apart, entries: [{ ...entry, calls: [whole, inside] }] };
-  const isWide = gpuPlan(program, hardware).shaders.map(({ code }) => code.includes('vec4<f32>'));
+  const isWide = gpuPlan(laidOut(program, hardware.bindingBytes), hardware).shaders.map(({ code }) => code.includes('vec4<f32>'));
   tell('which copies are of vectors', String(isWide) === 'true,false' ? null : String(isWide));
   const machine = await gpuMachine(program, hardware);
   runs.forEach(({ operands }, i) => machine.write('input', String(program.entries[0]!.calls[i]!.reads[0]!), operands[0]!.data));
@@ -292,5 +294,100 @@ function programOf(path: string): Program {
   return levels.program;
 }
 
-const jobs: Readonly<Record<string, () => Promise<void>>> = { blocks, fixtures, large, limited, ops, positions, products, programs, shaders };
+/** Training in f16: of each model its text, its shaders, and how far from the oracle ten steps may be, where a factor here and there is rounded to the other side. */
+const inHalves: Readonly<Record<string, readonly [text: string, options: GpuOptions, tolerance: number]>> = {
+  'a perceptron': [halfPrecision, defaultGpuOptions, 1e-3],
+  'a convolution': [`model Small {
+  input x: f32[B, 2, 8, 8]
+  input y: f32[B, 4]
+  loss = mse(x |> conv2d(6, 3, padding: 1) |> tanh() |> conv2d(8, 3) |> tanh() |> flatten() |> linear(4), y)
+}
+train {
+  batch 6
+  precision f16
+  optimizer sgd(lr: 0.01)
+}
+`, everything, 5e-3],
+  'attention': [`model Attention {
+  input x: f32[B, 12, 16]
+  h = x + multi_head_attention(2, causal: true)(layer_norm()(x))
+  loss = mean((h |> linear(5) |> tanh()) ** 2)
+}
+train {
+  batch 4
+  precision f16
+  optimizer sgd(lr: 0.1)
+}
+`, defaultGpuOptions, 3e-3],
+};
+
+/** Memory of halves, which is of f16 where the adapter has it, as that of this job either must have or must not (`f16` or nothing behind the job). */
+async function halves(): Promise<void> {
+  const wanted = process.argv[3] === 'f16';
+  const next = generator(4);
+  const drawn = (dtype: 'f16' | 'f32', ...shape: readonly number[]): Tensor => {
+    const { data } = draw(tensor('f32', shape.map(extent => dim(extent))), [-1, 1], next);
+    return { dtype, shape, data: data.map(Math.fround) };
+  };
+  const [a, b, c] = [0, 1, 2].map(axisAt) as [Affine, Affine, Affine];
+  const float = (operand: number, ...at: readonly Affine[]): Scalar => apply('to_f32', load(operand, at));
+  const half = (body: Scalar): Scalar => apply('to_f16', body);
+  const product = (space: Shape, length: number, x: readonly Affine[], y: readonly Affine[], ...operands: readonly Tensor[]): NestRun =>
+    ({ nest: { space, reduce: [length], combine: 'add', body: apply('mul', float(0, ...x), float(1, ...y)) }, operands });
+  const each = (space: Shape, body: Scalar, ...operands: readonly Tensor[]): NestRun => ({ nest: { space, reduce: [], combine: null, body }, operands });
+  const over = (combine: 'add' | 'max' | 'argmax', space: Shape, reduce: Shape, body: Scalar, ...operands: readonly Tensor[]): NestRun => ({ nest: { space, reduce, combine, body }, operands });
+  const rows: Tensor = { dtype: 'i32', shape: [50], data: Float64Array.from({ length: 50 }, (_, i) => (i * i) % 7) };
+  const row = { gathered: load(1, [a]) };
+  const shifted = affine([{ axis: 0, times: 1 }], -3);
+  const runs: Readonly<Record<string, NestRun>> = {
+    'a product': product([37, 43], 29, [a, c], [c, b], drawn('f16', 37, 29), drawn('f16', 29, 43)),
+    'a product of vectors': product([44, 36], 21, [c, a], [c, b], drawn('f16', 21, 44), drawn('f16', 21, 36)),
+    'a product with floats': { ...product([20, 24], 33, [a, c], [c, b], drawn('f16', 20, 33), drawn('f32', 33, 24)), nest: { space: [20, 24], reduce: [33], combine: 'add', body: apply('mul', float(0, a, c), apply('to_f32', half(load(1, [c, b])))) } },
+    'a product in parts': product([9, 10], 700, [a, c], [c, b], drawn('f16', 9, 700), drawn('f16', 700, 10)),
+    'vectors': each([40], half(apply('add', apply('mul', constant(0.75), float(0, a)), float(1, a))), drawn('f16', 40), drawn('f16', 40)),
+    'single elements': each([3, 7], half(apply('mul', constant(0.75), float(0, b, a))), drawn('f16', 7, 3)),
+    'copies within a frame': each([26], guard([{ index: shifted, extent: 20 }], load(0, [shifted]), constant(0.25, 'f16')), drawn('f16', 20)),
+    'copies within a frame of floats': each([26], guard([{ index: shifted, extent: 20 }], load(0, [shifted]), constant(0.25)), drawn('f16', 20)),
+    'the larger': each([40], apply('select', apply('lt', load(0, [a]), load(1, [a])), load(1, [a]), load(0, [a])), drawn('f16', 40), drawn('f16', 40)),
+    'sums of rows': over('add', [5], [300], float(0, a, b), drawn('f16', 5, 300)),
+    'the largest of rows': over('max', [5], [300], load(0, [a, b]), drawn('f16', 5, 300)),
+    'the first of the largest': over('argmax', [5], [300], load(0, [a, b]), drawn('f16', 5, 300)),
+    'gathered rows': each([50, 12], load(0, [row, b]), drawn('f16', 7, 12), rows),
+    'scattered rows': { nest: { space: [50, 12], reduce: [], combine: null, body: float(0, a, b), scatter: { shape: [7, 12], at: [row, b] } }, operands: [drawn('f16', 50, 12), rows] },
+    // Sums are no halves before they are done.
+    'sums of scattered halves': { nest: { space: [50, 12], reduce: [], combine: null, body: load(0, [a, b]), scatter: { shape: [7, 12], at: [row, b] } }, operands: [drawn('f16', 50, 12), rows] },
+  };
+  const program = programOfHalves(Object.values(runs));
+  const given = Object.values(runs).flatMap(({ operands }) => [...operands.filter(({ dtype }) => dtype === 'f16'), ...operands.filter(({ dtype }) => dtype !== 'f16')]);
+  for (const [way, options] of [['', everything], [', in software', defaultGpuOptions]] as const) {
+    const machine = await gpuMachine(program, options);
+    program.inputs.forEach(({ name }, i) => machine.write('input', name, given[i]!.data));
+    const results = [...(await machine.run('run')).values()];
+    Object.entries(runs).forEach(([title, { nest, operands }], i) => {
+      const expected = evaluateNest(nest, operands.map(operand => ({ ...operand, data: operand.data.map(value => convert(value, operand.dtype)) })));
+      tell(`${title}${way}`, difference(results[i]!, { ...expected, dtype: results[i]!.dtype }, 1e-5));
+    });
+  }
+  await attempt('segments of half the bytes', async () => {
+    const plan = gpuPlan(laidOut(levelsOf(halfPrecision).program!, defaultGpuOptions.bindingBytes), defaultGpuOptions);
+    const { adapter } = await requestGpuAdapter();
+    if (adapter.features.has('shader-f16') !== wanted) throw new Error(`the adapter has ${wanted ? 'no shader-f16: it needs Mesa 25, for example' : 'shader-f16'}`);
+    const sizes = (await prepareGpu(plan, 1)).buffers.map(({ size }) => size);
+    const ends = [...plan.segments.slice(1).map(({ start }) => start), plan.bytes];
+    const expected = plan.segments.map(({ start, halves }, i) => (ends[i]! - start) / (halves && wanted ? 2 : 1));
+    if (sizes.join() !== expected.join() || !plan.segments.some(({ halves }) => halves)) throw new Error(`segments of ${sizes.join(', ')} bytes`);
+  });
+  for (const [title, [text, options, tolerance]] of Object.entries(inHalves)) {
+    await attempt(title, async () => {
+      const levels = levelsOf(text);
+      if (!laidOut(levels.program!, options.bindingBytes).segments.some(({ halves }) => halves)) throw new Error('nothing is of halves');
+      const found = await trace(await gpuMachine(levels.program!, options), levels, 1, 10);
+      compare(found, await trace(graphMachine(levels.simplified!), levels, 1, 10), tolerance, title);
+      // Where halves are not f16 they hold the same numbers.
+      if (wanted && options === defaultGpuOptions) compare(found, await trace(await gpuMachine(levels.program!, options, withoutFeatures), levels, 1, 10), 0, title);
+    });
+  }
+}
+
+const jobs: Readonly<Record<string, () => Promise<void>>> = { blocks, fixtures, halves, large, limited, ops, positions, products, programs, shaders };
 await jobs[process.argv[2]!]!();

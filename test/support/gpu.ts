@@ -2,10 +2,11 @@
 import { gpuPlan, type GpuPlan } from '../../compiler/6-emit/wgsl/plan.ts';
 import { defaultGpuOptions, type GpuOptions } from '../../compiler/6-emit/wgsl/module.ts';
 import { laidOut } from '../../compiler/6-emit/wgsl/segments.ts';
+import { axisAt } from '../../compiler/ir/affine.ts';
 import { executeKernel } from '../../compiler/ir/evaluate.ts';
-import type { Nest } from '../../compiler/ir/nest.ts';
-import type { Buffer, Call, Kernel, Program, TensorPlace } from '../../compiler/ir/program.ts';
-import { elementBytes, size } from '../../compiler/ir/type.ts';
+import { apply, load, type Nest } from '../../compiler/ir/nest.ts';
+import type { Access, Buffer, Call, Kernel, Program, ProgramEntry, TensorPlace } from '../../compiler/ir/program.ts';
+import { elementBytes, size, type DType } from '../../compiler/ir/type.ts';
 import type { Tensor } from '../../compiler/ops/define.ts';
 import { openGpu } from '../../runtime/gpu-machine.ts';
 import { viewOf } from '../../runtime/tensor.ts';
@@ -21,7 +22,7 @@ export interface RemoteMachine {
 }
 
 /** As on an adapter that has no feature. */
-export const withoutFeatures = (plan: GpuPlan): GpuPlan => ({ ...plan, declarations: plan.declarations.map(declaration => ({ ...declaration, own: declaration.text })) });
+export const withoutFeatures = (plan: GpuPlan): GpuPlan => ({ ...plan, declarations: plan.declarations.map(declaration => ({ ...declaration, feature: 'none' as typeof declaration.feature })) });
 
 /** A scheduled program. Host scalars are interpreted. */
 export async function gpuMachine(given: Program, options: GpuOptions = defaultGpuOptions, planned = (plan: GpuPlan): GpuPlan => plan): Promise<RemoteMachine> {
@@ -95,6 +96,43 @@ export function programOfNests(runs: readonly NestRun[]): Program {
     buffers, kernels: [...kernels.values()].map(each => each.kernel), arenaBytes: Math.max(64, end),
     entries: [{ name: 'run', first: 0, calls, results: calls.map(call => place(call.writes[0]!)) }],
     inputs: calls.flatMap(call => call.reads.map(place)), parameters: [], gradients: [], states: [], scalars: [], generation: null,
+  };
+}
+
+/**
+ * The same, with f16 operands that kernels before it have made of f32 ones, and f16 results that kernels after it make f32: what is f16 the
+ * host does not see. The inputs and the results of the program are those of the nests, as f32.
+ */
+export function programOfHalves(runs: readonly NestRun[]): Program {
+  const cast = ({ shape, data }: Omit<Tensor, 'dtype'>, from: DType, to: 'to_f16' | 'to_f32'): NestRun =>
+    ({ nest: { space: shape, reduce: [], combine: null, body: apply(to, load(0, shape.map((_, axis) => axisAt(axis)))) }, operands: [{ dtype: from, shape, data }] });
+  /** Which call reads, as which operand, what another one writes. */
+  const links: { readonly call: number; readonly operand: number; readonly from: number }[] = [];
+  const all: NestRun[] = [];
+  for (const run of runs) {
+    const made = run.operands.map((operand, k) => ({ operand, k })).filter(({ operand }) => operand.dtype === 'f16');
+    const number = all.length + made.length;
+    for (const { operand, k } of made) links.push({ call: number, operand: k, from: all.push(cast(operand, 'f32', 'to_f16')) - 1 });
+    all.push(run);
+    const [{ dtype, shape }] = kernelOf(run.nest, run.operands).outputs as readonly [Access];
+    if (dtype !== 'f16') continue;
+    links.push({ call: number + 1, operand: 0, from: number });
+    all.push(cast({ shape, data: new Float64Array() }, 'f16', 'to_f32'));
+  }
+  const program = programOfNests(all);
+  const [entry] = program.entries as readonly [ProgramEntry];
+  const passed = links.map(({ from }) => entry.calls[from]!.writes[0]!);
+  const unused = links.map(({ call, operand }) => entry.calls[call]!.reads[operand]!);
+  const calls = entry.calls.map((call, i) => links.filter(link => link.call === i).reduce((linked, { operand, from }): Call => ({
+    ...linked,
+    reads: linked.reads.with(operand, entry.calls[from]!.writes[0]!),
+    offsets: linked.offsets.with(operand, entry.calls[from]!.offsets.at(-1)!),
+  }), call));
+  return {
+    ...program,
+    buffers: program.buffers.map((buffer, index) => (passed.includes(index) ? { ...buffer, lifetime: [0, calls.length] } : buffer)),
+    entries: [{ ...entry, calls, results: entry.results.filter(({ name }) => !passed.includes(Number(name))) }],
+    inputs: program.inputs.filter(({ name }) => !unused.includes(Number(name))),
   };
 }
 

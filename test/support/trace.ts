@@ -1,4 +1,4 @@
-/** What models give over two steps of training, by every machine that runs them, and where two such records differ. Works in any process. */
+/** What models give over some steps of training, by every machine that runs them, and where two such records differ. Works in any process. */
 import { compile, type Levels } from '../../compiler/index.ts';
 import { isFloat, shapeOf, size } from '../../compiler/ir/type.ts';
 import type { RemoteMachine } from './gpu.ts';
@@ -13,8 +13,8 @@ export function levelsOf(text: string): Levels {
 
 export type Trace = ReadonlyMap<string, Float64Array>;
 
-/** Everything that a machine gives for two steps of training and a prediction, from the same start. */
-export async function trace(machine: Machine | RemoteMachine, { model, program }: Levels, seed: number): Promise<Trace> {
+/** Everything that a machine gives for some steps of training and a prediction, from the same start. */
+export async function trace(machine: Machine | RemoteMachine, { model, program }: Levels, seed: number, steps = 2): Promise<Trace> {
   const seen = new Map<string, Float64Array>();
   const next = generator(seed);
   const filled = (count: number): number[] => Array.from({ length: count }, () => Math.fround(2 * next() - 1));
@@ -31,7 +31,7 @@ export async function trace(machine: Machine | RemoteMachine, { model, program }
       machine.write('input', leaf!.name, leaf!.name === 'index' ? [1, 0, 1] : (isFloat(type.dtype) ? filled : whole)(size(shapeOf(type))));
   };
   const { accumulate } = model!.stages[0]!.settings;
-  for (let step = 1; step <= 2; step++) {
+  for (let step = 1; step <= steps; step++) {
     for (let batch = (step - 1) * accumulate + 1; accumulate > 1 && batch <= step * accumulate; batch++) {
       machine.write('scalar', 'step', [batch]);
       fill();

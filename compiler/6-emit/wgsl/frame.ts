@@ -23,7 +23,9 @@ interface Binding {
 }
 
 /** How an array of the memory is declared. */
-export type Elements = 'f32' | 'i32' | 'u32' | 'atomic<u32>' | 'vec4<f32>' | 'vec4<i32>' | 'vec4<u32>';
+export type Elements = Word | 'atomic<u32>' | `vec4<${Word}>`;
+type Word = 'f32' | 'i32' | 'u32' | 'half';
+const wordOf = (elements: Elements): Word => (['f32', 'i32', 'half'] as const).find(word => elements.includes(word)) ?? 'u32';
 
 export interface Frame {
   readonly kernel: LinearKernel;
@@ -134,7 +136,10 @@ const readsMemory = (value: Value): boolean => value.kind === 'load' || partsOf(
 
 /** The value as an expression; what is used more than once, or changes in fewer loops, is named where it is known first. */
 export function evaluate(frame: Frame, value: Value): Text {
-  if (value.kind === 'constant') return { text: numeral(value.value, kindOf(value.dtype)), kind: kindOf(value.dtype), wide: false };
+  if (value.kind === 'constant') {
+    const kind = value.dtype === 'f16' ? 'half' : kindOf(value.dtype);
+    return { text: numeral(value.value, kind), kind, wide: false };
+  }
   if (value.kind === 'local') return frame.locals.get(value.local)!.text;
   const level = levelOf(frame, value);
   const number = numberOf(frame, value);
@@ -146,6 +151,9 @@ export function evaluate(frame: Frame, value: Value): Text {
   frame.levels[level]!.known.set(`#${number}`, { text, loads: readsMemory(value) });
   return text;
 }
+
+/** The value as what is computed with. */
+export const operand = (frame: Frame, value: Value): Text => converted(evaluate(frame, value), kindOfValue(value));
 
 const hints = { index: 'at', load: 'x', apply: 'v', guard: 'g' } as const;
 
@@ -272,10 +280,9 @@ function load(frame: Frame, access: number, address: Address, level: number): Te
   const elements = frame.elements.get(array)!;
   const kind = kindOf(dtype);
   if (elements.startsWith('vec4')) {
-    const from = elements === 'vec4<f32>' ? 'float' : 'int';
     if (layoutOf(frame, address) === 'dense') return read(`${array}[(${at}) >> 2u]`, elements, kind, true);
     const place = /^\w+$/.test(at) ? at : keep(frame, 'at', at, level);
-    return read(`${array}[${place} >> 2u][${place} & 3]`, from === 'float' ? 'f32' : elements === 'vec4<i32>' ? 'i32' : 'u32', kind, false);
+    return read(`${array}[${place} >> 2u][${place} & 3]`, wordOf(elements), kind, false);
   }
   const word = (place: string): string => (elements === 'atomic<u32>' ? `atomicLoad(&${array}[${place}])` : `${array}[${place}]`);
   if (elementBytes(dtype) === 4) return read(word(at), elements === 'atomic<u32>' ? 'u32' : elements, kind, false);
@@ -285,13 +292,14 @@ function load(frame: Frame, access: number, address: Address, level: number): Te
 }
 
 /** A word of the memory as a value. */
-function read(text: string, elements: string, kind: Kind, wide: boolean): Text {
-  const own = elements.endsWith('f32') || elements === 'vec4<f32>' ? 'f32' : elements.includes('i32') ? 'i32' : 'u32';
+function read(text: string, elements: Elements, kind: Kind, wide: boolean): Text {
+  const own = wordOf(elements);
+  if (own === 'half') return { text, kind: 'half', wide };
   const wanted = kind === 'float' ? 'f32' : 'i32';
   return { text: own === wanted ? text : `bitcast<${typeOf({ kind: kind === 'float' ? 'float' : 'int', wide })}>(${text})`, kind, wide };
 }
 
-/** The value as the access holds it. */
+/** The value as the access holds it, but for its type. */
 export function stored(frame: Frame, access: number, value: Text): Text {
   const dtype = frame.kernel.dtypes[access]!;
   if (dtype === 'f16' || dtype === 'bf16') return spell(dtype === 'f16' ? 'to_f16' : 'to_bf16', [value]);
@@ -304,11 +312,14 @@ export function store(frame: Frame, access: number, address: Address, value: Tex
   const array = frame.arrays[access]!;
   const elements = frame.elements.get(array)!;
   const at = addressText(frame, access, address, here(frame));
-  const written = (text: Text): string => {
-    const own = elements.includes('f32') ? 'f32' : elements.includes('i32') ? 'i32' : 'u32';
+  const written = (given: Text): string => {
+    const own = wordOf(elements);
+    if (own === 'half') return converted(given, 'half').text;
+    const text = isFloat(dtype) ? converted(given, 'float') : given;
     const type = isFloat(dtype) ? 'f32' : 'i32';
     return own === type ? text.text : `bitcast<${text.wide ? `vec4<${own}>` : own}>(${text.text})`;
   };
+  const added = (before: Text): Text => ({ ...before, text: `${before.text} + ${converted(value, before.kind).text}` });
   if (elements.startsWith('vec4')) {
     emit(frame, `${array}[(${at}) >> 2u] = ${written(widened(value))};`);
     return;
@@ -327,8 +338,8 @@ export function store(frame: Frame, access: number, address: Address, value: Tex
   }
   if (elements === 'atomic<u32>') {
     const place = keep(frame, 'at', at);
-    const before: Text = read(`atomicLoad(&${array}[${place}])`, 'u32', value.kind, false);
-    emit(frame, `atomicStore(&${array}[${place}], ${written(accumulate ? { ...value, text: `${before.text} + ${value.text}` } : value)});`);
+    const before = read(`atomicLoad(&${array}[${place}])`, 'u32', kindOf(dtype), false);
+    emit(frame, `atomicStore(&${array}[${place}], ${written(accumulate ? added(before) : value)});`);
     return;
   }
   if (!accumulate) {
@@ -336,8 +347,7 @@ export function store(frame: Frame, access: number, address: Address, value: Tex
     return;
   }
   const place = keep(frame, 'at', at);
-  const before = read(`${array}[${place}]`, elements, value.kind, false);
-  emit(frame, `${array}[${place}] = ${written({ ...value, text: `${before.text} + ${value.text}` })};`);
+  emit(frame, `${array}[${place}] = ${written(added(read(`${array}[${place}]`, elements, kindOf(dtype), false)))};`);
 }
 
 /** The kind in which a value is combined and stored. */

@@ -3,13 +3,9 @@
  * four. Polynomials and errors are those of docs/numerics.md; nothing here relies on NaN, on Infinity or on the order of a sum.
  */
 
-import type { Declaration } from './shader.ts';
-
 interface MathFunction {
   /** The text, in which T, I, U and B stand for the types of floats, whole numbers, unsigned numbers and truth values. */
   readonly text: string;
-  /** The text where the adapter has f16, in which H stands for that type. */
-  readonly withF16?: string;
   /** Other functions that it calls. */
   readonly calls: readonly string[];
 }
@@ -112,7 +108,6 @@ const functions: Readonly<Record<string, MathFunction>> = {
   let rounded = bitcast<T>((bits + U(0xfffu) + ((bits >> U(13u)) & U(1u))) & U(0xffffe000u));
   return select(rounded, round(x * T(16777216.0f)) * T(5.9604645e-8f), abs(x) < T(6.1035156e-5f));
 }`,
-    withF16: 'fn to_f16(x: T) -> T {\n  return T(H(x));\n}',
   },
   to_bf16: {
     calls: [],
@@ -143,7 +138,7 @@ function threefry(): string {
 }
 
 /** The functions that a text calls, and those that they call in turn. */
-export function mathIn(text: string): { readonly functions: readonly string[]; readonly declarations: readonly Declaration[] } {
+export function mathIn(text: string): readonly string[] {
   const names = new Set<string>();
   const visit = (name: string): void => {
     const plain = name.replace(/_4$/, '');
@@ -152,19 +147,12 @@ export function mathIn(text: string): { readonly functions: readonly string[]; r
     names.add(name);
   };
   for (const [, name] of text.matchAll(/\b(\w+)\(/g)) visit(name!);
-  const made = [...names].map(name => {
+  return [...names].map(name => {
     const plain = name.replace(/_4$/, '');
     const wide = name !== plain;
-    const types: Readonly<Record<string, string>> = { T: 'f32', I: 'i32', U: 'u32', B: 'bool', H: 'f16' };
-    const { text: usual, withF16, calls } = functions[plain]!;
-    const spelled = (body: string): string => {
-      const typed = body.replaceAll(/\b[TIUBH]\b/g, letter => (wide ? `vec4<${types[letter]!}>` : types[letter]!));
-      return wide ? [plain, ...calls].reduce((text, callee) => text.replaceAll(new RegExp(`\\b${callee}\\(`, 'g'), `${callee}_4(`), typed) : typed;
-    };
-    return { name, text: spelled(usual), own: withF16 === undefined ? null : spelled(withF16) };
+    const types: Readonly<Record<string, string>> = { T: 'f32', I: 'i32', U: 'u32', B: 'bool' };
+    const { text: body, calls } = functions[plain]!;
+    const typed = body.replaceAll(/\b[TIUB]\b/g, letter => (wide ? `vec4<${types[letter]!}>` : types[letter]!));
+    return wide ? [plain, ...calls].reduce((text, callee) => text.replaceAll(new RegExp(`\\b${callee}\\(`, 'g'), `${callee}_4(`), typed) : typed;
   });
-  return {
-    functions: made.flatMap(({ text: body, own }) => (own === null ? [body] : [])),
-    declarations: made.flatMap(({ name, text: body, own }): readonly Declaration[] => (own === null ? [] : [{ name, text: body, feature: 'shader-f16', own }])),
-  };
 }

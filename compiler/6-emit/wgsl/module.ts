@@ -7,7 +7,7 @@ import { axesOfCall, partsOf, type Call, type Kernel, type Loop, type Part, type
 import { elementBytes, type Shape } from '../../ir/type.ts';
 import { linearKernel } from '../linear.ts';
 import { shadersOf } from './kernel.ts';
-import { segmentsOf, usualBinding, type Segment } from './segments.ts';
+import { segmentAt, usualBinding, type Segment, type SegmentedProgram } from './segments.ts';
 import { counterShader, type Shader } from './shader.ts';
 
 export interface GpuModule {
@@ -63,13 +63,12 @@ export interface GpuOptions {
 
 export const defaultGpuOptions: GpuOptions = { fewestProducts: 32768, shortestRow: 128, enoughWorkgroups: 64, software: true, bindingBytes: usualBinding };
 
-export function gpuModule(program: Program, options: GpuOptions): GpuModule {
-  const segments = segmentsOf(program, options.bindingBytes);
+export function gpuModule(program: SegmentedProgram, options: GpuOptions): GpuModule {
+  const { segments } = program;
   const shaders: ModuleShader[] = [];
   const made = new Map<string, readonly number[]>();
   const aligned = alignedAccesses(program);
   const ends = endsOfAccesses(program);
-  const segmentOf = (byte: number): number => segments.findLastIndex(segment => segment.start <= byte);
   const shadersFor = (key: string, make: () => readonly ModuleShader[]): readonly number[] => {
     const known = made.get(key);
     if (known) return known;
@@ -84,11 +83,12 @@ export function gpuModule(program: Program, options: GpuOptions): GpuModule {
     if (kernel.host) return [];
     const accesses = [...kernel.operands, ...kernel.outputs];
     const starts = accesses.map((access, i) => call.offsets[i]! * elementBytes(access.dtype));
-    const own = starts.map(segmentOf);
+    const own = starts.map(byte => segmentAt(segments, byte));
     const bound = [...new Set(own)];
     const arrays = own.map(segment => bound.indexOf(segment));
-    const numbers = shadersFor(JSON.stringify([call.kernel, arrays]), () => {
-      const texts = shadersOf(linearKernel(kernel), { arrays, aligned: aligned[call.kernel]!, ends: ends[call.kernel]! }, options);
+    const halves = bound.map(segment => segments[segment]!.halves);
+    const numbers = shadersFor(JSON.stringify([call.kernel, arrays, halves]), () => {
+      const texts = shadersOf(linearKernel(kernel), { arrays, halves, aligned: aligned[call.kernel]!, ends: ends[call.kernel]! }, options);
       return texts.map((shader, i) => ({ ...shader, name: nameOf(kernel, call.kernel, texts.length > 1 ? i : null), kernel: call.kernel }));
     });
     const places = starts.map((start, i) => (start - segments[own[i]!]!.start) / elementBytes(accesses[i]!.dtype));
@@ -98,7 +98,7 @@ export function gpuModule(program: Program, options: GpuOptions): GpuModule {
   /** Writes the position of an axis, of so many, where the calls of a loop read it. */
   const counting = (buffer: number, axis: number, count: number): Dispatch => {
     const { offset } = program.buffers[buffer]!;
-    const segment = segmentOf(offset);
+    const segment = segmentAt(segments, offset);
     const [shader] = shadersFor('counter', () => [{ ...counterShader, name: 'counter', kernel: null }]);
     return { shader: shader!, segments: [segment], places: [(offset - segments[segment]!.start) / 4, 0], moves: Array.from({ length: count }, (_, own) => [0, own === axis ? 1 : 0]) };
   };

@@ -5,11 +5,12 @@ import { place } from '../../source/text.ts';
 import { modelLines, originsOfKernels } from '../model-lines.ts';
 import type { Declaration } from './shader.ts';
 import { gpuModule, type GpuOptions, type GpuPart, type ModuleShader } from './module.ts';
+import { segmentAt, type Segment, type SegmentedProgram } from './segments.ts';
 
 /** See `runtime/gpu-machine.ts`. */
 export interface GpuPlan {
   readonly bytes: number;
-  readonly segments: readonly number[];
+  readonly segments: readonly Pick<Segment, 'start' | 'halves'>[];
   readonly scratchBytes: number;
   readonly software: boolean;
   readonly declarations: readonly Declaration[];
@@ -31,13 +32,18 @@ interface GpuPartPlan {
   readonly dispatches: readonly (readonly [number, readonly number[], readonly number[], readonly (readonly number[])[]] | GpuPartPlan)[];
 }
 
-export function gpuPlan(program: Program, options: GpuOptions): GpuPlan {
+export function gpuPlan(program: SegmentedProgram, options: GpuOptions): GpuPlan {
   const module = gpuModule(program, options);
   const origins = originsOfKernels(program);
   const declarations = [...new Map(module.shaders.flatMap(shader => shader.declarations.map(declaration => [declaration.name, declaration] as const))).values()];
+  const entries = program.entries.map((entry, i) => ({ parts: module.entries[i]!.parts.map(partPlan), uploads: uploadsOf(program, entry), results: entry.results }));
+  const { inputs, parameters, gradients, states, scalars, generation } = program;
+  for (const { name, offset } of [
+    ...inputs, ...parameters, ...gradients, ...states, ...scalars, ...(generation ? [generation.sequence] : []), ...entries.flatMap(({ uploads, results }) => [...uploads, ...results]),
+  ]) if (module.segments[segmentAt(module.segments, offset)]!.halves) throw new Error(`the host reads or writes \`${name}\`, which lies among halves`);
   return {
     bytes: program.arenaBytes,
-    segments: module.segments.map(segment => segment.start),
+    segments: module.segments.map(({ start, halves }) => ({ start, halves })),
     scratchBytes: module.scratchBytes,
     software: options.software,
     declarations,
@@ -46,11 +52,7 @@ export function gpuPlan(program: Program, options: GpuOptions): GpuPlan {
       const mentioned = own.map(declaration => declarations.findIndex(other => other.name === declaration.name));
       return { name, line, code, workgroups, scratch: scratchBytes > 0, adapters, declarations: mentioned };
     }),
-    entries: program.entries.map((entry, i) => ({
-      parts: module.entries[i]!.parts.map(partPlan),
-      uploads: uploadsOf(program, entry),
-      results: entry.results,
-    })),
+    entries,
     position: program.scalars.find(scalar => scalar.name === 'position')?.offset ?? null,
     largest: largestTensor(program),
   };

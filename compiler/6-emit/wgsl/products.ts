@@ -9,7 +9,8 @@ import { dtypeOf, timesOf, valuesIn, type LinearKernel, type Reduce, type Store,
 import { axesOf, sumOfProducts } from '../product.ts';
 import { bind, bindFlat, block, emit, evaluate, fresh, isWholeAccess, keep, type Frame } from './frame.ts';
 import type { GpuOptions } from './module.ts';
-import { newShaderFrame, shaderOf, type Declaration, type Placement, type Shader } from './shader.ts';
+import { newShaderFrame, shaderOf, type Placement, type Shader } from './shader.ts';
+import { converted, numeral, typeOf, type Kind } from './spelling.ts';
 import { emitStores, groupsOf } from './steps.ts';
 
 /** One factor of the products. */
@@ -95,7 +96,7 @@ function tileShader(product: Product, placement: Placement, tile: Tile, parts: n
   const { kernel, rows, columns, outer, count } = product;
   const wide = parts === 1 && storesWide(product, placement);
   const frame = newShaderFrame(kernel, placement, wide);
-  for (const name of ['row_tile', 'column_tile', 'sums', 'k0', 'k', 'r', 'c', 'j', 'unit', 'x0', 'x1', 'y0', 'y1', 'half4']) frame.taken.add(name);
+  for (const name of ['row_tile', 'column_tile', 'sums', 'k0', 'k', 'r', 'c', 'j', 'unit', 'x0', 'x1', 'y0', 'y1']) frame.taken.add(name);
   const workgroupSize = tile.across ** 2;
   const side = sideOf(tile);
   const [rowTiles, columnTiles] = [tilesOf(rows.extent, tile), tilesOf(columns.extent, tile)];
@@ -159,17 +160,15 @@ function tileShader(product: Product, placement: Placement, tile: Tile, parts: n
   const tileSize = tile.depth * strideOf(tile);
   return shaderOf(frame, {
     workgroupSize, workgroups, body: frame.levels[0]!.lines,
-    shared: ([['row_tile', rows], ['column_tile', columns]] as const).map(([name, side]) => `var<workgroup> ${name}: array<${isHalf(side) ? halves.name : 'vec4<f32>'}, ${tileSize}>;`),
-    declarations: isHalf(rows) || isHalf(columns) ? [halves] : [],
+    shared: ([['row_tile', rows], ['column_tile', columns]] as const).map(([name, side]) => `var<workgroup> ${name}: array<${typeOf({ kind: kindOfTile(side), wide: true })}, ${tileSize}>;`),
     ...(parts > 1 ? { scratch: { elements: 'f32', bytes: 4 * parts * size(kernel.space) } } : {}),
   });
 }
 
-/** The elements of a tile of f16 values: of half the size where the adapter has f16. */
-const halves: Declaration = { name: 'half4', feature: 'shader-f16', text: 'alias half4 = vec4<f32>;', own: 'alias half4 = vec4<f16>;' };
-const isHalf = ({ factor }: Side): boolean => dtypeOf(unconverted(factor)) === 'f16';
+/** A tile of f16 values is of halves. */
+const kindOfTile = ({ factor }: Side): Kind => (dtypeOf(unconverted(factor)) === 'f16' ? 'half' : 'float');
 const unconverted = (factor: Value): Value => (factor.kind === 'apply' && factor.instruction === 'to_f32' ? factor.arguments[0]! : factor);
-const fromTile = (side: Side, element: string): string => (isHalf(side) ? `vec4<f32>(${element})` : element);
+const fromTile = (side: Side, element: string): string => converted({ text: element, kind: kindOfTile(side), wide: true }, 'float').text;
 
 /** Vectors from one k to the next: one more than there are, so that invocations that write along k do not wait for one another. */
 const strideOf = (tile: Tile): number => sideOf(tile) / 4 + 1;
@@ -187,12 +186,15 @@ function fill(frame: Frame, product: Product, placement: Placement, side: Side, 
   const from = unconverted(factor);
   const alongK = from.kind === 'load' && timesOf(from.address.flat, inner) === 1 && timesOf(from.address.flat, last) !== 1;
   const vector = isVector(frame, kernel, placement, side);
+  const kind = kindOfTile(side);
+  const type = typeOf({ kind, wide: true });
+  const value = (): string => converted(evaluate(frame, kind === 'half' ? from : factor), kind).text;
   const one = (unit: string): void => {
     const k = keep(frame, 'kk', alongK ? `${unit} % ${tile.depth}u` : `${unit} / ${perK}u`);
     const at = keep(frame, 'at', alongK ? `${unit} / ${tile.depth}u` : `${unit} % ${perK}u`);
     const position = keep(frame, 'k', `k0 + ${k}`);
     const values = fresh(frame, 'piece');
-    emit(frame, `var ${values} = vec4<f32>();`);
+    emit(frame, `var ${values} = ${type}();`);
     const numbers = reduce.axes.map((_, i) => rank + i);
     bindFlat(frame, numbers, reduce.axes, position, 'k');
     const four = keep(frame, 'i', `${first} + 4u * ${at}`);
@@ -202,16 +204,16 @@ function fill(frame: Frame, product: Product, placement: Placement, side: Side, 
     if (vector) {
       bindSide(four);
       bind(frame, last, frame.axes.get(last)!.name, true);
-      emit(frame, `${values} = select(vec4<f32>(), ${evaluate(frame, factor).text}, ${taken(four)});`);
+      emit(frame, `${values} = select(${type}(), ${value()}, ${taken(four)});`);
     } else {
       block(frame, 'for (var j = 0u; j < 4u; j++)', () => {
         const own = keep(frame, 'i', `${four} + j`);
         bindSide(own);
-        emit(frame, `${values}[j] = select(0.0f, ${evaluate(frame, factor).text}, ${taken(own)});`);
+        emit(frame, `${values}[j] = select(${numeral(0, kind)}, ${value()}, ${taken(own)});`);
       });
     }
     forget(frame, [...side.axes, ...numbers]);
-    emit(frame, `${array}[${k} * ${strideOf(tile)}u + ${at}] = ${isHalf(side) ? `${halves.name}(${values})` : values};`);
+    emit(frame, `${array}[${k} * ${strideOf(tile)}u + ${at}] = ${values};`);
   };
   if (units === 1) one('lane');
   else block(frame, `for (var unit = lane; unit < ${units * workgroupSize}u; unit += ${workgroupSize}u)`, () => one('unit'));

@@ -3,7 +3,7 @@
  * adapter in software runs the invocations of a workgroup by turns, and a barrier costs it more than all that tiles would save.
  */
 import type { LinearKernel } from '../linear.ts';
-import { bindFlat, block, emit, evaluate, keep, type Frame } from './frame.ts';
+import { bindFlat, block, emit, keep, operand, type Frame } from './frame.ts';
 import { finish, productOf, type Side } from './products.ts';
 import { newShaderFrame, shaderOf, type Placement, type Shader } from './shader.ts';
 import { withAxes } from './steps.ts';
@@ -39,7 +39,7 @@ export function registerProductShader(kernel: LinearKernel, placement: Placement
     const [xs, ys] = [[rows, rowBindings], [columns, columnBindings]].map(([side, positions]) => (positions as typeof rowBindings).map(position =>
       apart(frame, () => {
         position.forEach(([axis, binding]) => frame.axes.set(axis, binding));
-        const value = keep(frame, 'factor', evaluate(frame, (side as Side).factor).text);
+        const value = keep(frame, 'factor', operand(frame, (side as Side).factor).text);
         position.forEach(([axis]) => frame.axes.delete(axis));
         return value;
       })));

@@ -5,7 +5,7 @@
  */
 import { size } from '../../ir/type.ts';
 import { rootsOf, timesOf, valuesIn, type LinearKernel, type Reduce, type Store } from '../linear.ts';
-import { bindFlat, block, emit, evaluate, forgetLoads, fresh, here, keep, kindOfValue, type Frame } from './frame.ts';
+import { bindFlat, block, emit, forgetLoads, fresh, here, keep, kindOfValue, operand, type Frame } from './frame.ts';
 import { newShaderFrame, type Declaration, type Placement, type Shader, shaderOf } from './shader.ts';
 import { typeOf, type Text } from './spelling.ts';
 import { combined, emitStores, groupsOf, identityOf, isBetter } from './steps.ts';
@@ -157,7 +157,7 @@ function emitRowReduce(frame: Frame, step: Reduce, sharing: Sharing, range: Rang
     const position = fresh(frame, 'position');
     emit(frame, `var ${position} = i32(lane);`);
     positions(frame, step.axes, sharing.workgroupSize, range, at => {
-      const value = keep(frame, 'value', evaluate(frame, step.body).text);
+      const value = keep(frame, 'value', operand(frame, step.body).text);
       block(frame, `if (${isBetter(step.combine, kind, value, total)})`, () => {
         emit(frame, `${total} = ${value};`);
         emit(frame, `${position} = i32(${at});`);
@@ -166,7 +166,7 @@ function emitRowReduce(frame: Frame, step: Reduce, sharing: Sharing, range: Rang
     return together(frame, step, sharing, level, { total, position });
   }
   positions(frame, step.axes, sharing.workgroupSize, range, () => {
-    emit(frame, `${total} = ${combined(step.combine, kind, total, evaluate(frame, step.body).text)};`);
+    emit(frame, `${total} = ${combined(step.combine, kind, total, operand(frame, step.body).text)};`);
   });
   return together(frame, step, sharing, level, { total, position: null });
 }

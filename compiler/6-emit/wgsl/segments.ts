@@ -1,6 +1,7 @@
 /**
  * The arena for a GPU: cut into segments, each of which one binding can hold. Where the schedule's layout has stretches that cannot be
- * cut and are longer than a binding, tensors get other places, such that none lies on both sides of a cut.
+ * cut and are longer than a binding, tensors get other places, such that none lies on both sides of a cut. So they do where some of them
+ * may be of halves, which then have segments of their own.
  */
 import type { Buffer, Call, Program, ProgramEntry, TensorPlace } from '../../ir/program.ts';
 import { elementBytes } from '../../ir/type.ts';
@@ -13,36 +14,73 @@ export const usualBinding = 128 * 2 ** 20;
 export const largestBinding = 2 ** 31 - 4;
 
 export interface Segment {
-  /** Bytes from the start of the arena. */
+  /** Bytes from the start of the arena, in which every f16 value has four. */
   readonly start: number;
   readonly bytes: number;
+  /** Whether it holds f16 values alone, which the host never sees: a GPU with f16 has half of these bytes. */
+  readonly halves: boolean;
 }
+
+/** A program whose arena is cut for a GPU. */
+export interface SegmentedProgram extends Program {
+  readonly segments: readonly Segment[];
+}
+
+/** The number of the segment in which a byte of the arena lies. */
+export const segmentAt = (segments: readonly Segment[], byte: number): number => segments.findLastIndex(({ start }) => start <= byte);
 
 /** A stretch that cannot be cut and is longer than the limit is a segment by itself. */
-export function segmentsOf(program: Program, limit: number): readonly Segment[] {
+function segmentsOf(program: Program, limit: number, halves: ReadonlySet<number>): readonly Segment[] {
   const segments: Segment[] = [];
   let start = 0;
-  let end = 0;
-  for (const next of cuts(program.buffers)) {
-    if (next - start > limit && end > start) {
-      segments.push({ start, bytes: end - start });
-      start = end;
+  let last: Stretch | null = null;
+  for (const next of stretches(program.buffers, halves)) {
+    if (last !== null && (next.end - start > limit || next.halves !== last.halves)) {
+      segments.push({ start, bytes: last.end - start, halves: last.halves });
+      start = last.end;
     }
-    end = next;
+    last = next;
   }
-  return [...segments, { start, bytes: Math.max(program.arenaBytes, end) - start }];
+  return [...segments, { start, bytes: Math.max(program.arenaBytes, last?.end ?? 0) - start, halves: last?.halves ?? false }];
 }
 
-/** Where the arena can be cut: the ends, rounded up to where buffers may begin, of stretches that overlapping buffers cover. */
-function cuts(buffers: readonly Buffer[]): readonly number[] {
-  const sorted = [...buffers].sort((a, b) => a.offset - b.offset);
-  const ends: number[] = [];
+/** What overlapping buffers cover: all of them are of halves, or none is. */
+interface Stretch {
+  /** Rounded up to where buffers may begin. */
+  readonly end: number;
+  readonly halves: boolean;
+}
+
+/** Between them the arena can be cut. */
+function stretches(buffers: readonly Buffer[], halves: ReadonlySet<number>): readonly Stretch[] {
+  const sorted = buffers.map((buffer, index) => ({ ...buffer, halves: halves.has(index) })).sort((a, b) => a.offset - b.offset);
+  const result: Stretch[] = [];
   let end = 0;
-  for (const buffer of sorted) {
-    if (buffer.offset >= end && end > 0) ends.push(buffer.offset);
+  sorted.forEach((buffer, i) => {
+    if (buffer.offset >= end && end > 0) result.push({ end: buffer.offset, halves: sorted[i - 1]!.halves });
     end = Math.max(end, buffer.offset + buffer.bytes);
-  }
-  return [...ends, aligned(end)];
+  });
+  return [...result, { end: aligned(end), halves: sorted.at(-1)?.halves ?? false }];
+}
+
+/**
+ * Buffers that a GPU with f16 can hold as such: all that is ever written and read there is f16, nothing is added up in them, for sums are
+ * f32 on the way, and the host never looks at them.
+ */
+function halvesOf(program: Program): ReadonlySet<number> {
+  const used = new Set<number>();
+  const others = new Set<number>();
+  for (const { calls } of program.entries)
+    for (const { kernel: number, reads, writes, loops } of calls) {
+      const { host, operands, outputs, steps } = program.kernels[number]!;
+      const isSum = (output: number): boolean => steps.some(step => step.kind === 'store' && step.accumulate && step.output === output);
+      const isHalf = [...operands.map(({ dtype }) => dtype === 'f16' && !host), ...outputs.map(({ dtype }, i) => dtype === 'f16' && !host && !isSum(i))];
+      [...reads, ...writes].forEach((index, i) => (isHalf[i] ? used : others).add(index));
+      for (const index of loops.flatMap(loop => loop.counters)) if (index !== null) others.add(index);
+    }
+  const ownOf = transientsOf(program);
+  for (const entry of program.entries) for (const place of entry.results) others.add(holder(program, place, ownOf.get(entry)!));
+  return new Set([...used].filter(index => !others.has(index) && program.buffers[index]!.lifetime !== null));
 }
 
 /** Tensors that no GPU can bind. */
@@ -55,15 +93,20 @@ export function bindingProblems(program: Program, model: Span): readonly Diagnos
   }));
 }
 
-/** The program as it is where its segments fit the limit; else with other places for all tensors. */
-export function laidOut(program: Program, limit: number): Program {
+/** The program as it is where it has no halves and its segments fit the limit; else with other places for all tensors. */
+export function laidOut(program: Program, limit: number): SegmentedProgram {
+  const halves = halvesOf(program);
+  const segments = segmentsOf(program, limit, new Set());
   const longest = ({ start, bytes }: Segment): number =>
     Math.max(limit, ...program.buffers.filter(buffer => start <= buffer.offset && buffer.offset < start + bytes).map(buffer => aligned(buffer.bytes)));
-  return segmentsOf(program, limit).every(segment => segment.bytes <= longest(segment)) ? program : relocated(program, limit);
+  if (halves.size === 0 && segments.every(segment => segment.bytes <= longest(segment))) return { ...program, segments };
+  const moved = relocated(program, limit, halves);
+  return { ...moved, segments: segmentsOf(moved, limit, halves) };
 }
 
 interface Bin {
   bytes: number;
+  readonly halves: boolean;
 }
 
 interface Placed {
@@ -72,26 +115,29 @@ interface Placed {
   readonly end: number;
 }
 
-/** Places within bins that are no longer than the limit, or than the one tensor that is longer. Transients of different entries share bins. */
-function relocated(program: Program, limit: number): Program {
+/**
+ * Places within bins that are no longer than the limit, or than the one tensor that is longer, each of halves or of none. Transients of
+ * different entries share bins.
+ */
+function relocated(program: Program, limit: number, halves: ReadonlySet<number>): Program {
   const persistent: Bin[] = [];
   const places = new Map<number, { readonly bin: Bin; readonly at: number }>();
   program.buffers.forEach((buffer, index) => {
     if (buffer.lifetime !== null) return;
-    const bin = persistent.find(each => aligned(each.bytes) + buffer.bytes <= limit) ?? added(persistent);
+    const bin = persistent.find(each => aligned(each.bytes) + buffer.bytes <= limit) ?? added(persistent, false);
     places.set(index, { bin, at: aligned(bin.bytes) });
     bin.bytes = aligned(bin.bytes) + buffer.bytes;
   });
   const transient: Bin[] = [];
-  const plans = plannedTogether(program.entries).map(entries => ({ entries, own: [...new Set(entries.flatMap(entry => buffersOf(program, entry)))] }));
-  const ownOf = new Map(plans.flatMap(({ entries, own }) => entries.map(entry => [entry, own] as const)));
-  for (const { own } of plans) {
+  const ownOf = transientsOf(program);
+  for (const own of new Set(ownOf.values())) {
     const placed = new Map<Bin, Placed[]>();
     const order = [...own].sort((a, b) => program.buffers[b]!.bytes - program.buffers[a]!.bytes);
     for (const index of order) {
       const { bytes, lifetime } = program.buffers[index]!;
       const start = (bin: Bin): number => lowest(placed.get(bin) ?? [], bytes, lifetime!);
-      const bin = transient.find(each => start(each) + bytes <= limit) ?? added(transient);
+      const isHalf = halves.has(index);
+      const bin = transient.find(each => each.halves === isHalf && start(each) + bytes <= limit) ?? added(transient, isHalf);
       const at = start(bin);
       places.set(index, { bin, at });
       placed.set(bin, [...(placed.get(bin) ?? []), { lifetime: lifetime!, start: at, end: at + bytes }]);
@@ -99,7 +145,7 @@ function relocated(program: Program, limit: number): Program {
     }
   }
   let end = 0;
-  const starts = new Map([...persistent, ...transient].map(bin => {
+  const starts = new Map([...persistent, ...transient.filter(bin => !bin.halves), ...transient.filter(bin => bin.halves)].map(bin => {
     const start = end;
     end = aligned(end + bin.bytes);
     return [bin, start] as const;
@@ -109,14 +155,10 @@ function relocated(program: Program, limit: number): Program {
     return place === undefined ? 0 : starts.get(place.bin)! + place.at;
   };
   const moved = (place: TensorPlace, among: readonly number[]): TensorPlace => {
-    const holding = among.filter(index => holds(program.buffers[index]!, place.offset));
-    // Of those that share the byte, the one that is alive at the end.
-    const [first, ...others] = holding as [number, ...number[]];
-    const last = others.reduce((best, index) => (lastOf(program.buffers[index]!) > lastOf(program.buffers[best]!) ? index : best), first);
-    return { ...place, offset: place.offset - program.buffers[last]!.offset + offsetOf(last) };
+    const index = holder(program, place, among);
+    return { ...place, offset: place.offset - program.buffers[index]!.offset + offsetOf(index) };
   };
-  const lasting = program.buffers.flatMap((buffer, index) => (buffer.lifetime === null ? [index] : []));
-  const list = (own: readonly TensorPlace[]): readonly TensorPlace[] => own.map(place => moved(place, lasting));
+  const list = (own: readonly TensorPlace[]): readonly TensorPlace[] => own.map(place => moved(place, []));
   const called = (call: Call): Call => {
     const kernel = program.kernels[call.kernel]!;
     const accesses = [...kernel.operands, ...kernel.outputs];
@@ -130,12 +172,12 @@ function relocated(program: Program, limit: number): Program {
     entries: program.entries.map(entry => ({
       ...entry,
       calls: entry.calls.map(called),
-      results: entry.results.map(place => moved(place, [...ownOf.get(entry)!, ...lasting])),
+      results: entry.results.map(place => moved(place, ownOf.get(entry)!)),
     })),
     arenaBytes: aligned(end),
     inputs: list(program.inputs), parameters: list(program.parameters), gradients: list(program.gradients), states: list(program.states),
     scalars: list(program.scalars),
-    generation: program.generation && { ...program.generation, sequence: moved(program.generation.sequence, lasting) },
+    generation: program.generation && { ...program.generation, sequence: moved(program.generation.sequence, []) },
   };
 }
 
@@ -143,8 +185,16 @@ const aligned = (bytes: number): number => Math.ceil(bytes / 64) * 64;
 const holds = (buffer: Buffer, byte: number): boolean => buffer.offset <= byte && byte < buffer.offset + Math.max(1, buffer.bytes);
 const lastOf = (buffer: Buffer): number => buffer.lifetime?.[1] ?? Infinity;
 
-function added(bins: Bin[]): Bin {
-  const bin = { bytes: 0 };
+/** The buffer in which a tensor lies at the end of an entry that has such transients. */
+function holder({ buffers }: Program, { offset }: TensorPlace, transients: readonly number[]): number {
+  const lasting = buffers.flatMap((buffer, index) => (buffer.lifetime === null ? [index] : []));
+  // Of those that share the byte, the one that is alive at the end.
+  const [first, ...others] = [...transients, ...lasting].filter(index => holds(buffers[index]!, offset)) as [number, ...number[]];
+  return others.reduce((best, index) => (lastOf(buffers[index]!) > lastOf(buffers[best]!) ? index : best), first);
+}
+
+function added(bins: Bin[], halves: boolean): Bin {
+  const bin = { bytes: 0, halves };
   bins.push(bin);
   return bin;
 }
@@ -158,6 +208,13 @@ function plannedTogether(entries: readonly ProgramEntry[]): readonly (readonly P
   }
   return plans;
 }
+
+/** What lives within each entry, or within those that share its plan. */
+const transientsOf = (program: Program): ReadonlyMap<ProgramEntry, readonly number[]> =>
+  new Map(plannedTogether(program.entries).flatMap(entries => {
+    const own = [...new Set(entries.flatMap(entry => buffersOf(program, entry)))];
+    return entries.map(entry => [entry, own] as const);
+  }));
 
 /** What lives within an entry. */
 const buffersOf = (program: Program, entry: ProgramEntry): readonly number[] =>

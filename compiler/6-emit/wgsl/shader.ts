@@ -30,6 +30,8 @@ export interface Declaration {
 /** What a call of a kernel has the shader know of each of its accesses. */
 export interface Placement {
   readonly arrays: readonly number[];
+  /** Of each array: whether halves lie in it, and nothing else. */
+  readonly halves: readonly boolean[];
   /** Whether it begins at a multiple of 16 bytes. */
   readonly aligned: readonly boolean[];
   /** How many elements there are until its buffer ends, behind which nobody's memory begins before a multiple of 64 bytes; null where calls differ. */
@@ -38,13 +40,16 @@ export interface Placement {
 
 export const arrayName = (number: number): string => (number === 0 ? 'memory' : `memory_${number}`);
 
+/** The type of halves: of half the bytes where the adapter has f16. */
+const half: Declaration = { name: 'half', feature: 'shader-f16', text: 'alias half = f32;', own: 'alias half = f16;' };
+
 /** How each array is declared: as what lies in it, else as words. Bytes are written by atomic operations on their words. */
-export function elementsOf(kernel: LinearKernel, { arrays }: Placement, wide: boolean): ReadonlyMap<string, Elements> {
+export function elementsOf(kernel: LinearKernel, { arrays, halves }: Placement, wide: boolean): ReadonlyMap<string, Elements> {
   const written = new Set(kernel.steps.flatMap(step => (step.kind === 'reduce' ? [] : [step.access])));
   const result = new Map<string, Elements>();
   for (const array of new Set(arrays)) {
     const own = kernel.dtypes.filter((_, access) => arrays[access] === array);
-    const scalar = own.every(isFloat) ? 'f32' : own.every(dtype => dtype === 'i32') ? 'i32' : 'u32';
+    const scalar = halves[array] ? 'half' : own.every(isFloat) ? 'f32' : own.every(dtype => dtype === 'i32') ? 'i32' : 'u32';
     const bytes = kernel.dtypes.some((dtype, access) => arrays[access] === array && elementBytes(dtype) === 1 && written.has(access));
     result.set(arrayName(array), bytes ? 'atomic<u32>' : wide ? `vec4<${scalar}>` : scalar);
   }
@@ -54,7 +59,7 @@ export function elementsOf(kernel: LinearKernel, { arrays }: Placement, wide: bo
 /** A frame for a shader's body; `wide` where its arrays are of vectors. */
 export function newShaderFrame(kernel: LinearKernel, placement: Placement, wide: boolean): Frame {
   const frame = newFrame(kernel, placement.arrays.map(arrayName), elementsOf(kernel, placement, wide));
-  for (const name of ['group', 'lane', 'group_id', 'places', 'scratch', ...frame.elements.keys()]) frame.taken.add(name);
+  for (const name of ['group', 'lane', 'group_id', 'places', 'scratch', half.name, ...frame.elements.keys()]) frame.taken.add(name);
   return frame;
 }
 
@@ -99,14 +104,14 @@ export function shaderOf(frame: Frame, outline: Outline): Shader {
     : []));
   const group = workgroups <= mostInRow ? 'group_id.x' : `group_id.y * ${mostInRow}u + group_id.x`;
   const arrays = [...frame.elements];
-  const math = mathIn(main);
+  const hasHalves = [...frame.elements.values(), ...shared, main].some(text => new RegExp(`\\b${half.name}\\b`).test(text));
   const code = [
     `@group(0) @binding(0) var<uniform> places: array<vec4<i32>, ${Math.ceil(accesses / 4)}>;`,
     ...arrays.map(([name, elements], i) => `@group(0) @binding(${i + 1}) var<storage, read_write> ${name}: array<${elements}>;`),
     ...(scratch ? [`@group(0) @binding(${arrays.length + 1}) var<storage, read_write> scratch: array<${scratch.elements}>;`] : []),
     ...shared,
     '',
-    ...math.functions.flatMap(text => [text, '']),
+    ...mathIn(main).flatMap(text => [text, '']),
     `@compute @workgroup_size(${workgroupSize})`,
     'fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_index) lane: u32) {',
     `  let group = ${group};`,
@@ -117,5 +122,5 @@ export function shaderOf(frame: Frame, outline: Outline): Shader {
     '}',
     '',
   ].join('\n');
-  return { code, workgroups, scratchBytes: scratch?.bytes ?? 0, adapters: 'all', declarations: [...math.declarations, ...declarations] };
+  return { code, workgroups, scratchBytes: scratch?.bytes ?? 0, adapters: 'all', declarations: [...(hasHalves ? [half] : []), ...declarations] };
 }

@@ -1,7 +1,7 @@
 /** The steps of a kernel's iteration as one invocation computes them, one after the other. */
 import type { Combine } from '../../ir/nest.ts';
 import type { LinearKernel, Reduce, Store } from '../linear.ts';
-import { emit, evaluate, forgetLoads, fresh, here, isWide, kindOfValue, loop, store, stored, type Frame } from './frame.ts';
+import { emit, evaluate, forgetLoads, fresh, here, isWide, kindOfValue, loop, operand, store, stored, type Frame } from './frame.ts';
 import { numeral, typeOf, widened, largest, type Kind, type Text } from './spelling.ts';
 
 /** Groups of steps: joined stores belong to the store before them. */
@@ -77,7 +77,7 @@ function emitReduce(frame: Frame, step: Reduce, rank: number): void {
     emit(frame, `var ${count} = 0;`);
     withAxes(frame, step.axes, rank, () => {
       const value = fresh(frame, 'value');
-      emit(frame, `let ${value} = ${as(evaluate(frame, step.body))};`);
+      emit(frame, `let ${value} = ${as(operand(frame, step.body))};`);
       const better = fresh(frame, 'better');
       emit(frame, `let ${better} = ${isBetter(step.combine, kind, value, best)};`);
       emit(frame, `${best} = select(${best}, ${value}, ${better});`);
@@ -90,7 +90,7 @@ function emitReduce(frame: Frame, step: Reduce, rank: number): void {
   const total = fresh(frame, 'total');
   declare(total, kind, identity);
   withAxes(frame, step.axes, rank, () => {
-    const value = as(evaluate(frame, step.body));
+    const value = as(operand(frame, step.body));
     emit(frame, step.combine === 'add' && kind !== 'mask' ? `${total} += ${value};` : `${total} = ${combined(step.combine, kind, total, value)};`);
   });
   frame.locals.set(step.local, { text: { text: total, kind, wide }, level });
