@@ -414,3 +414,24 @@ test('a run is not resumed with other settings, but with checks', async () => {
   expect(await sourceOf(join(folder(), 'scaled.model'))).toBe(plain);
   expect(await source('--set', 'scale=3.0')).not.toBe(plain);
 });
+
+test('what the runtime declares is kept beside compiled code, and made again where that cannot be read', () => {
+  const cache = join(folder(), 'cache');
+  const built = (): string => {
+    const { status, stdout } = spawnSync(process.execPath, [entry, 'build', join(import.meta.dirname, '../models/iris.model'), '-o', '-'],
+      { encoding: 'utf8', env: { ...process.env, NODE_COMPILE_CACHE: cache } });
+    expect(status).toBe(0);
+    return stdout;
+  };
+  const kept = (): readonly string[] => readdirSync(cache, { recursive: true, encoding: 'utf8' }).filter(name => name.endsWith('.json'));
+  const first = built();
+  const files = kept();
+  expect(files.length).toBeGreaterThan(10);
+  expect(built()).toBe(first);
+  writeFileSync(join(cache, files[0]!), '{');
+  expect(built()).toBe(first);
+  expect(readFileSync(join(cache, files[0]!), 'utf8').length).toBeGreaterThan(1);
+  // What is kept is what is read: with other declarations comes another program.
+  for (const file of files) writeFileSync(join(cache, file), readFileSync(join(cache, file), 'utf8').replaceAll('checkpoint', 'CHECKPOINT'));
+  expect(built()).not.toBe(first);
+});
