@@ -28,6 +28,8 @@ export interface Context {
   path: readonly string[];
   phase: Phase;
   training: boolean;
+  /** Whether anything was asked for whose answer is another in evaluation than in training. */
+  dependsOnTraining: boolean;
   /** The batch dimension's extent in this elaboration. */
   batch: number;
   batchName: string | null;
@@ -125,11 +127,17 @@ export function newRegistry(): Registry {
 
 export function newContext(ops: ReadonlyMap<string, AnyOp>, registry: Registry, diagnostics: Diagnostic[], at: Span): Context {
   return {
-    ops, registry, diagnostics, said: registry.said, at, libraryAt: null, calledAt: null, path: [], phase: 'forward', training: true,
+    ops, registry, diagnostics, said: registry.said, at, libraryAt: null, calledAt: null, path: [], phase: 'forward', training: true, dependsOnTraining: false,
     batch: 1, batchName: null, initialiser: null,
     current: new Map(), updates: new Map(), draws: new Map(), shapeRead: false, depth: 0, nesting: 0, problems: 0, operator: null, openIndices: 0, scan: null, source: null,
     work: 0, values: 0,
   };
+}
+
+/** Whether this is elaborated for training; whoever asks may make something else of it in evaluation. */
+export function isTraining(context: Context): boolean {
+  context.dependsOnTraining ||= context.training;
+  return context.training;
 }
 
 export interface Problem {

@@ -138,7 +138,7 @@ function forwardsOf(
     return made;
   };
   const training = run(true, rows);
-  const evaluation = run(false, rows);
+  const evaluation = training.dependsOnTraining ? run(false, rows) : training;
   const { name } = registered.definition;
   if (batchSpan && training.batchName === null && diagnostics.length === before) {
     report(context, {

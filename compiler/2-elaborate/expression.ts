@@ -8,7 +8,7 @@ import { suggest } from '../source/suggest.ts';
 import { binary, negate, not, select } from './arithmetic.ts';
 import { builtins } from './builtins.ts';
 import { call, pipe } from './call.ts';
-import { didYouMean, exhaust, fail, limits, report, Reported, within, type Context } from './context.ts';
+import { didYouMean, exhaust, fail, isTraining, limits, report, Reported, within, type Context } from './context.ts';
 import { heldMember, outputNamed } from './held-model.ts';
 import { boolean, describe, list, none, number, poison, tensorItem, type Item } from './item.ts';
 import { callable } from './op-call.ts';
@@ -161,7 +161,7 @@ function standing(context: Context, name: string): Item | null {
   switch (name) {
     case 'none': return none;
     case 'pi': return number(Math.PI);
-    case 'training': return boolean(context.training);
+    case 'training': return boolean(isTraining(context));
     case 'step': case 'steps':
       if (context.source !== null) return fail(context, {
         code: 'data.synthetic', message: `\`${name}\` means nothing in a source of data`, help: 'the number of the row is `row`, from 0',

@@ -9,7 +9,7 @@ import { broadcastDims } from '../ops/shared.ts';
 import type { Span } from '../source/text.ts';
 import { execute } from './body.ts';
 import { bindParameters, checkResult, deeper, type Given } from './call.ts';
-import { fail, Reported, within, type Context, type RegisteredLeaf, type RegisteredModel } from './context.ts';
+import { fail, isTraining, Reported, within, type Context, type RegisteredLeaf, type RegisteredModel } from './context.ts';
 import { declaredType } from './dims.ts';
 import { need } from './expression.ts';
 import { describe, tensorItem, type Instance, type Item } from './item.ts';
@@ -140,7 +140,7 @@ export function updateState(context: Context, statement: Extract<Statement, { ki
     code: 'scan.place', message: `the state \`${name}\` cannot be updated inside of a \`scan\``, span: statement.name.span,
     help: 'carry the value from step to step, and update the state behind the loop',
   });
-  if (!context.training) return;
+  if (!isTraining(context)) return;
   const value = fitted(context, need(context, statement.value, scope), state.leaf.type, `the update of \`${name}\``);
   context.current.set(state.path, value);
   context.updates.set(state.path, { leaf: state.leaf, value });

@@ -13,6 +13,8 @@ export interface Elaboration {
   readonly batchName: string | null;
   /** Times that something was reported. */
   readonly problems: number;
+  /** Whether evaluation computes something else than training. */
+  readonly dependsOnTraining: boolean;
   /** Of the model's body, with what its names stand for in the end. */
   readonly scope: Scope;
 }
@@ -25,7 +27,7 @@ export function elaborateForward(outer: Context, registered: RegisteredModel, ch
   const losses = named('loss');
   const total = losses.length === 0 ? null : losses.map(loss => loss.value).reduce((sum, loss) => build(context, 'add', [sum, loss]));
   return {
-    batchName: context.batchName, problems: context.problems, scope,
+    batchName: context.batchName, problems: context.problems, dependsOnTraining: context.dependsOnTraining, scope,
     forward: {
       inputs: [...model.inputs.values()], loss: total, losses,
       metrics: [...(losses.length > 1 ? losses : []), ...named('metric')], outputs: model.results.filter(result => result.role === 'output').map(({ name, value, image }) => ({ name, value, image })),

@@ -3,6 +3,7 @@
  * nothing uses. Every value keeps its type; results are equal up to rounding.
  */
 import { entryRoots, topological, type Graph, type Value } from '../ir/graph.ts';
+import { definitionKey } from '../ir/text.ts';
 import { shapeOf } from '../ir/type.ts';
 import { reshape } from '../ops/reshape.ts';
 import { mergeScans } from './merge-scans.ts';
@@ -21,7 +22,7 @@ export function simplify(given: Graph): { readonly graph: Graph; readonly applie
 
   const intern = (value: Value): Value => {
     if (value.op === null) return value;
-    const key = `${value.op.definition.name}(${value.operands.map(operand => number(operand)).join()})${attributeKey(value.attrs)}`;
+    const key = definitionKey(value, number);
     const earlier = known.get(key);
     if (earlier) return earlier;
     known.set(key, value);
@@ -95,9 +96,3 @@ function inherit(made: Value, from: Value): Value {
   }
   return made;
 }
-
-/** Attributes as text; names of dimensions are for people and do not tell values apart. */
-const attributeKey = (attrs: object): string =>
-  JSON.stringify(attrs, (key, value: unknown) =>
-    key === 'name' ? undefined : Object.is(value, -0) ? '-0' : typeof value === 'number' && !Number.isFinite(value) ? String(value) : value,
-  );

@@ -46,6 +46,13 @@ export function formBlocks(state: Successors, built: Built, sizes: BlockSizes): 
 const canBeInside = (value: Value, built: Built): boolean =>
   value.op !== null && !built.required.has(value) && !built.homes.has(value) && !built.parts.has(value);
 
+/** Whether a kernel may run block by block with others that pass a value along: blocks are at least one of its first dimension, and run at once. */
+export function keepsRowsApart(draft: Draft, value: Value): boolean {
+  const first = shapeOf(value.type).findIndex(extent => extent > 1);
+  const axes = rowAxes(draft, value, first + 1);
+  return axes !== null && !sumsOverAll(draft, axes);
+}
+
 interface Group {
   /** How many leading dimensions of the values inside count rows. */
   readonly extents: Shape;
@@ -54,7 +61,7 @@ interface Group {
   readonly members: ReadonlyMap<Draft, readonly (number | null)[]>;
 }
 
-/** The kernels that write or read a value, and those that are linked to them by further values of that size. */
+/** The kernels that write or read a value, and those that are linked to them by further values of that size; null where blocks could not run at once. */
 function groupOf(seed: Value, rows: number, state: Successors, built: Built): Group | null {
   const extents = shapeOf(seed.type).slice(0, rows);
   const inside = new Set<Value>();
@@ -72,6 +79,7 @@ function groupOf(seed: Value, rows: number, state: Successors, built: Built): Gr
       if (value === seed) return null;
       continue;
     }
+    if (users.some(draft => sumsOverAll(draft, axes.get(draft)!))) return null;
     inside.add(value);
     for (const draft of users) {
       members.set(draft, axes.get(draft)!);
@@ -113,6 +121,9 @@ function rowAxes(draft: Draft, value: Value, rows: number): readonly (number | n
 
 /** Whether a kernel sums over the rows of a block: then blocks add to its results one after the other. */
 const sumsOver = (draft: Draft, axis: number | null): boolean => axis !== null && axis >= draft.space.length;
+
+/** Whether it sums over what blocks count first, so that each would have to wait for the one before. */
+const sumsOverAll = (draft: Draft, axes: readonly (number | null)[]): boolean => sumsOver(draft, axes.find(axis => axis !== null) ?? null);
 
 function blocksOf({ extents, inside, members }: Group, built: Built, sizes: BlockSizes): Draft | null {
   const last = extents.length - 1;

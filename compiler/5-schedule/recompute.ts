@@ -7,9 +7,10 @@ import type { Entry, Value } from '../ir/graph.ts';
 import { scanOf, scanResultOf, withYields, type Scan } from '../ir/scan.ts';
 import { bytes, elements, size } from '../ir/type.ts';
 import { isPrimitive } from '../ops/define.ts';
+import { keepsRowsApart } from './blocks.ts';
 import { isLate, type Draft } from './draft.ts';
 import { placeOf } from './expand.ts';
-import { hasNest } from './lower.ts';
+import { hasNest, lower } from './lower.ts';
 import { planEntry, type Plan } from './plan.ts';
 import { findStepValues, recomputed, recomputeInSteps, type StepValues } from './recompute-loops.ts';
 
@@ -43,23 +44,35 @@ export function fit(plan: Plan, room: number): Plan {
 const growth = 2;
 /** FLOPs and bytes moved for each byte, in having it again. */
 const mostCost = 100;
+/** The same where it is computed within the kernels that read it, which takes the time of elementwise operations and not of products. */
+const mostCostInPlace = 4;
 
 /**
  * A plan that does not keep such values where their second computation needs no memory either, since it runs in blocks: attention's
- * weights, for one. The same plan where there is nothing of that kind.
+ * weights, for one. The same plan where there is nothing of that kind, or nothing is won.
  */
 export function spare(plan: Plan): Plan {
   const activations = findActivations(plan);
   let dropped = new Set<Value>();
   // Operands come first: what is computed from something large that is dropped is computed from what that is computed from.
   for (const each of activations.byValue.values()) if (isLargeAndCheap(each, plan, dropped)) dropped.add(each.value);
+  const readers = plan.order.filter(draft => draft.blocks === undefined && draft.values.some(isLate));
+  const mayRunInBlocks = (value: Value): boolean => readers.every(draft => draft.sources.every(({ root }) => root !== value) || keepsRowsApart(draft, value));
+  const isDear = (value: Value): boolean => activations.byValue.get(value)!.cost > mostCostInPlace * bytes(value.type);
   while (dropped.size > 0) {
     const { entry, again } = recompute(activations, dropped);
+    // A plan takes long: what would be stored again outside of blocks, or be dear where it is read, is kept before there is one.
+    const { stored } = lower(entry, plan.lowering.placements);
+    const likely = new Set([...dropped].filter(value => (stored.has(again.get(value)!) ? mayRunInBlocks(value) : !isDear(value))));
+    if (likely.size < dropped.size) {
+      dropped = likely;
+      continue;
+    }
     const spared = planEntry(entry, plan.lowering.placements, plan.sizes);
     const inside = new Set(spared.order.flatMap(draft => [...(draft.blocks?.inside.keys() ?? [])]));
     const isFree = (value: Value): boolean => inside.has(again.get(value)!) || !spared.lowering.stored.has(again.get(value)!);
     const free = new Set([...dropped].filter(isFree));
-    if (free.size === dropped.size) return spared;
+    if (free.size === dropped.size) return spared.transientBytes < plan.transientBytes ? spared : plan;
     dropped = free;
   }
   return plan;

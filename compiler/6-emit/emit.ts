@@ -9,7 +9,7 @@ import { entryRoots, topological, type Graph, type Origin } from '../ir/graph.ts
 import type { File } from '../1-parse/ast.ts';
 import { entryName, type DataSource, type ImageLayout, type Model, type Stage, type Vocabulary } from '../ir/model.ts';
 import { partsOf, reachOfCall, timesOfCall, type Call, type Part, type Program, type ProgramEntry, type TensorPlace } from '../ir/program.ts';
-import { printGraph } from '../ir/text.ts';
+import { graphKey } from '../ir/text.ts';
 import { elementBytes, size, type DType } from '../ir/type.ts';
 import { place } from '../source/text.ts';
 import { modelLines, originsOfKernels } from './model-lines.ts';
@@ -442,13 +442,13 @@ function tokenizerText(vocabulary: Vocabulary): string {
 }
 
 /**
- * What a checkpoint must agree with: the file, what its tokens stand for, and the graph that imports and settings of the command line
- * made of it, without the places that end its lines: the path of the file depends on where the command runs.
+ * What a checkpoint must agree with: the file, what its tokens stand for, and what the graph computes that imports and settings of the
+ * command line made of it. No place stands in it: the path of the file depends on where the command runs.
  */
 const versionOf = (text: string, gradient: Graph | undefined, { data }: Model): string =>
   createHash('sha256')
     .update(text)
-    .update(gradient ? printGraph(gradient).replaceAll(/ @ .*$/gm, '') : '')
+    .update(gradient ? graphKey(gradient) : '')
     .update(data?.vocabularies.map(vocabulary => JSON.stringify(vocabulary)).join('') ?? '')
     .update(data?.sources.flatMap(({ synthetic }) => (synthetic === null ? [] : [` ${synthetic.rows}`])).join('') ?? '')
     .digest('hex')

@@ -17,7 +17,10 @@ if (process.features.typescript) {
   // A reader that goes away, such as `head`, ends the program quietly.
   process.stdout.on('error', () => process.exit(1));
   const { main } = await import('./main.ts');
-  process.exitCode = await main(process.argv.slice(2));
+  const exitCode = await main(process.argv.slice(2));
+  // Once all is written the process ends here: to give back what the compiler has made takes as long as writing a program.
+  for (const stream of [process.stdout, process.stderr]) await new Promise(written => stream.write('', written));
+  process.exit(exitCode);
 } else {
   process.stderr.write(`error: nabla needs Node 22.18 or later to run, and this is Node ${process.versions.node}: install a later one\n`);
   process.exitCode = 1;

@@ -6,7 +6,7 @@ import type { GraphOp } from '../ops/define.ts';
 import { place } from '../source/text.ts';
 import { affine, printAffine, type Affine, type Term } from './affine.ts';
 import { entryRoots, topological, type Attrs, type Entry, type Graph, type Leaf, type Origin, type Phase, type Placement, type Value } from './graph.ts';
-import { dim, dtypes, printTypeLong, tensor, type Dim, type DType, type TensorType } from './type.ts';
+import { dim, dtypes, printTypeLong, shapeOf, tensor, type Dim, type DType, type TensorType } from './type.ts';
 
 /**
  * ```
@@ -18,12 +18,19 @@ import { dim, dtypes, printTypeLong, tensor, type Dim, type DType, type TensorTy
  * parameter "encoder.weight": f32[128, 784] at %1 + 0
  * ```
  */
-export function printGraph(graph: Graph): string {
+export const printGraph = (graph: Graph): string =>
+  linesOf(graph, (value, ref) => `${ref(value)}: ${printTypeLong(value.type)} = ${printDefinition(value, ref)}${printOrigin(value.origin)}`);
+
+/** What a graph computes: equal for two graphs that differ only in origins and in names of dimensions. */
+export const graphKey = (graph: Graph): string =>
+  linesOf(graph, (value, ref) => (value.op === null ? `${value.type.dtype}[${shapeOf(value.type).join()}] ${printDefinition(value, ref)}` : definitionKey(value, ref)));
+
+function linesOf(graph: Graph, line: (value: Value, ref: (value: Value) => string) => string): string {
   const roots = graph.entries.flatMap(entry => [...entryRoots(entry), ...entry.updates.map(update => update.leaf), ...(entry.sequence ? [entry.sequence] : [])]);
   const values = topological([...roots, ...graph.placements.map(placement => placement.leaf)]);
   const numbers = new Map(values.map((value, i) => [value, `%${i}`]));
   const ref = (value: Value): string => numbers.get(value)!;
-  const lines = values.map(value => `${ref(value)}: ${printTypeLong(value.type)} = ${printDefinition(value, ref)}${printOrigin(value.origin)}`);
+  const lines = values.map(value => line(value, ref));
   for (const entry of graph.entries) {
     lines.push(`entry ${JSON.stringify(entry.name)}${entry.sequence === undefined ? '' : ` along ${ref(entry.sequence)}`}`);
     for (const { name, value } of entry.results) lines.push(`  ${JSON.stringify(name)} = ${ref(value)}`);
@@ -67,6 +74,15 @@ export function readGraph(text: string, ops: ReadonlyMap<string, GraphOp>): Grap
   });
   return { entries, placements };
 }
+
+/** How a value that is no leaf is computed, as text: what its type follows from. Names of dimensions are for people and tell nothing apart. */
+export const definitionKey = ({ op, operands, attrs }: Value, number: (value: Value) => string | number): string =>
+  `${op!.definition.name}(${operands.map(number).join()})${attributeKey(attrs)}`;
+
+const attributeKey = (attrs: object): string =>
+  JSON.stringify(attrs, (key, value: unknown) =>
+    key === 'name' ? undefined : Object.is(value, -0) ? '-0' : typeof value === 'number' && !Number.isFinite(value) ? String(value) : value,
+  );
 
 function printDefinition(value: Value, ref: (value: Value) => string): string {
   if (value.op === null) return `${value.leaf!.role} ${JSON.stringify(value.leaf!.name)}`;

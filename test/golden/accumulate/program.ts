@@ -311,7 +311,7 @@ function predictRowEntry(): void {
 // ── The program ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 const program: CompiledProgram = {
   name: "linearregression",
-  source: 'fa1e9e73d7667f678be2c421ef273eda',
+  source: '0773db24f47fe206a16cfcbfa64426c1',
   memory,
   device: null,
   threads: null,

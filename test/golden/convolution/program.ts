@@ -812,7 +812,7 @@ function predictRowEntry(): void {
 // ── The program ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 const program: CompiledProgram = {
   name: "convolution",
-  source: 'e0fe60d585870d2bc7dcec4b72ed28de',
+  source: 'f37aa58f14f099b79a606e9051cbf03a',
   memory,
   device: null,
   threads: null,

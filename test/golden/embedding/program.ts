@@ -722,7 +722,7 @@ function predictRowEntry(): void {
 // ── The program ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 const program: CompiledProgram = {
   name: "embedding",
-  source: '961bfc58b908d7632a5d5ce09ee6a5b7',
+  source: 'ae016163254e7b6e54a374db3cd8c346',
   memory,
   device: null,
   threads: null,

@@ -738,7 +738,7 @@ function predictRowEntry(): void {
 // ── The program ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 const program: CompiledProgram = {
   name: "layernorm",
-  source: 'c2d19741f59e2919516649f41811e596',
+  source: 'ab8b6f77b4ba37fdfb900c4b59283d3a',
   memory,
   device: null,
   threads: null,

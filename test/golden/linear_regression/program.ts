@@ -276,7 +276,7 @@ function predictRowEntry(): void {
 // ── The program ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 const program: CompiledProgram = {
   name: "linearregression",
-  source: 'e668fa53da96e29a665df83050db3e37',
+  source: '5d9aa477482c04edf00437e907d314ba',
   memory,
   device: null,
   threads: null,

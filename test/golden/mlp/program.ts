@@ -980,7 +980,7 @@ function predictRowEntry(): void {
 // ── The program ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 const program: CompiledProgram = {
   name: "mlp",
-  source: '48da966e5c9409a0025c50b89853a9b1',
+  source: '168c2ef680e0d1821096caf28b85f58c',
   memory,
   device: null,
   threads: null,

@@ -1270,7 +1270,7 @@ function predictRowEntry_again(): void {
 // ── The program ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 const program: CompiledProgram = {
   name: "source",
-  source: '00639417f9aa077cf78fa5cde6980240',
+  source: 'f2865110f9b93bf1c727edb7913af8fa',
   memory,
   device: null,
   threads: null,
