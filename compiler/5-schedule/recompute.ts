@@ -380,7 +380,7 @@ function recompute(
   dropped: ReadonlySet<Value>,
 ): { readonly entry: Entry; readonly again: ReadonlyMap<Value, Value> } {
   const { lowering } = plan;
-  const { entry, host, values, nest, scans, around } = lowering;
+  const { entry, host, values, scans, around } = lowering;
   const again = new Map<Value, Value>();
   /** What is dropped, and what has no memory and comes from that: after the forward pass only the second computation may be read. */
   const isGone = new Set<Value>();
@@ -443,5 +443,5 @@ function recompute(
     results: entry.results.map(({ name, value }) => ({ name, value: rewritten.get(value) ?? value })),
     updates: entry.updates.map(({ leaf, value }) => ({ leaf, value: rewritten.get(value) ?? value })),
   };
-  return { entry: recomputeInSteps(made, inSteps, again, nest), again };
+  return { entry: recomputeInSteps(made, inSteps, again), again };
 }

@@ -60,10 +60,11 @@ export interface RunFlags extends EmitFlags {
 /** `command` is one of the program's: `train`, `evaluate`, `predict`, `generate`, `bench`. */
 export async function runProgram(command: string, path: string, flags: RunFlags): Promise<number> {
   const levels = compileFile(path, 'schedule', flags);
-  const text = await programText(levels, flags, { form: 'program', javascript: true });
+  // Node takes the types out several times as fast as TypeScript, and is the same Node.
+  const text = await programText(levels, flags, { form: 'program', javascript: false });
   const folder = mkdtempSync(join(tmpdir(), 'nabla-'));
   try {
-    const program = join(folder, `${basename(path).replace(/\.model$/, '')}.mjs`);
+    const program = join(folder, `${basename(path).replace(/\.model$/, '')}.mts`);
     writeFileSync(program, text);
     return await start(program, [command, ...programArguments(flags.program)]);
   } finally {

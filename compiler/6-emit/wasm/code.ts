@@ -260,40 +260,56 @@ export const set = (local: Local, value: Expression): Expression => ({ kind: 'se
 export const tee = (local: Local, value: Expression): Expression => ({ kind: 'tee', local, value });
 export const call = (to: string, ...operands: readonly Expression[]): Expression => ({ kind: 'call', to, operands });
 
+const none: readonly Expression[] = [];
+
 /** The expressions that stand immediately inside of one. */
 export function inside(expression: Expression): readonly Expression[] {
   switch (expression.kind) {
-    case 'const': case 'const64': case 'address': case 'lanes': case 'get': return [];
+    case 'const': case 'const64': case 'address': case 'lanes': case 'get': return none;
     case 'op': case 'shuffle': case 'call': return expression.operands;
     case 'set': case 'tee': return [expression.value];
     case 'block': case 'loop': return expression.body;
     case 'if': return [expression.condition, ...expression.then, ...expression.otherwise];
-    case 'br': return expression.condition ? [expression.condition] : [];
+    case 'br': return expression.condition ? [expression.condition] : none;
     case 'br_table': return [expression.index];
     default: return expression satisfies never;
   }
 }
 
-/** An expression with each that stands immediately inside of it replaced. */
+/** An expression with each that stands immediately inside of it replaced; itself where nothing changes. */
 export function mapped(expression: Expression, map: (inner: Expression) => Expression): Expression {
   switch (expression.kind) {
     case 'const': case 'const64': case 'address': case 'lanes': case 'get': return expression;
     case 'op': case 'call': {
-      const operands = expression.operands.map(map);
-      return operands.every((operand, i) => operand === expression.operands[i]) ? expression : { ...expression, operands };
+      const operands = eachMapped(expression.operands, map);
+      return operands === expression.operands ? expression : { ...expression, operands };
     }
     case 'shuffle': return { ...expression, operands: [map(expression.operands[0]), map(expression.operands[1])] };
     case 'set': case 'tee': {
       const value = map(expression.value);
       return value === expression.value ? expression : { ...expression, value };
     }
-    case 'block': case 'loop': return { ...expression, body: expression.body.map(map) };
+    case 'block': case 'loop': {
+      const body = eachMapped(expression.body, map);
+      return body === expression.body ? expression : { ...expression, body };
+    }
     case 'if':
-      return { ...expression, condition: map(expression.condition), then: expression.then.map(map), otherwise: expression.otherwise.map(map) };
+      return { ...expression, condition: map(expression.condition), then: eachMapped(expression.then, map), otherwise: eachMapped(expression.otherwise, map) };
     case 'br': return { ...expression, condition: expression.condition && map(expression.condition) };
     case 'br_table': return { ...expression, index: map(expression.index) };
     default: return expression satisfies never;
   }
+}
+
+/** The list itself where nothing of it changes, as in most of what passes visit. */
+export function eachMapped(list: readonly Expression[], map: (inner: Expression) => Expression): readonly Expression[] {
+  let changed: Expression[] | null = null;
+  for (let i = 0; i < list.length; i++) {
+    const made = map(list[i]!);
+    if (changed === null && made !== list[i]) changed = list.slice(0, i);
+    changed?.push(made);
+  }
+  return changed ?? list;
 }
 
 /** The same number in all four lanes. */

@@ -45,7 +45,7 @@ export function calledIn(func: Func): ReadonlySet<string> {
   const names = new Set<string>();
   const visit = (expression: Expression): void => {
     if (expression.kind === 'call') names.add(expression.to);
-    inside(expression).forEach(visit);
+    for (const inner of inside(expression)) visit(inner);
   };
   func.body.forEach(visit);
   return names;

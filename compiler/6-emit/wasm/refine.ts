@@ -3,7 +3,7 @@
  * to 256 bits across a call; constants loaded from a table, with which loops of pairs of vectors take half the time of constants in place;
  * and multiply-adds. The first two change no bit of a result. All three: exp, tanh and erf take about a third of the time.
  */
-import { at, i32, mapped, op, set, type Expression, type Func, type Local } from './code.ts';
+import { at, eachMapped, i32, mapped, op, set, type Expression, type Func, type Local } from './code.ts';
 
 /** A function with calls of others written out that consist of nothing but assignments and a last expression, and call no function. */
 export function inlined(func: Func, others: ReadonlyMap<string, Func>): Func {
@@ -57,7 +57,7 @@ export function fused(func: Func): Func {
     if (inner.name === 'f32x4.sub' && isProduct(b!)) return op('f32x4.relaxed_nmadd', ...factors(b!), a!);
     return inner;
   };
-  return { ...func, body: func.body.map(visit) };
+  return { ...func, body: eachMapped(func.body, visit) };
 }
 
 /** A table of the numbers that constant vectors have in all lanes, which lies at `start`, and the functions with loads from it. */
@@ -65,13 +65,15 @@ export function withTable(functions: readonly Func[], start: number): { readonly
   const words = new Map<number, number>();
   const visit = (expression: Expression): Expression => {
     if (expression.kind !== 'lanes') return mapped(expression, visit);
-    const [word, ...others] = new Int32Array(Uint8Array.from(expression.bytes).buffer);
+    const { bytes } = expression;
+    if (bytes.some((byte, i) => byte !== bytes[i % 4])) return expression;
+    const word = bytes[0]! | (bytes[1]! << 8) | (bytes[2]! << 16) | (bytes[3]! << 24);
     // Zeros and ones in all bits cost one instruction.
-    if (word === 0 || word === -1 || others.some(other => other !== word)) return expression;
-    const number = words.get(word!) ?? words.size;
-    words.set(word!, number);
+    if (word === 0 || word === -1) return expression;
+    const number = words.get(word) ?? words.size;
+    words.set(word, number);
     return at('v128.load32_splat', 0, i32(start + 4 * number));
   };
-  const made = functions.map(func => ({ ...func, body: func.body.map(visit) }));
+  const made = functions.map(func => ({ ...func, body: eachMapped(func.body, visit) }));
   return { functions: made, table: [...new Uint8Array(Int32Array.from(words.keys()).buffer)] };
 }
