@@ -64,7 +64,8 @@ export function linear(source: Source, at: readonly Index[]): Affine | null {
   const by = strides(source.shape);
   const terms: Term[] = [];
   let offset = source.offset;
-  for (const [d, position] of at.entries()) {
+  for (let d = 0; d < at.length; d++) {
+    const position = at[d]!;
     if (isGathered(position) || position.divisor !== 1) return null;
     offset += position.offset * by[d]!;
     for (const term of position.terms) terms.push({ axis: term.axis, times: term.times * by[d]! });
