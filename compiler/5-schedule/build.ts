@@ -11,7 +11,7 @@ import { elements, shapeOf, type Shape } from '../ir/type.ts';
 import { linear, loadsOf, stepBody, type Draft, type Source } from './draft.ts';
 import { expansion, MustStore, placeOf } from './expand.ts';
 import { loopDraft, placeLoop, type Move } from './loops.ts';
-import { hasNest, nestOf, partition, type Lowering } from './lower.ts';
+import { hasNest, partition, type Lowering } from './lower.ts';
 import { atStep } from './steps.ts';
 
 /** `offset` elements into another stored value or a leaf. */
@@ -50,7 +50,7 @@ export function build(lowering: Lowering): Built {
 }
 
 function attempt(lowering: Lowering, copied: ReadonlySet<Update>): Built {
-  const { entry, values, host, stored, scans, inside, around } = lowering;
+  const { entry, values, nest, host, stored, scans, inside, around } = lowering;
   const homes = new Map<Value, Home>();
   const copies: (Move & { readonly scan: Scan | undefined })[] = [];
   const parts = new Map<Value, Value[]>();
@@ -87,7 +87,7 @@ function attempt(lowering: Lowering, copied: ReadonlySet<Update>): Built {
   const loops = scans.map(scan => ({ scan, outer: inside.get(scan.value), places: placeLoop(scan, inside.get(scan.value), around(scan.value).length, values, baseIn, take, homes) }));
   for (const { places } of loops) places.begins.forEach((begin, k) => parts.set(places.tracks[k]!, begin === null ? [] : [begin]));
   for (const value of [...values].reverse()) {
-    const pieces = hasNest(value) && stored.has(value) && !host.has(value) ? partition(nestOf(value)) : null;
+    const pieces = hasNest(value) && stored.has(value) && !host.has(value) ? partition(nest(value)) : null;
     if (pieces === null) continue;
     const row = elements(value.type) / value.type.dims[0]!.extent;
     const whole: Value[] = [];
@@ -135,7 +135,7 @@ function attempt(lowering: Lowering, copied: ReadonlySet<Update>): Built {
 function contiguousBase(value: Value, lowering: Lowering): Value | null {
   let base = value;
   while (base.op !== null && !lowering.stored.has(base)) {
-    const { body, combine, scatter } = nestOf(base);
+    const { body, combine, scatter } = lowering.nest(base);
     if (combine !== null || scatter || body.kind !== 'load') return base;
     const operand = base.operands[body.operand]!;
     if (elements(operand.type) !== elements(base.type)) return base;
@@ -148,7 +148,7 @@ function contiguousBase(value: Value, lowering: Lowering): Value | null {
 }
 
 function draft(lowering: Lowering, value: Value, around: readonly Scan[]): Draft {
-  const nest = nestOf(value);
+  const nest = lowering.nest(value);
   const output: Source = { root: value, offset: 0, shape: shapeOf(value.type), dtype: value.type.dtype };
   const { axes, space, reduce } = withoutOnes(nest.space, nest.reduce);
   const { body: expand, sources } = expansion(lowering, [...space, ...reduce], around);

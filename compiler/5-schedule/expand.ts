@@ -8,7 +8,7 @@ import { apply, guard, isGathered, load, type Index, type Nest, type Scalar } fr
 import type { Scan } from '../ir/scan.ts';
 import { elements, shapeOf, type Shape } from '../ir/type.ts';
 import { linear, type Source } from './draft.ts';
-import { hasNest, nestOf, type Lowering } from './lower.ts';
+import { hasNest, type Lowering } from './lower.ts';
 import { evenPosition } from './steps.ts';
 
 /** Thrown inside a schedule only: this value needs memory of its own. */
@@ -24,7 +24,7 @@ export class MustStore extends Error {
 export function placeOf(value: Value, lowering: Lowering): { readonly root: Value; readonly offset: number } | null {
   if (value.op === null || lowering.stored.has(value)) return { root: value, offset: 0 };
   if (!hasNest(value)) return null;
-  const nest = nestOf(value);
+  const nest = lowering.nest(value);
   const { body } = nest;
   if (nest.combine !== null || nest.scatter || body.kind !== 'load') return null;
   const operand = value.operands[body.operand]!;
@@ -107,7 +107,7 @@ export function expansion(lowering: Lowering, axesOf: Shape, around: readonly Sc
     const earlier = known.get(value)?.get(key);
     if (earlier) return earlier;
     if (!hasNest(value)) throw new MustStore(value);
-    const nest = nestOf(value);
+    const nest = lowering.nest(value);
     if (nest.combine !== null || nest.scatter) throw new MustStore(value);
     const result = body(value, nest, at);
     known.set(value, (known.get(value) ?? new Map<string, Scalar>()).set(key, result));

@@ -12,7 +12,14 @@ import { mapScalar } from './draft.ts';
 import { placeOf } from './expand.ts';
 import { evenPosition } from './steps.ts';
 
-export interface Lowering {
+/** How values are computed from their operands, each found once: entries share values, and one may be planned more than once. */
+export interface Nests {
+  readonly nest: (value: Value) => Nest;
+  /** Instructions of its body, slow ones counted several times, and whether one draws a random number. */
+  readonly effort: (value: Value) => { readonly instructions: number; readonly isRandom: boolean };
+}
+
+export interface Lowering extends Nests {
   readonly entry: Entry;
   /** In topological order, leaves included. */
   readonly values: readonly Value[];
@@ -35,18 +42,33 @@ const longestChain = 64;
 const cheap = 4;
 const fewUses = 4;
 
-export function lower(entry: Entry, placements: readonly Placement[]): Lowering {
+export function newNests(): Nests {
+  const known = new Map<Value, { readonly nest: Nest; readonly instructions: number; readonly isRandom: boolean }>();
+  const find = (value: Value): { readonly nest: Nest; readonly instructions: number; readonly isRandom: boolean } => {
+    const before = known.get(value);
+    if (before) return before;
+    const definition = value.op!.definition;
+    if (!isPrimitive(definition)) throw new Error(`composite \`${definition.name}\` in a graph`);
+    const nest = definition.lower(value.operands.map(operand => operand.type), value.attrs, value.type);
+    const made = { nest, instructions: work(nest.body), isRandom: usesRandom(nest.body) };
+    known.set(value, made);
+    return made;
+  };
+  return { nest: value => find(value).nest, effort: find };
+}
+
+export function lower(entry: Entry, placements: readonly Placement[], nests: Nests): Lowering {
+  const { nest } = nests;
   const roots = entryRoots(entry);
   const values = topological(roots);
-  const host = hostValues(values);
+  const host = hostValues(values, nest);
   const scans = values.flatMap(value => scanOf(value) ?? []);
   const inside = enclosingScans(scans);
-  const lowering: Lowering = { entry, values, scans, inside, around: value => scansAround(value, inside), host, stored: new Set(), placements };
+  const lowering: Lowering = { ...nests, entry, values, scans, inside, around: value => scansAround(value, inside), host, stored: new Set(), placements };
   for (const value of values) if (scanResultOf(value) !== null) lowering.stored.add(value);
   for (const value of values) {
     if (!hasNest(value) || host.has(value)) continue;
-    const nest = nestOf(value);
-    if (nest.combine !== null || nest.scatter || partition(nest) !== null) lowering.stored.add(value);
+    if (nest(value).combine !== null || nest(value).scatter || partition(nest(value)) !== null) lowering.stored.add(value);
   }
   // What a loop begins with, carries on and yields has its place in memory like a result.
   const ofLoops = scans.flatMap(scan => [...scan.initials, ...scan.nexts, ...scan.yields]);
@@ -64,23 +86,9 @@ export function lower(entry: Entry, placements: readonly Placement[]): Lowering 
   return lowering;
 }
 
-/** Entries share values, and an entry may be lowered more than once. */
-const nests = new WeakMap<Value, Nest>();
-
-/** How a value is computed from its operands: of ops alone, loops are told by `ir/scan.ts` instead. */
-export function nestOf(value: Value): Nest {
-  const known = nests.get(value);
-  if (known) return known;
-  const definition = value.op!.definition;
-  if (!isPrimitive(definition)) throw new Error(`composite \`${definition.name}\` in a graph`);
-  const made = definition.lower(value.operands.map(operand => operand.type), value.attrs, value.type);
-  nests.set(value, made);
-  return made;
-}
-
 export const hasNest = ({ op }: Value): boolean => op !== null && isPrimitive(op.definition);
 
-function hostValues(values: readonly Value[]): Set<Value> {
+function hostValues(values: readonly Value[], nest: Nests['nest']): Set<Value> {
   const host = new Set<Value>();
   const scalars = new Set<string>(loopScalars);
   for (const value of values) {
@@ -89,18 +97,19 @@ function hostValues(values: readonly Value[]): Set<Value> {
         ? scalars.has(value.leaf!.role)
         : value.type.dims.length === 0 &&
           value.operands.length > 0 &&
-          value.operands.every(operand => host.has(operand) || isConstant(operand))
+          value.operands.every(operand => host.has(operand) || isConstant(operand, nest))
     )
       host.add(value);
   }
   return new Set([...host].filter(value => value.op !== null));
 }
 
-const isConstant = (value: Value): boolean => hasNest(value) && value.operands.length === 0 && nestOf(value).body.kind === 'constant';
+const isConstant = (value: Value, nest: Nests['nest']): boolean =>
+  hasNest(value) && value.operands.length === 0 && nest(value).body.kind === 'constant';
 
 /** From the results backwards: how often an element would be computed if its value were not stored, against what that costs. */
 function storeWhatIsExpensive(lowering: Lowering): void {
-  const { values, around, host, stored } = lowering;
+  const { values, nest, effort, around, host, stored } = lowering;
   const turns = new Map(values.map(value => [value, size(around(value).map(({ length }) => length.extent))]));
   const demand = new Map<Value, number>();
   const costs = new Map<Value, Cost>();
@@ -108,13 +117,13 @@ function storeWhatIsExpensive(lowering: Lowering): void {
     if (!hasNest(value) || stored.has(value)) return { work: 0, loads: elements(value.type) > 1 ? 1 : 0, chain: 0, random: false, fixed: false };
     const known = costs.get(value);
     if (known) return known;
-    const body = workOfBody(nestOf(value));
+    const { instructions, isRandom } = effort(value);
     const inner = value.operands.map(cost);
     const own = {
-      work: body.work + inner.reduce((sum, c) => sum + c.work, 0),
+      work: instructions + inner.reduce((sum, c) => sum + c.work, 0),
       loads: inner.reduce((sum, c) => sum + c.loads, 0),
       chain: 1 + Math.max(0, ...inner.map(c => c.chain)),
-      random: body.random || inner.some(c => c.random),
+      random: isRandom || inner.some(c => c.random),
       fixed: inner.every(c => c.fixed),
     };
     costs.set(value, own);
@@ -124,7 +133,7 @@ function storeWhatIsExpensive(lowering: Lowering): void {
     if (!hasNest(value) || stored.has(value) || host.has(value)) continue;
     if (cost(value).chain > longestChain) stored.add(value);
     // What is guarded cannot share parts with the outside, so only little is computed there.
-    if (nestOf(value).body.kind === 'guard')
+    if (nest(value).body.kind === 'guard')
       for (const operand of value.operands)
         if (operand.op !== null && !host.has(operand) && cost(operand).work > cheap) stored.add(operand);
   }
@@ -135,7 +144,7 @@ function storeWhatIsExpensive(lowering: Lowering): void {
   const isCheap = (value: Value): boolean => {
     const { work: instructions, loads, random, fixed } = cost(value);
     const times = demand.get(value)! / all(value);
-    return (instructions + loads <= cheap && (times <= fewUses || fixed)) || (instructions === 0 && !looksUp(value)) || (random && loads === 0);
+    return (instructions + loads <= cheap && (times <= fewUses || fixed)) || (instructions === 0 && !looksUp(value, nest)) || (random && loads === 0);
   };
   const expensive: Value[] = [];
   // Users come after operands, so that backwards every user is settled before its operands.
@@ -143,8 +152,8 @@ function storeWhatIsExpensive(lowering: Lowering): void {
     if (!hasNest(value) || host.has(value)) continue;
     const own = demand.get(value) ?? 0;
     // A plain view is an index, not work: whether to store is a question to what it views.
-    const { body, combine, space, reduce } = nestOf(value);
-    const isView = body.kind === 'load' && combine === null && !looksUp(value);
+    const { body, combine, space, reduce } = nest(value);
+    const isView = body.kind === 'load' && combine === null && !looksUp(value, nest);
     if (!stored.has(value) && !isView && !positions.has(value) && own > all(value)) {
       if (!isCheap(value)) {
         stored.add(value);
@@ -163,21 +172,21 @@ function storeWhatIsExpensive(lowering: Lowering): void {
 }
 
 /** Positions that move evenly with the step of a loop: places are told by them, so they have none themselves. */
-function evenPositions({ values, scans, inside }: Lowering): ReadonlySet<Value> {
+function evenPositions({ values, nest, scans, inside }: Lowering): ReadonlySet<Value> {
   const counters = new Set(scans.map(scan => scan.counter));
   const even = new Set<Value>();
   for (const value of values) {
     if (!inside.has(value) || !hasNest(value) || value.type.dims.length > 0) continue;
-    const isEven = (operand: Value): boolean => counters.has(operand) || even.has(operand) || isConstant(operand);
-    const ofOneIndex = mapScalar(nestOf(value).body, part => (part.kind === 'load' ? { kind: 'index', index: axisAt(0) } : part));
+    const isEven = (operand: Value): boolean => counters.has(operand) || even.has(operand) || isConstant(operand, nest);
+    const ofOneIndex = mapScalar(nest(value).body, part => (part.kind === 'load' ? { kind: 'index', index: axisAt(0) } : part));
     if (value.operands.every(isEven) && evenPosition(ofOneIndex) !== null) even.add(value);
   }
   return even;
 }
 
 /** Whether each element is looked up in a table: a product would look it up again for each of its rows. Slices at a step are views. */
-const looksUp = (value: Value): boolean => {
-  const { body } = nestOf(value);
+const looksUp = (value: Value, nest: Nests['nest']): boolean => {
+  const { body } = nest(value);
   return body.kind === 'load' && body.at.some(isGathered) && value.operands.every(operand => operand.type.dims.length > 0);
 };
 
@@ -213,16 +222,6 @@ const slow: Partial<Record<Instruction, number>> = {
 export function work(scalar: Scalar): number {
   const own = scalar.kind === 'apply' ? (slow[scalar.instruction] ?? 1) : scalar.kind === 'guard' ? 2 : 0;
   return parts(scalar).reduce((sum, part) => sum + work(part), own);
-}
-
-const bodies = new WeakMap<Nest, { readonly work: number; readonly random: boolean }>();
-
-function workOfBody(nest: Nest): { readonly work: number; readonly random: boolean } {
-  const known = bodies.get(nest);
-  if (known) return known;
-  const made = { work: work(nest.body), random: usesRandom(nest.body) };
-  bodies.set(nest, made);
-  return made;
 }
 
 const usesRandom = (scalar: Scalar): boolean =>

@@ -6,7 +6,7 @@ import type { Draft } from './draft.ts';
 import { placeOf } from './expand.ts';
 import { fuse } from './fuse.ts';
 import { splitLongSums } from './long-sums.ts';
-import { lower, type Lowering } from './lower.ts';
+import { lower, type Lowering, type Nests } from './lower.ts';
 import { assign, residences, type EntryMemory } from './memory.ts';
 import { successors } from './order.ts';
 import { formPositions, type Positions } from './positions.ts';
@@ -25,8 +25,8 @@ export interface Plan {
   readonly positions: Positions | null;
 }
 
-export function planEntry(entry: Entry, placements: readonly Placement[], sizes: BlockSizes): Plan {
-  const lowering = lower(entry, placements);
+export function planEntry(entry: Entry, placements: readonly Placement[], sizes: BlockSizes, nests: Nests): Plan {
+  const lowering = lower(entry, placements, nests);
   const built = build(lowering);
   const state = successors(built);
   fuse(state, built);

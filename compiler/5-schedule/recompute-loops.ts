@@ -7,7 +7,7 @@ import { entryRoots, replace, topological, type Entry, type Value } from '../ir/
 import { isGathered } from '../ir/nest.ts';
 import { insideOf, scanOf, scanResultOf, withYields, type Scan } from '../ir/scan.ts';
 import { isLate } from './draft.ts';
-import { hasNest, nestOf, type Lowering } from './lower.ts';
+import { hasNest, type Lowering, type Nests } from './lower.ts';
 
 /** A sequence that only loops after the forward pass read, in each step the row of the step. */
 export interface StepValues {
@@ -20,7 +20,7 @@ export interface StepValues {
 }
 
 /** The sequences of loops that need not be kept, since the steps that read their rows can compute them. */
-export function findStepValues({ entry, values, scans, inside, around }: Lowering): ReadonlyMap<Value, StepValues> {
+export function findStepValues({ entry, values, nest, scans, inside, around }: Lowering): ReadonlyMap<Value, StepValues> {
   if (scans.length === 0) return new Map();
   const users = new Map<Value, Value[]>();
   for (const value of values) for (const operand of new Set(value.operands)) users.set(operand, [...(users.get(operand) ?? []), value]);
@@ -36,7 +36,7 @@ export function findStepValues({ entry, values, scans, inside, around }: Lowerin
     const scan = sequence?.part === 'sequence' ? scanOf(sequence.scan) : null;
     if (scan === null || inside.has(value) || isLate(scan.value) || given.has(value)) continue;
     const readers = users.get(value) ?? [];
-    const loopOf = (user: Value): Value | null => around(user).find(({ counter }) => rowOf(user)?.at === counter)?.value ?? null;
+    const loopOf = (user: Value): Value | null => around(user).find(({ counter }) => rowOf(user, nest)?.at === counter)?.value ?? null;
     const loops = new Set(readers.flatMap(user => loopOf(user) ?? []));
     const others = readers.filter(user => loopOf(user) === null);
     const [loop] = loops;
@@ -48,9 +48,9 @@ export function findStepValues({ entry, values, scans, inside, around }: Lowerin
 }
 
 /** The table and the position of a value that is one row of a table. */
-function rowOf(value: Value): { readonly table: Value; readonly at: Value } | null {
+function rowOf(value: Value, nest: Nests['nest']): { readonly table: Value; readonly at: Value } | null {
   if (!hasNest(value) || value.operands.length !== 2) return null;
-  const { body, combine, scatter } = nestOf(value);
+  const { body, combine, scatter } = nest(value);
   if (combine !== null || scatter || body.kind !== 'load') return null;
   const [first, ...rest] = body.at;
   if (!first || !isGathered(first) || first.gathered.kind !== 'load' || first.gathered.at.length > 0) return null;
@@ -62,15 +62,15 @@ function rowOf(value: Value): { readonly table: Value; readonly at: Value } | nu
  * The entry with the rows of some sequences computed where they are read. `again` has the second computations of what is not there any
  * more when these loops run, loops among them.
  */
-export function recomputeInSteps(entry: Entry, sequences: readonly StepValues[], again: ReadonlyMap<Value, Value>): Entry {
+export function recomputeInSteps(entry: Entry, sequences: readonly StepValues[], again: ReadonlyMap<Value, Value>, nest: Nests['nest']): Entry {
   let roots = entryRoots(entry);
   // The last loop first: what the others are computed from, and its second computation, stays what it is until then.
   for (const loop of topological(roots).reverse()) {
     const own = sequences.filter(({ scan }) => scan.value === loop);
     if (own.length === 0) continue;
-    roots = withoutStepValues(roots, own, again);
+    roots = withoutStepValues(roots, own, again, nest);
     const copy = again.get(loop);
-    if (copy !== undefined) roots = withoutStepValues(roots, own.map(each => ({ ...each, scan: scanOf(copy)!, yielded: again.get(each.yielded)! })), again);
+    if (copy !== undefined) roots = withoutStepValues(roots, own.map(each => ({ ...each, scan: scanOf(copy)!, yielded: again.get(each.yielded)! })), again, nest);
   }
   roots = withoutUnread(roots);
   const { results, updates } = entry;
@@ -82,7 +82,7 @@ export function recomputeInSteps(entry: Entry, sequences: readonly StepValues[],
 }
 
 function withoutStepValues(
-  roots: readonly Value[], sequences: readonly StepValues[], again: ReadonlyMap<Value, Value>,
+  roots: readonly Value[], sequences: readonly StepValues[], again: ReadonlyMap<Value, Value>, nest: Nests['nest'],
 ): readonly Value[] {
   const { scan, sequence: like } = sequences[0]!;
   const values = topological(roots);
@@ -98,7 +98,7 @@ function withoutStepValues(
   const bodies = new Map<Value, ReadonlyMap<Value, Value>>();
   const positions = new Map<Value, Value>();
   for (const value of values) {
-    const row = rowOf(value);
+    const row = rowOf(value, nest);
     if (row === null || row.at.leaf?.role !== 'counter' || !isDropped(row.table)) continue;
     const before = (carry: Value): Value =>
       ({ ...value, operands: value.operands.map(operand => (operand === row.table ? forward.sequence(carry, like) : operand)), type: carry.type });

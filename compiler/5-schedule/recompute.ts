@@ -3,7 +3,7 @@
  * before it needs them (Chen et al. 2016, "Training deep nets with sublinear memory cost"). Takes the plan of an entry, gives one that
  * needs less memory and computes the same.
  */
-import type { Entry, Value } from '../ir/graph.ts';
+import { topological, type Entry, type Value } from '../ir/graph.ts';
 import { scanOf, scanResultOf, withYields, type Scan } from '../ir/scan.ts';
 import { bytes, elements, size } from '../ir/type.ts';
 import { isPrimitive } from '../ops/define.ts';
@@ -25,7 +25,7 @@ export function fit(plan: Plan, room: number): Plan {
   const activations = findActivations(plan);
   const choices = choose(activations);
   const without = ({ dropped }: Choice): Plan =>
-    dropped.size === 0 ? plan : planEntry(recompute(activations, dropped).entry, plan.lowering.placements, plan.sizes);
+    dropped.size === 0 ? plan : planEntry(recompute(activations, dropped).entry, plan.lowering.placements, plan.sizes, plan.lowering);
   // The estimate knows of no memory taken over in place; the difference is about the same with recomputation.
   let target = room + estimate(activations, new Set()).peak - plan.transientBytes;
   for (let tries = 0; tries < mostTries; tries++) {
@@ -44,8 +44,8 @@ export function fit(plan: Plan, room: number): Plan {
 const growth = 2;
 /** FLOPs and bytes moved for each byte, in having it again. */
 const mostCost = 100;
-/** The same where it is computed within the kernels that read it, which takes the time of elementwise operations and not of products. */
-const mostCostInPlace = 4;
+/** Instructions for an element, slow ones counted several times, where it is computed again within each kernel that reads it. */
+const mostInPlace = 8;
 
 /**
  * A plan that does not keep such values where their second computation needs no memory either, since it runs in blocks: attention's
@@ -58,17 +58,18 @@ export function spare(plan: Plan): Plan {
   for (const each of activations.byValue.values()) if (isLargeAndCheap(each, plan, dropped)) dropped.add(each.value);
   const readers = plan.order.filter(draft => draft.blocks === undefined && draft.values.some(isLate));
   const mayRunInBlocks = (value: Value): boolean => readers.every(draft => draft.sources.every(({ root }) => root !== value) || keepsRowsApart(draft, value));
-  const isDear = (value: Value): boolean => activations.byValue.get(value)!.cost > mostCostInPlace * bytes(value.type);
+  const writtenInBlocks = new Set(plan.order.flatMap(draft => (draft.blocks === undefined ? [] : draft.outputs.map(({ root }) => root))));
+  const isDear = (value: Value): boolean => !writtenInBlocks.has(value) && instructionsOf(value, activations) > mostInPlace;
   while (dropped.size > 0) {
     const { entry, again } = recompute(activations, dropped);
     // A plan takes long: what would be stored again outside of blocks, or be dear where it is read, is kept before there is one.
-    const { stored } = lower(entry, plan.lowering.placements);
+    const { stored } = lower(entry, plan.lowering.placements, plan.lowering);
     const likely = new Set([...dropped].filter(value => (stored.has(again.get(value)!) ? mayRunInBlocks(value) : !isDear(value))));
     if (likely.size < dropped.size) {
       dropped = likely;
       continue;
     }
-    const spared = planEntry(entry, plan.lowering.placements, plan.sizes);
+    const spared = planEntry(entry, plan.lowering.placements, plan.sizes, plan.lowering);
     const inside = new Set(spared.order.flatMap(draft => [...(draft.blocks?.inside.keys() ?? [])]));
     const isFree = (value: Value): boolean => inside.has(again.get(value)!) || !spared.lowering.stored.has(again.get(value)!);
     const free = new Set([...dropped].filter(isFree));
@@ -76,6 +77,13 @@ export function spare(plan: Plan): Plan {
     dropped = free;
   }
   return plan;
+}
+
+/** Instructions for an element of a value, from what has memory. */
+function instructionsOf(root: Value, { plan, holder }: Activations): number {
+  const { nest, effort } = plan.lowering;
+  const parts = topological([root], part => part !== root && (holder(part) !== null || !hasNest(part)));
+  return parts.reduce((sum, part) => sum + effort(part).instructions * size(nest(part).space) * size(nest(part).reduce), 0) / elements(root.type);
 }
 
 function isLargeAndCheap(activation: Activation, { built, sizes }: Plan, dropped: ReadonlySet<Value>): boolean {
@@ -380,7 +388,7 @@ function recompute(
   dropped: ReadonlySet<Value>,
 ): { readonly entry: Entry; readonly again: ReadonlyMap<Value, Value> } {
   const { lowering } = plan;
-  const { entry, host, values, scans, around } = lowering;
+  const { entry, host, values, nest, scans, around } = lowering;
   const again = new Map<Value, Value>();
   /** What is dropped, and what has no memory and comes from that: after the forward pass only the second computation may be read. */
   const isGone = new Set<Value>();
@@ -443,5 +451,5 @@ function recompute(
     results: entry.results.map(({ name, value }) => ({ name, value: rewritten.get(value) ?? value })),
     updates: entry.updates.map(({ leaf, value }) => ({ leaf, value: rewritten.get(value) ?? value })),
   };
-  return { entry: recomputeInSteps(made, inSteps, again), again };
+  return { entry: recomputeInSteps(made, inSteps, again, nest), again };
 }

@@ -10,7 +10,7 @@ import type { Diagnostic } from '../source/diagnostic.ts';
 import { usualSizes } from './blocks.ts';
 import { distinctInstructions, kernelsOf, stepBody, stepsKey, type Blocks, type Draft, type Source } from './draft.ts';
 import { placeOf } from './expand.ts';
-import type { Lowering } from './lower.ts';
+import { newNests, type Lowering } from './lower.ts';
 import { aligned, alignment } from './memory.ts';
 import { accessNames, bufferName, kernelName, uniqueNames } from './names.ts';
 import { planEntry, type Plan } from './plan.ts';
@@ -36,7 +36,8 @@ export interface Scheduled {
  * entries that go beyond it recompute activations; where that does not suffice, a diagnostic tells what is missing.
  */
 export function schedule(graph: Graph, inputs: readonly Value[], limit: MemoryLimit | null, sizes = usualSizes): Scheduled {
-  const unlimited = graph.entries.map(entry => spare(planEntry(entry, graph.placements, sizes)));
+  const nests = newNests();
+  const unlimited = graph.entries.map(entry => spare(planEntry(entry, graph.placements, sizes, nests)));
 
   const buffers: Buffer[] = [];
   const unique = uniqueNames();
