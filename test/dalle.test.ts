@@ -20,7 +20,7 @@ test('pictures become codes, captions tell codes, and the judge tells pictures',
   const told = nabla('train', '--steps', '80');
   const results = [...told.matchAll(/^finished after step 80: .*$/gm)].map(([line]) => Object.fromEntries([...line.matchAll(/(\w+) ([\d.]+)/g)].map(([, name, value]) => [name, Number(value)])));
   expect(results.map(result => Object.keys(result).sort())).toEqual([['error', 'loss', 'step'], ['image', 'loss', 'step', 'text'], ['loss', 'right', 'step']]);
-  // From 0.28 that black pictures would have, from log 28 and log 128, from one in thirty.
+  // From 0.28 that black pictures would have, from log 28 and log 128, from one in forty.
   const [codes, captions, judge] = results as [Record<string, number>, Record<string, number>, Record<string, number>];
   expect(codes['error']).toBeLessThan(0.14);
   expect(captions['text']).toBeLessThan(2.4);

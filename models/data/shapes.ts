@@ -1,12 +1,15 @@
 /**
  * Draws coloured shapes with captions, the data of `models/dalle.model`: `node models/data/shapes.ts FOLDER` writes `train.jsonl` and
- * `test.jsonl` there, the same bytes every time. Six of the thirty pairs of a colour and a shape are in the test alone.
+ * `test.jsonl` there, the same bytes every time. Eight of the forty pairs of a colour and a shape are in the test alone.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const size = 16;
-const colours = { red: [235, 45, 45], green: [50, 205, 75], blue: [55, 95, 245], yellow: [245, 220, 50], purple: [175, 60, 215], white: [235, 235, 235] } as const;
+const colours = {
+  red: [235, 45, 45], green: [50, 205, 75], blue: [55, 95, 245], yellow: [245, 220, 50], purple: [175, 60, 215], white: [235, 235, 235],
+  orange: [245, 140, 30], cyan: [40, 215, 225],
+} as const;
 const places = { left: [5, 8], right: [11, 8], top: [8, 5], bottom: [8, 11], middle: [8, 8] } as const;
 const radii = { small: 3, large: 5 } as const;
 
@@ -65,5 +68,5 @@ function linesOf(count: number, heldOut: boolean, seed: number): string {
 
 const [folder = '.'] = process.argv.slice(2);
 mkdirSync(folder, { recursive: true });
-writeFileSync(join(folder, 'train.jsonl'), linesOf(9000, false, 1));
+writeFileSync(join(folder, 'train.jsonl'), linesOf(12000, false, 1));
 writeFileSync(join(folder, 'test.jsonl'), linesOf(300, true, 2));
