@@ -2,7 +2,7 @@
  * The kernels of one entry before fusion, one for each stored value, and where stored values live when that is inside another: the
  * parts of a concatenation in the whole, a leaf's new value in the leaf's own memory.
  */
-import { axisAt, fixed, substitute, type Affine } from '../ir/affine.ts';
+import { axisAt, fixed, sameAffine, substitute, type Affine } from '../ir/affine.ts';
 import type { Update, Value } from '../ir/graph.ts';
 import { constant, type Index } from '../ir/nest.ts';
 import type { Step } from '../ir/program.ts';
@@ -291,7 +291,7 @@ function readsInPlace(reader: Draft, leaf: Value): boolean {
       const source = reader.sources[load.operand]!;
       if (source.root !== leaf) return true;
       const address = linear(source, load.at);
-      return step.kind === 'store' && address !== null && target !== null && JSON.stringify(address) === JSON.stringify(target);
+      return step.kind === 'store' && address !== null && target !== null && sameAffine(address, target);
     }),
   );
 }

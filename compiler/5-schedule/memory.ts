@@ -3,6 +3,7 @@
  * transients of different entries share the same bytes. A result takes the memory of an operand that dies with it, where no
  * iteration disturbs another.
  */
+import { sameAffine } from '../ir/affine.ts';
 import type { Value } from '../ir/graph.ts';
 import { bytes, elementBytes, elements, size } from '../ir/type.ts';
 import type { Built } from './build.ts';
@@ -185,7 +186,7 @@ function readsAtStore(draft: Draft, read: Value, written: Value): boolean {
         const source = draft.sources[load.operand]!;
         if (source.root !== read) return true;
         const address = linear(source, load.at);
-        return i === store && address !== null && target !== null && JSON.stringify(address) === JSON.stringify(target);
+        return i === store && address !== null && target !== null && sameAffine(address, target);
       })
     );
   });

@@ -121,7 +121,9 @@ function newWriter(): Writer {
   };
   const bytes = (values: ArrayLike<number>): void => {
     reserve(values.length);
-    buffer.set(values, length);
+    // Of a few, as nearly all are, one after the other takes less.
+    if (values.length > 16) buffer.set(values, length);
+    else for (let i = 0; i < values.length; i++) buffer[length + i] = values[i]!;
     length += values.length;
   };
   const unsigned = (value: number): void => {
@@ -186,7 +188,9 @@ function writeFunction(to: Writer, func: Func, numbers: ReadonlyMap<string, numb
     if (found < 0) throw new Error(`branch out of \`${func.name}\``);
     return open.length - 1 - found;
   };
-  const many = (expressions: readonly Expression[]): void => expressions.forEach(write);
+  const many = (expressions: readonly Expression[]): void => {
+    for (const expression of expressions) write(expression);
+  };
   const writeWord = (value: number): void => {
     to.byte(0x41);
     to.word(value);
@@ -199,7 +203,8 @@ function writeFunction(to: Writer, func: Func, numbers: ReadonlyMap<string, numb
         to.bytes(code);
         if (memory !== undefined) {
           // Bit 6: the number of a memory other than the first follows.
-          to.bytes(expression.arena ? [memory | 0x40, 1] : [memory]);
+          to.byte(expression.arena ? memory | 0x40 : memory);
+          if (expression.arena) to.byte(1);
           to.unsigned(expression.offset);
         }
         if (lane) to.byte(expression.lane);

@@ -257,12 +257,9 @@ function entryFunction(context: Context, name: string, calls: readonly Call[]): 
   for (const part of partsOf(calls)) {
     const own = part.calls.filter(each => kernels[each.kernel]);
     if (own.length === 0) continue;
-    const ranges = (isWrite: boolean): Range[] =>
-      own.flatMap(each => {
-        const { operands } = program.kernels[each.kernel]!;
-        return rangesOf(context, each).filter((range, i) => range !== null && isWrite === i >= operands.length) as Range[];
-      });
-    const [reads, writes] = [ranges(false), ranges(true)];
+    const touched = own.map(each => ({ ranges: rangesOf(context, each), operands: program.kernels[each.kernel]!.operands.length }));
+    const [reads, writes] = [false, true].map(isWrite =>
+      touched.flatMap(({ ranges, operands }) => ranges.filter((range, i) => range !== null && isWrite === i >= operands) as Range[])) as [Range[], Range[]];
     if (meets(reads, written) || meets(writes, written) || meets(writes, read)) {
       builder.emit(call('barrier', get(thread), get(threads)));
       written = [];
