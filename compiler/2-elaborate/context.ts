@@ -10,7 +10,7 @@ import type { Diagnostic, Label } from '../source/diagnostic.ts';
 import type { Span } from '../source/text.ts';
 import type { Item } from './item.ts';
 import type { OpenScan } from './scan.ts';
-import type { Module, Site } from './scope.ts';
+import type { ModelBody, Module, Site } from './scope.ts';
 import type { InputVocabulary } from './vocabulary.ts';
 
 export interface Context {
@@ -82,6 +82,8 @@ export interface RegisteredModel {
   readonly path: readonly string[];
   /** Models that it holds, by their names, with the place that says so. */
   readonly holds: Map<string, Span>;
+  /** Its body in evaluation, on inputs of its own, by their batch: what holds it finds layers and inputs there. */
+  readonly bodies: Map<number, ExecutedModel>;
   /** `waiting` until its body is elaborated; `wrong` when something in it was reported. */
   progress: 'waiting' | 'right' | 'wrong';
 }
@@ -138,6 +140,13 @@ export function newContext(ops: ReadonlyMap<string, AnyOp>, registry: Registry, 
 export function isTraining(context: Context): boolean {
   context.dependsOnTraining ||= context.training;
   return context.training;
+}
+
+/** What the body of a model came to. */
+export interface ExecutedModel {
+  readonly model: ModelBody;
+  readonly names: ReadonlyMap<string, Item>;
+  readonly batchName: string | null;
 }
 
 export interface Problem {

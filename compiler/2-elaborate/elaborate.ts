@@ -70,7 +70,7 @@ function register(context: Context, definition: ModelItem, all: readonly ModelIt
     code: 'name.twice', message: `two models are called \`${name}\``, span: definition.name.span,
     secondary: [{ span: earlier.definition.name.span, text: 'defined first here' }], help: 'rename one of them',
   });
-  models.set(name, { definition, module, hyperparameters, path: all.length > 1 ? [name] : [], holds: new Map(), progress: 'waiting' });
+  models.set(name, { definition, module, hyperparameters, path: all.length > 1 ? [name] : [], holds: new Map(), bodies: new Map(), progress: 'waiting' });
 }
 
 function elaborateModels(

@@ -7,7 +7,7 @@ import { topological, type Value } from '../ir/graph.ts';
 import { spanText } from '../source/text.ts';
 import { suggest } from '../source/suggest.ts';
 import { bindArguments, deeper, type Given } from './call.ts';
-import { didYouMean, fail, Reported, type Context, type RegisteredModel } from './context.ts';
+import { didYouMean, fail, Reported, type Context, type ExecutedModel, type RegisteredModel } from './context.ts';
 import { tensorItem, type HeldModel, type Item } from './item.ts';
 import { executeModel } from './model.ts';
 import type { ModelBody, Scope } from './scope.ts';
@@ -20,7 +20,9 @@ export function declareHeld(context: Context, statement: Extract<Statement, { ki
   const holder = context.registry.models.get(body.instance.definition.name.text)!;
   const registered = modelOf(context, statement.value, holder);
   holder.holds.set(registered.definition.name.text, statement.value.span);
-  const { model, names, batchName } = executeHeld(context, registered, context.batch, null);
+  const { bodies } = registered;
+  if (!bodies.has(context.batch)) bodies.set(context.batch, executeHeld(context, registered, context.batch, null));
+  const { model, names, batchName } = bodies.get(context.batch)!;
   const outputs = model.results.filter(({ role }) => role === 'output');
   const needed = new Set(topological(outputs.map(({ value }) => value)));
   const inputs = [...model.inputs].map(([name, value]) =>
@@ -99,7 +101,7 @@ function modelOf(context: Context, value: Expression, holder: RegisteredModel): 
 /** The body in evaluation, with a batch of its own; what is around it stays as it is. */
 function executeHeld(
   context: Context, registered: RegisteredModel, batch: number, given: ModelBody['given'],
-): { readonly model: ModelBody; readonly names: ReadonlyMap<string, Item>; readonly batchName: string | null } {
+): ExecutedModel {
   const { path, training, batch: ownBatch, batchName } = context;
   Object.assign(context, { training: false, batch, batchName: null });
   try {

@@ -23,6 +23,7 @@ export interface Elaboration {
 export function elaborateForward(outer: Context, registered: RegisteredModel, changes: Pick<Context, 'training' | 'batch'>): Elaboration {
   const context: Context = { ...newContext(outer.ops, outer.registry, outer.diagnostics, registered.definition.span), ...changes };
   const { model, scope } = executeModel(context, registered, null);
+  if (!changes.training && context.problems === 0) registered.bodies.set(changes.batch, { model, names: scope.names, batchName: context.batchName });
   const named = (role: 'loss' | 'metric'): Named[] => model.results.flatMap(result => (result.role === role ? [{ name: result.name, value: result.value }] : []));
   const losses = named('loss');
   const total = losses.length === 0 ? null : losses.map(loss => loss.value).reduce((sum, loss) => build(context, 'add', [sum, loss]));

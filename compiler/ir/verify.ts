@@ -39,8 +39,8 @@ function verifyValue(value: Value): string[] {
   const operands = value.operands.map(operand => operand.type);
   try {
     const violations: string[] = [];
-    const type: TensorType = definition.shape(operands, value.attrs, (label: string, holds: boolean, detail: string) => {
-      if (!holds) violations.push(`\`${definition.name}.${label}\` does not hold: ${detail}`);
+    const type: TensorType = definition.shape(operands, value.attrs, (label: string, holds: boolean, detail: () => string) => {
+      if (!holds) violations.push(`\`${definition.name}.${label}\` does not hold: ${detail()}`);
     });
     if (violations.length > 0) return violations;
     if (!sameType(type, value.type)) return [`\`${definition.name}\` gives ${printTypeLong(type)}, the value has ${printTypeLong(value.type)}`];

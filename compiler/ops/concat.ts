@@ -18,8 +18,8 @@ export const concat: Op<readonly ['...xs'], typeof concatAttrs> = definePrimitiv
     C2: 'operands have one type of element and agree in all dimensions but the axis',
   },
   shape: (xs, { axis }, require) => {
-    const types = xs.map(printTypeLong).join(', ');
-    require('C1', xs.length > 0 && axis >= 0 && axis < xs[0]!.dims.length, `axis ${axis} of ${types || 'no operand'}`);
+    const types = (): string => xs.map(printTypeLong).join(', ');
+    require('C1', xs.length > 0 && axis >= 0 && axis < xs[0]!.dims.length, () => `axis ${axis} of ${types() || 'no operand'}`);
     const first = xs[0]!;
     const agrees = (x: TensorType): boolean =>
       x.dtype === first.dtype && x.dims.length === first.dims.length && x.dims.every((d, i) => i === axis || d.extent === first.dims[i]!.extent);

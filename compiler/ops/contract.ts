@@ -27,14 +27,13 @@ export const contract: Op<readonly ['...factors'], typeof contractAttrs> = defin
   },
   shape: (factors, { dims, reduce, maps }, require) => {
     require('C1', factors.length > 0 && factors.length === maps.length && factors.every((type, k) => type.dims.length === maps[k]!.length),
-      `ranks ${factors.map(type => type.dims.length).join(', ')} and ${maps.map(map => map.length).join(', ')} indices`);
+      () => `ranks ${factors.map(type => type.dims.length).join(', ')} and ${maps.map(map => map.length).join(', ')} indices`);
     const extents = [...dims, ...reduce].map(d => d.extent);
-    const names = axisLetters([...dims, ...reduce]);
-    const outside = factors.flatMap((type, k) => maps[k]!.flatMap((index, d) => {
-      const { extent } = type.dims[d]!;
-      return alwaysInside(index, extents, extent) ? [] : [`${printAffine(index, names)} leaves 0 … ${extent - 1}`];
-    }));
-    require('C2', outside.length === 0, outside.join(' and '));
+    const outside = factors.flatMap((type, k) => maps[k]!.flatMap((index, d) => (alwaysInside(index, extents, type.dims[d]!.extent) ? [] : [{ index, extent: type.dims[d]!.extent }])));
+    require('C2', outside.length === 0, () => {
+      const names = axisLetters([...dims, ...reduce]);
+      return outside.map(({ index, extent }) => `${printAffine(index, names)} leaves 0 … ${extent - 1}`).join(' and ');
+    });
     return tensor('f32', dims);
   },
   gradient: ({ operands, grad, attrs: { dims, reduce, maps } }) => operands.map((operand, k) => {

@@ -42,7 +42,7 @@ export const window: Op<readonly ['x'], typeof windowAttrs> = defineComposite({
   constraints: { ...geometryConstraints, C3: 'x has an axis for each extent of the window' },
   compose: ([x], { size, fill, ...given }, require) => {
     const { dims } = x.type;
-    require('C3', size.length > 0 && size.length <= dims.length, `window ${size.join(' × ')} on ${printTypeLong(x.type)}`);
+    require('C3', size.length > 0 && size.length <= dims.length, () => `window ${size.join(' × ')} on ${printTypeLong(x.type)}`);
     const leading = dims.length - size.length;
     const windows = geometry(dims.slice(leading), size, given, require);
     const result = [...dims.slice(0, leading), ...windows.map(w => w.output), ...size.map(extent => dim(extent))];
@@ -92,11 +92,11 @@ export const convolution: Op<readonly ['x', 'weight'], typeof convolutionAttrs> 
     const [batch, channels, ...spatial] = x.type.dims;
     const [outputs, inner, ...size] = weight.type.dims;
     const rank = x.type.dims.length;
-    const types = `x is ${printTypeLong(x.type)}, weight is ${printTypeLong(weight.type)}`;
+    const types = (): string => `x is ${printTypeLong(x.type)}, weight is ${printTypeLong(weight.type)}`;
     require('C3', rank === weight.type.dims.length && rank >= 3 && rank <= 5, types);
     const divides = groups >= 1 && channels!.extent % groups === 0 && outputs!.extent % groups === 0;
-    require('C4', divides, `${printDim(channels!)} and ${printDim(outputs!)} in ${groups} groups`);
-    require('C5', inner!.extent * groups === channels!.extent, `${printDim(inner!)}${groups > 1 ? ` · ${groups} groups` : ''} and ${printDim(channels!)}`);
+    require('C4', divides, () => `${printDim(channels!)} and ${printDim(outputs!)} in ${groups} groups`);
+    require('C5', inner!.extent * groups === channels!.extent, () => `${printDim(inner!)}${groups > 1 ? ` · ${groups} groups` : ''} and ${printDim(channels!)}`);
     const windows = geometry(spatial, size.map(d => d.extent), given, require);
 
     const low = [0, 0, ...windows.map(w => w.padding)];
@@ -160,18 +160,18 @@ interface Given {
 
 function geometry(
   inputs: readonly Dim[], size: readonly number[], given: Given,
-  require: (label: 'C1' | 'C2', holds: boolean, detail: string) => void,
+  require: (label: 'C1' | 'C2', holds: boolean, detail: () => string) => void,
 ): readonly Geometry[] {
   const lists = [given.stride, given.padding, given.dilation];
   const valid = lists.every(list => list.length === 1 || list.length === size.length)
     && given.stride.every(s => s > 0) && given.padding.every(p => p >= 0) && given.dilation.every(d => d > 0);
-  require('C1', valid, `stride ${given.stride.join(', ')}, padding ${given.padding.join(', ')}, dilation ${given.dilation.join(', ')} for ${size.length} axes`);
+  require('C1', valid, () => `stride ${given.stride.join(', ')}, padding ${given.padding.join(', ')}, dilation ${given.dilation.join(', ')} for ${size.length} axes`);
   return inputs.map((input, i) => {
     const at = (list: readonly number[]): number => list[list.length === 1 ? 0 : i]!;
     const along = { input, size: size[i]!, stride: at(given.stride), padding: at(given.padding), dilation: at(given.dilation) };
     const reach = along.dilation * (along.size - 1) + 1;
     const span = input.extent + 2 * along.padding;
-    require('C2', reach >= 1 && reach <= span, `window ${reach} in ${printDim(input)}${along.padding > 0 ? ` + 2 · ${along.padding}` : ''}`);
+    require('C2', reach >= 1 && reach <= span, () => `window ${reach} in ${printDim(input)}${along.padding > 0 ? ` + 2 · ${along.padding}` : ''}`);
     const extent = Math.floor((span - reach) / along.stride) + 1;
     return { ...along, output: extent === input.extent ? input : dim(extent) };
   });

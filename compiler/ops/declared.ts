@@ -30,7 +30,7 @@ export const declared: Op<readonly ['...values'], typeof declaredAttrs> = define
       const result = rule.results[i];
       return !result || (result.type.dtype === type.dtype && sameShape(shapeOf(result.type), shapeOf(type)));
     });
-    require('C1', fits, `${types.map(printTypeLong).join(', ')} and gradients ${rule.results.map(result => (result ? printTypeLong(result.type) : 'none')).join(', ')}`);
+    require('C1', fits, () => `${types.map(printTypeLong).join(', ')} and gradients ${rule.results.map(result => (result ? printTypeLong(result.type) : 'none')).join(', ')}`);
     return types[0]!;
   },
   gradient: ({ operands, grad, attrs: { rule } }) => applied(rule, operands, grad),

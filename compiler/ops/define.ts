@@ -56,8 +56,8 @@ export interface Sample<O extends readonly string[], A> {
   readonly domain?: readonly [number, number] | readonly (readonly [number, number])[];
 }
 
-/** Says that constraint `label` must hold; `detail` gives both sides, symbolic first. */
-export type Require<C extends string> = (label: NoInfer<C>, holds: boolean, detail: string) => void;
+/** Says that constraint `label` must hold; `detail`, asked for where it does not, gives both sides, symbolic first. */
+export type Require<C extends string> = (label: NoInfer<C>, holds: boolean, detail: () => string) => void;
 
 interface Common<O extends readonly string[], S extends Attributes, C extends string> {
   readonly name: string;
@@ -152,8 +152,8 @@ export function defineStructural<const O extends readonly string[], const S exte
 }
 
 const requirement = (definition: { readonly name: string; readonly constraints: Readonly<Record<string, string>> }) =>
-  (label: string, holds: boolean, detail: string): void => {
-    if (!holds) throw new ConstraintViolation(`${definition.name}.${label}`, definition.constraints[label]!, detail);
+  (label: string, holds: boolean, detail: () => string): void => {
+    if (!holds) throw new ConstraintViolation(`${definition.name}.${label}`, definition.constraints[label]!, detail());
   };
 
 function callable(definition: GraphOp['definition'], make: (op: GraphOp, operands: readonly Value[], attrs: Attrs) => Value): never {

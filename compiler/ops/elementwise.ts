@@ -113,7 +113,7 @@ function unary(row: UnaryRow): Unary {
     attrs: {},
     constraints: { C1: kindRule[row.kind] },
     shape: ([x], _, require) => {
-      require('C1', accepts[row.kind](x.dtype), `x is ${printTypeLong(x)}`);
+      require('C1', accepts[row.kind](x.dtype), () => `x is ${printTypeLong(x)}`);
       return x;
     },
     gradient: ({ operands: [x], out, grad }): readonly [Value | null] => [isFloat(x.type.dtype) ? row.gradient({ x, out, grad }) : null],
@@ -246,9 +246,9 @@ function binary(row: BinaryRow): Binary {
     attrs: {},
     constraints: { C1: 'operands have one shape', C2: 'operands have one type of element', C3: kindRule[row.kind] },
     shape: ([a, b], _, require) => {
-      require('C1', sameShape(shapeOf(a), shapeOf(b)), `a is ${printTypeLong(a)}, b is ${printTypeLong(b)}`);
-      require('C2', a.dtype === b.dtype, `a is ${printTypeLong(a)}, b is ${printTypeLong(b)}`);
-      require('C3', accepts[row.kind](a.dtype), `a is ${printTypeLong(a)}`);
+      require('C1', sameShape(shapeOf(a), shapeOf(b)), () => `a is ${printTypeLong(a)}, b is ${printTypeLong(b)}`);
+      require('C2', a.dtype === b.dtype, () => `a is ${printTypeLong(a)}, b is ${printTypeLong(b)}`);
+      require('C3', accepts[row.kind](a.dtype), () => `a is ${printTypeLong(a)}`);
       return tensor(row.compares ? 'bool' : a.dtype, commonDims([a, b]));
     },
     gradient: ({ operands: [a, b], out, grad }): Pair => (isFloat(a.type.dtype) ? row.gradient({ a, b, out, grad }) : [null, null]),
@@ -275,9 +275,9 @@ export const select: Op<readonly ['condition', 'a', 'b'], {}> = definePrimitive(
   constraints: { C1: 'operands have one shape', C2: 'a and b have one type of element', C3: 'the condition is of truth values (bool)' },
   shape: ([condition, a, b], _, require) => {
     require('C1', sameShape(shapeOf(a), shapeOf(b)) && sameShape(shapeOf(a), shapeOf(condition)),
-      `condition is ${printTypeLong(condition)}, a is ${printTypeLong(a)}, b is ${printTypeLong(b)}`);
-    require('C2', a.dtype === b.dtype, `a is ${printTypeLong(a)}, b is ${printTypeLong(b)}`);
-    require('C3', condition.dtype === 'bool', `condition is ${printTypeLong(condition)}`);
+      () => `condition is ${printTypeLong(condition)}, a is ${printTypeLong(a)}, b is ${printTypeLong(b)}`);
+    require('C2', a.dtype === b.dtype, () => `a is ${printTypeLong(a)}, b is ${printTypeLong(b)}`);
+    require('C3', condition.dtype === 'bool', () => `condition is ${printTypeLong(condition)}`);
     return tensor(a.dtype, commonDims([a, b, condition]));
   },
   gradient: ({ operands: [condition, a], grad }) =>

@@ -44,7 +44,7 @@ export const range: Op<readonly [], typeof rangeAttrs> = definePrimitive({
   attrs: rangeAttrs,
   constraints: { C1: 'there is at least one number' },
   shape: (_, { n }, require) => {
-    require('C1', n >= 1, `n is ${n}`);
+    require('C1', n >= 1, () => `n is ${n}`);
     return tensor('i32', [dim(n)]);
   },
   gradient: 'none',
@@ -67,7 +67,7 @@ export const random: Op<readonly ['seed', 'step'], typeof randomAttrs> = defineP
   attrs: randomAttrs,
   constraints: { C1: 'seed and step are i32 scalars' },
   shape: (operands, { dims }, require) => {
-    require('C1', operands.every(type => type.dtype === 'i32' && type.dims.length === 0), operands.map(printTypeLong).join(' and '));
+    require('C1', operands.every(type => type.dtype === 'i32' && type.dims.length === 0), () => operands.map(printTypeLong).join(' and '));
     return tensor('f32', dims);
   },
   gradient: 'none',

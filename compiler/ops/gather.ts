@@ -19,10 +19,10 @@ export const gather: Op<readonly ['table', 'index'], typeof batchAttrs> = define
     C1: 'the table has an axis to index', C2: 'the index is of whole numbers (i32)', C3: 'table and index begin with the same `batch` axes',
   },
   shape: ([table, index], { batch }, require) => {
-    const types = `table is ${printTypeLong(table)}, index is ${printTypeLong(index)}`;
-    require('C2', index.dtype === 'i32', `index is ${printTypeLong(index)}`);
+    const types = (): string => `table is ${printTypeLong(table)}, index is ${printTypeLong(index)}`;
+    require('C2', index.dtype === 'i32', () => `index is ${printTypeLong(index)}`);
     require('C3', batch >= 0 && batch <= index.dims.length && sameShape(shapeOf(table).slice(0, batch), shapeOf(index).slice(0, batch)), types);
-    require('C1', table.dims.length > batch, `table is ${printTypeLong(table)}`);
+    require('C1', table.dims.length > batch, () => `table is ${printTypeLong(table)}`);
     return tensor(table.dtype, [...index.dims, ...table.dims.slice(batch + 1)]);
   },
   gradient: ({ operands: [table, index], grad, attrs: { batch } }): readonly [Value | null, null] =>
@@ -61,7 +61,7 @@ export const scatter_add: Op<readonly ['index', 'updates'], typeof scatterAttrs>
     C3: 'the index has the `batch` axes',
   },
   shape: ([index, updates], { extent, batch }, require) => {
-    const types = `index is ${printTypeLong(index)}, updates are ${printTypeLong(updates)}`;
+    const types = (): string => `index is ${printTypeLong(index)}, updates are ${printTypeLong(updates)}`;
     require('C1', sameShape(shapeOf(index), shapeOf(updates).slice(0, index.dims.length)), types);
     require('C2', index.dtype === 'i32' && isFloat(updates.dtype), types);
     require('C3', batch >= 0 && batch <= index.dims.length, types);

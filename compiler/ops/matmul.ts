@@ -16,11 +16,11 @@ export const matmul: Op<readonly ['a', 'b'], {}> = defineComposite({
   compose: ([a, b], _, require) => {
     const left = a.type.dims;
     const right = b.type.dims;
-    require('C1', left.length > 0 && right.length > 0, `a is ${printTypeLong(a.type)}, b is ${printTypeLong(b.type)}`);
+    require('C1', left.length > 0 && right.length > 0, () => `a is ${printTypeLong(a.type)}, b is ${printTypeLong(b.type)}`);
     const inner = [left.at(-1)!, right.at(right.length > 1 ? -2 : -1)!] as const;
-    require('C2', inner[0].extent === inner[1].extent, `${printDim(inner[0])} and ${printDim(inner[1])}`);
+    require('C2', inner[0].extent === inner[1].extent, () => `${printDim(inner[0])} and ${printDim(inner[1])}`);
     const batch = broadcastDims(left.slice(0, -2), right.slice(0, -2));
-    require('C3', batch !== null, `${printDims(left.slice(0, -2))} and ${printDims(right.slice(0, -2))}`);
+    require('C3', batch !== null, () => `${printDims(left.slice(0, -2))} and ${printDims(right.slice(0, -2))}`);
     const dims = [...batch!, ...(left.length > 1 ? [left.at(-2)!] : []), ...(right.length > 1 ? [right.at(-1)!] : [])];
     const k = axisAt(dims.length);
     const leading = (own: readonly Dim[]): readonly Affine[] =>

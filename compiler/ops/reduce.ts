@@ -97,7 +97,7 @@ function position(name: 'argmax' | 'argmin', which: string, reference: Reference
     attrs: positionAttrs,
     constraints: { ...constraints, C3: 'there is an axis to search' },
     shape: ([x], attrs, require) => {
-      require('C3', attrs.axes === 'all' ? x.dims.length > 0 : attrs.axes.length > 0 && x.dims.length > 0, `${printTypeLong(x)}`);
+      require('C3', attrs.axes === 'all' ? x.dims.length > 0 : attrs.axes.length > 0 && x.dims.length > 0, () => `${printTypeLong(x)}`);
       return reducedType(x, attrs, 'i32', require);
     },
     gradient: 'none',
@@ -118,8 +118,8 @@ type ReduceAttrs = AttrsOf<typeof reduceAttrs>;
 
 function reducedType(x: TensorType, { axes: given, keep }: ReduceAttrs, dtype: DType, require: Require<'C1' | 'C2'>): TensorType {
   const axes = resolveAxes(given, x.dims.length);
-  require('C1', areAxes(axes, x.dims.length), `axes ${axes.join(', ')} of ${printTypeLong(x)}`);
-  require('C2', isNumber(x.dtype), `x is ${printTypeLong(x)}`);
+  require('C1', areAxes(axes, x.dims.length), () => `axes ${axes.join(', ')} of ${printTypeLong(x)}`);
+  require('C2', isNumber(x.dtype), () => `x is ${printTypeLong(x)}`);
   return tensor(dtype, reducedDims(x.dims, axes, keep));
 }
 

@@ -15,11 +15,11 @@ export const reshape: Op<readonly ['x'], typeof reshapeAttrs> = definePrimitive(
   constraints: { C1: 'both shapes have the same number of elements', C2: 'dimensions are positive, but for at most one −1' },
   shape: ([x], { dims }, require) => {
     const open = dims.filter(d => d.extent === -1).length;
-    require('C2', open <= 1 && dims.every(d => d.extent > 0 || d.extent === -1), printDims(dims));
+    require('C2', open <= 1 && dims.every(d => d.extent > 0 || d.extent === -1), () => printDims(dims));
     const count = size(shapeOf(x));
     const known = size(dims.filter(d => d.extent !== -1).map(d => d.extent));
     const holds = open === 1 ? count % known === 0 : count === known;
-    require('C1', holds, `${printDims(x.dims)} has ${count} elements, ${printDims(dims)} ${open === 1 ? `a multiple of ${known}` : known}`);
+    require('C1', holds, () => `${printDims(x.dims)} has ${count} elements, ${printDims(dims)} ${open === 1 ? `a multiple of ${known}` : known}`);
     return tensor(x.dtype, dims.map((d): Dim => (d.extent === -1 ? dim(count / known, d.name) : d)));
   },
   gradient: ({ operands: [x], grad }) => [isFloat(x.type.dtype) ? reshape(grad, { dims: x.type.dims }) : null],

@@ -16,7 +16,7 @@ export const sum: Op<readonly ['x'], typeof reduceAttrs> = defineComposite({
   compose: ([x], { axes: given, keep }, require) => {
     const { dims } = x.type;
     const axes = resolveAxes(given, dims.length);
-    require('C1', areAxes(axes, dims.length), `axes ${axes.join(', ')} of rank ${dims.length}`);
+    require('C1', areAxes(axes, dims.length), () => `axes ${axes.join(', ')} of rank ${dims.length}`);
     const maps = [reduceMap(dims.length, axes, keep).map(axisAt)];
     return contract([x], { dims: reducedDims(dims, axes, keep), reduce: axes.map(axis => dims[axis]!), maps });
   },
@@ -37,7 +37,7 @@ export const mean: Op<readonly ['x'], typeof reduceAttrs> = defineComposite({
   constraints: { C1: reductionConstraint },
   compose: ([x], { axes: given, keep }, require) => {
     const axes = resolveAxes(given, x.type.dims.length);
-    require('C1', areAxes(axes, x.type.dims.length), `axes ${axes.join(', ')} of rank ${x.type.dims.length}`);
+    require('C1', areAxes(axes, x.type.dims.length), () => `axes ${axes.join(', ')} of rank ${x.type.dims.length}`);
     const total = sum(x, { axes, keep });
     return mul(total, fullLike(total, 1 / countAlong(x.type, axes)));
   },

@@ -27,14 +27,14 @@ export const view: Op<readonly ['x'], typeof viewAttrs> = definePrimitive({
     C4: 'extents are positive',
   },
   shape: ([x], { dims, map, fill }, require) => {
-    require('C1', x.dims.length === map.length, `${map.length} indices for rank ${x.dims.length}`);
-    require('C4', dims.every(d => d.extent > 0), printDims(dims));
-    const names = axisLetters(dims);
-    require('C2', isInvertible(map), map.map(index => printAffine(index, names)).join(', '));
+    require('C1', x.dims.length === map.length, () => `${map.length} indices for rank ${x.dims.length}`);
+    require('C4', dims.every(d => d.extent > 0), () => printDims(dims));
+    const printed = (index: Affine): string => printAffine(index, axisLetters(dims));
+    require('C2', isInvertible(map), () => map.map(printed).join(', '));
     const extents = dims.map(d => d.extent);
-    const outside = map.flatMap((index, d) =>
-      (alwaysInside(index, extents, x.dims[d]!.extent) ? [] : [`${printAffine(index, names)} leaves ${printDim(x.dims[d]!)}`]));
-    require('C3', fill !== null || outside.length === 0, outside.join(' and '));
+    const isInside = (index: Affine, d: number): boolean => alwaysInside(index, extents, x.dims[d]!.extent);
+    require('C3', fill !== null || map.every(isInside),
+      () => map.flatMap((index, d) => (isInside(index, d) ? [] : [`${printed(index)} leaves ${printDim(x.dims[d]!)}`])).join(' and '));
     return tensor(x.dtype, dims);
   },
   gradient: ({ operands: [x], grad, attrs: { dims, map } }) =>
@@ -88,7 +88,7 @@ export const transpose: Op<readonly ['x'], typeof transposeAttrs> = defineCompos
   constraints: { C1: 'the axes are a permutation of the axes of x' },
   compose: ([x], { axes }, require) => {
     const { dims } = x.type;
-    require('C1', axes.length === dims.length && areAxes(axes, dims.length), `axes ${axes.join(', ')} for ${printTypeLong(x.type)}`);
+    require('C1', axes.length === dims.length && areAxes(axes, dims.length), () => `axes ${axes.join(', ')} for ${printTypeLong(x.type)}`);
     return view(x, { dims: axes.map(axis => dims[axis]!), map: dims.map((_, axis) => axisAt(axes.indexOf(axis))), fill: null });
   },
   reference: ([x], { axes }) => tabulate(x.dtype, axes.map(axis => x.shape[axis]!), position => {
@@ -111,7 +111,7 @@ export const broadcast: Op<readonly ['x'], typeof broadcastAttrs> = defineCompos
   compose: ([x], { dims }, require) => {
     const common = broadcastDims(dims, x.type.dims);
     const holds = common !== null && common.length === dims.length && common.every((d, i) => d.extent === dims[i]!.extent);
-    require('C1', holds, `${printDims(x.type.dims)} and ${printDims(dims)}`);
+    require('C1', holds, () => `${printDims(x.type.dims)} and ${printDims(dims)}`);
     if (sameShape(shapeOf(x.type), dims.map(d => d.extent))) return x;
     return view(x, { dims: common!, map: x.type.dims.map((d, i) => broadcastIndex(d, dims.length - x.type.dims.length + i)), fill: null });
   },
@@ -142,12 +142,12 @@ export const slice: Op<readonly ['x'], typeof sliceAttrs> = defineComposite({
   compose: ([x], { starts, stops, steps }, require) => {
     const { dims } = x.type;
     const complete = [starts, stops, steps].every(list => list.length === dims.length) && steps.every(step => step !== 0);
-    require('C1', complete, `steps ${steps.join(', ')} for rank ${dims.length}`);
+    require('C1', complete, () => `steps ${steps.join(', ')} for rank ${dims.length}`);
     const extents = dims.map((_, i) => Math.ceil((stops[i]! - starts[i]!) / steps[i]!));
     dims.forEach((d, i) => {
       const ends = [starts[i]!, starts[i]! + (extents[i]! - 1) * steps[i]!];
       const inside = extents[i]! > 0 && ends.every(end => end >= 0 && end < d.extent);
-      require('C2', inside, `${starts[i]!}:${stops[i]!}:${steps[i]!} of ${printDim(d)}`);
+      require('C2', inside, () => `${starts[i]!}:${stops[i]!}:${steps[i]!} of ${printDim(d)}`);
     });
     return view(x, {
       dims: dims.map((d, i) => (d.extent === extents[i]! ? d : dim(extents[i]!))),
@@ -181,9 +181,9 @@ export const pad: Op<readonly ['x'], typeof padAttrs> = defineComposite({
   constraints: { C1: 'low and high have one number for each axis', C2: 'something is left of each axis' },
   compose: ([x], { low, high, value }, require) => {
     const { dims } = x.type;
-    require('C1', low.length === dims.length && high.length === dims.length, `${low.length} and ${high.length} for ${printTypeLong(x.type)}`);
+    require('C1', low.length === dims.length && high.length === dims.length, () => `${low.length} and ${high.length} for ${printTypeLong(x.type)}`);
     const padded = dims.map((d, i) => (low[i] === 0 && high[i] === 0 ? d : dim(d.extent + low[i]! + high[i]!)));
-    padded.forEach((d, i) => require('C2', d.extent > 0, `${printDim(dims[i]!)} with ${low[i]!} and ${high[i]!}`));
+    padded.forEach((d, i) => require('C2', d.extent > 0, () => `${printDim(dims[i]!)} with ${low[i]!} and ${high[i]!}`));
     if ([...low, ...high].every(count => count === 0)) return x;
     return view(x, {
       dims: padded,
@@ -216,7 +216,7 @@ export const unsqueeze: Op<readonly ['x'], typeof unsqueezeAttrs> = defineCompos
   compose: ([x], { axis }, require) => {
     const { dims } = x.type;
     const at = axis < 0 ? axis + dims.length + 1 : axis;
-    require('C1', areAxes([at], dims.length + 1), `axis ${axis} for ${printTypeLong(x.type)}`);
+    require('C1', areAxes([at], dims.length + 1), () => `axis ${axis} for ${printTypeLong(x.type)}`);
     return view(x, { dims: [...dims.slice(0, at), dim(1), ...dims.slice(at)], map: dims.map((_, i) => axisAt(i < at ? i : i + 1)), fill: null });
   },
   reference: ([x], { axis }) => {
@@ -238,7 +238,7 @@ export const squeeze: Op<readonly ['x'], typeof squeezeAttrs> = defineComposite(
   constraints: { C1: 'the axis has extent 1' },
   compose: ([x], { axis }, require) => {
     const { dims } = x.type;
-    require('C1', dims[axis]?.extent === 1, `axis ${axis} of ${printTypeLong(x.type)}`);
+    require('C1', dims[axis]?.extent === 1, () => `axis ${axis} of ${printTypeLong(x.type)}`);
     const map = dims.map((_, i) => (i === axis ? fixed(0) : axisAt(i < axis ? i : i - 1)));
     return view(x, { dims: dims.filter((_, i) => i !== axis), map, fill: null });
   },
