@@ -59,7 +59,7 @@ function callItem(context: Context, callee: Item, given: readonly Given[], span:
     case 'op': return callOp(context, callee.op, given);
     case 'builtin': {
       const { builtin, name } = callee;
-      const bound = bindArguments(context, name, builtin.signature, builtin.parameters, given);
+      const bound = bindArguments(context, name, () => builtin.signature, builtin.parameters, given);
       return builtin.run(context, bound);
     }
     case 'layer': return { kind: 'instance', instance: construct(context, callee, given, span, scope) };
@@ -128,7 +128,7 @@ export function checkResult(context: Context, result: Item, type: TypeExpression
 /** Binds arguments to the parameters of a definition, in order: a default may use the parameters before it. */
 export function bindParameters(context: Context, name: string, parameters: readonly Parameter[], given: readonly Given[], scope: Scope): void {
   const formals = parameters.map(parameter => ({ name: parameter.name.text, required: parameter.default === null }));
-  const bound = bindArguments(context, name, signature(name, parameters), formals, given);
+  const bound = bindArguments(context, name, () => signature(name, parameters), formals, given);
   let wrong = false;
   for (const parameter of parameters) {
     const own = parameter.name.text;
@@ -155,16 +155,15 @@ export const signature = (name: string, parameters: readonly Parameter[]): strin
 
 /** Which argument goes to which parameter. Reports everything that does not fit, then gives up. */
 export function bindArguments(
-  context: Context, name: string, shown: string, formals: readonly Formal[], given: readonly Given[],
+  context: Context, name: string, shown: () => string, formals: readonly Formal[], given: readonly Given[],
 ): Map<string, Given> {
   const bound = new Map<string, Given>();
   const before = context.diagnostics.length;
-  const notes = [`it is defined as \`${shown}\``];
   let position = 0;
   let wrong = false;
   const say = (problem: Parameters<typeof report>[1]): void => {
     wrong = true;
-    report(context, { notes, ...problem });
+    report(context, { notes: [`it is defined as \`${shown()}\``], ...problem });
   };
   for (const argument of given) {
     if (argument.name === null) {

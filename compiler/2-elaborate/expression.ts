@@ -216,7 +216,12 @@ export function labelled(item: Item, name: string, library: boolean): Item {
 
 /** Whether a name that no body binds stands for something. */
 export const isKnown = (context: Context, name: string, module: Module): boolean =>
-  findDefinition(module, name) !== null || knownNames(context).includes(name);
+  findDefinition(module, name) !== null || builtins.has(name) || standingNames.includes(name) || dtypes.some(dtype => dtype === name) || isCallable(context, name);
+
+function isCallable({ ops }: Context, name: string): boolean {
+  const op = ops.get(name);
+  return op !== undefined && callable(op);
+}
 
 const knownNames = (context: Context): readonly string[] =>
   [...builtins.keys(), ...standingNames, ...dtypes, ...[...context.ops].flatMap(([name, op]) => (callable(op) ? [name] : []))];

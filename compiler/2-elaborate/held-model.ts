@@ -33,7 +33,7 @@ export function declareHeld(context: Context, statement: Extract<Statement, { ki
 /** `vae(x)`: its output, or all of them by their names. */
 export function applyHeld(context: Context, { registered, inputs }: HeldModel, given: readonly Given[]): Item {
   const name = registered.definition.name.text;
-  const bound = bindArguments(context, name, `${name}(${inputs.map(input => input.name).join(', ')})`, inputs, given);
+  const bound = bindArguments(context, name, () => `${name}(${inputs.map(input => input.name).join(', ')})`, inputs, given);
   const extents = inputs.flatMap(input => {
     const item = input.batched ? bound.get(input.name)?.item : undefined;
     return item?.kind === 'tensor' && item.value.type.dims.length > 0 ? [item.value.type.dims[0]!.extent] : [];

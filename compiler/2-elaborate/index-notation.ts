@@ -39,7 +39,7 @@ export function reduction(context: Context, call: Extract<Expression, { kind: 'c
   return withIndices(context, callee.subscripts, scope, 'sum', indices => {
     const given = evaluateArguments(context, call.arguments, scope);
     const shown = `${spanText(callee.span)}(body)`;
-    const { item } = bindArguments(context, how, shown, [{ name: 'body', required: true }], given).get('body')!;
+    const { item } = bindArguments(context, how, () => shown, [{ name: 'body', required: true }], given).get('body')!;
     const element = reduceElement(context, how, indices, item);
     // Nothing outside can tell more of its indices.
     return element.free.length === 0 ? tensorItem(finish(context, elementItem(element), [])) : elementItem(element);

@@ -28,7 +28,7 @@ export function callOp(context: Context, op: AnyOp, given: readonly Given[]): It
     ...Object.entries(attributes).map(([name, attribute]) => ({ name: spelled(name, attribute.kind), required: attribute.default === undefined })),
   ];
   const usual = (i: number): string => showDefault(Object.values(attributes)[i - names.length]!.default);
-  const shown = `${definition.name}(${formals.map((formal, i) => (formal.required ? formal.name : `${formal.name} = ${usual(i)}`)).join(', ')})`;
+  const shown = (): string => `${definition.name}(${formals.map((formal, i) => (formal.required ? formal.name : `${formal.name} = ${usual(i)}`)).join(', ')})`;
   const bound = bindArguments(context, definition.name, shown, formals, given);
   if (given.some(argument => argument.item.kind === 'element')) return onElements(context, op, given);
   const operands = variadic ? elementsOf(context, bound.get(names[0]!)!) : names.map(name => bound.get(name)!.item);
