@@ -29,12 +29,13 @@ const fewestIndependent = 4;
 
 /** Puts every run of kernels that is worth it into blocks. */
 export function formBlocks(state: Successors, built: Built, sizes: BlockSizes): void {
-  const seeds = state.inOrder().flatMap(draft => draft.outputs.map(output => output.root));
-  for (const seed of seeds) {
+  // Of kernels that no block has taken this order stays a right one.
+  const order = state.inOrder();
+  for (const seed of order.flatMap(draft => draft.outputs.map(output => output.root))) {
     if (elements(seed.type) < sizes.fewestElements || !canBeInside(seed, built)) continue;
     const rank = seed.type.dims.length;
     for (let rows = rank - 1; rows > 0; rows--) {
-      const group = groupOf(seed, rows, state, built);
+      const group = groupOf(seed, rows, state, built, order);
       const together = group && blocksOf(group, built, sizes);
       if (!together) continue;
       state.replace([...group.members.keys()], [together]);
@@ -62,7 +63,7 @@ interface Group {
 }
 
 /** The kernels that write or read a value, and those that are linked to them by further values of that size; null where blocks could not run at once. */
-function groupOf(seed: Value, rows: number, state: Successors, built: Built): Group | null {
+function groupOf(seed: Value, rows: number, state: Successors, built: Built, order: readonly Draft[]): Group | null {
   const extents = shapeOf(seed.type).slice(0, rows);
   const inside = new Set<Value>();
   const members = new Map<Draft, readonly (number | null)[]>();
@@ -87,7 +88,7 @@ function groupOf(seed: Value, rows: number, state: Successors, built: Built): Gr
     }
   }
   // A value that is read by its writer alone is no reason.
-  return members.size < 2 ? null : { extents, inside: [...inside], members: new Map(state.inOrder().flatMap(draft => (members.has(draft) ? [[draft, members.get(draft)!]] : []))) };
+  return members.size < 2 ? null : { extents, inside: [...inside], members: new Map(order.flatMap(draft => (members.has(draft) ? [[draft, members.get(draft)!]] : []))) };
 }
 
 /** The axis that stands for each leading dimension wherever a kernel touches a value; null where that is not one and the same. */
