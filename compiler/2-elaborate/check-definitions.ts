@@ -4,10 +4,10 @@
  */
 import type { DimExpression, Expression, File, Parameter, Statement, Subscript, TypeExpression } from '../1-parse/ast.ts';
 import { within, type Context } from './context.ts';
-import { evaluate, isKnown, reportUnknown } from './expression.ts';
+import { evaluate, knownNames, reportUnknown } from './expression.ts';
 import { reportFree } from './index-notation.ts';
 import { expressionParts } from './parts.ts';
-import { newScope, type Module } from './scope.ts';
+import { findDefinition, newScope, type Module } from './scope.ts';
 
 export function checkDefinitions(context: Context, main: Module): void {
   const modules = new Set([main]);
@@ -19,6 +19,7 @@ export function checkDefinitions(context: Context, main: Module): void {
 }
 
 function checkFile(context: Context, file: File, module: Module): void {
+  const known = knownNames(context);
   for (const item of file.items) {
     const names = new Set<string>();
     switch (item.kind) {
@@ -120,7 +121,7 @@ function checkFile(context: Context, file: File, module: Module): void {
       const pending: Part[] = [{ at: root, indices, position: false }];
       while (pending.length > 0) {
         const { at, indices: bound, position } = pending.pop()!;
-        if (at.kind === 'name' && !names.has(at.text) && !bound.includes(at.text) && !isKnown(context, at.text, module)) {
+        if (at.kind === 'name' && !names.has(at.text) && !bound.includes(at.text) && !known.has(at.text) && findDefinition(module, at.text) === null) {
           if (position && bound.length > 0) reportFree(context, at.text, at.span);
           else within(context, at.span, () => reportUnknown(context, at.text, names, module));
         }

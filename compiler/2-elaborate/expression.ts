@@ -214,17 +214,9 @@ export function labelled(item: Item, name: string, library: boolean): Item {
   return number(item.value, null, { extent: item.value, name });
 }
 
-/** Whether a name that no body binds stands for something. */
-export const isKnown = (context: Context, name: string, module: Module): boolean =>
-  findDefinition(module, name) !== null || builtins.has(name) || standingNames.includes(name) || dtypes.some(dtype => dtype === name) || isCallable(context, name);
-
-function isCallable({ ops }: Context, name: string): boolean {
-  const op = ops.get(name);
-  return op !== undefined && callable(op);
-}
-
-const knownNames = (context: Context): readonly string[] =>
-  [...builtins.keys(), ...standingNames, ...dtypes, ...[...context.ops].flatMap(([name, op]) => (callable(op) ? [name] : []))];
+/** Names that stand for something in every module though no body binds them and no module defines them. */
+export const knownNames = (context: Context): ReadonlySet<string> =>
+  new Set([...builtins.keys(), ...standingNames, ...dtypes, ...[...context.ops].flatMap(([name, op]) => (callable(op) ? [name] : []))]);
 
 export function reportUnknown(context: Context, name: string, local: Iterable<string>, module: Module): void {
   const hopeless = name.length < 2 || context.diagnostics.length > limits.suggestions;

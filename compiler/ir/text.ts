@@ -21,7 +21,7 @@ import { dim, dtypes, printTypeLong, shapeOf, tensor, type Dim, type DType, type
 export const printGraph = (graph: Graph): string =>
   linesOf(graph, (value, ref) => `${ref(value)}: ${printTypeLong(value.type)} = ${printDefinition(value, ref)}${printOrigin(value.origin)}`);
 
-/** What a graph computes: equal for two graphs that differ only in origins and in names of dimensions. */
+/** What a graph computes, as text in which no origin stands. */
 export const graphKey = (graph: Graph): string =>
   linesOf(graph, (value, ref) => (value.op === null ? `${value.type.dtype}[${shapeOf(value.type).join()}] ${printDefinition(value, ref)}` : definitionKey(value, ref)));
 
