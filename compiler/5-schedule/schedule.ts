@@ -37,7 +37,7 @@ export interface Scheduled {
  */
 export function schedule(graph: Graph, inputs: readonly Value[], limit: MemoryLimit | null, sizes = usualSizes): Scheduled {
   const nests = newNests();
-  const unlimited = graph.entries.map(entry => spare(planEntry(entry, graph.placements, sizes, nests)));
+  const planned = graph.entries.map(entry => planEntry(entry, graph.placements, sizes, nests));
 
   const buffers: Buffer[] = [];
   const unique = uniqueNames();
@@ -66,13 +66,14 @@ export function schedule(graph: Graph, inputs: readonly Value[], limit: MemoryLi
   };
   for (const placement of graph.placements) leafBuffer(placement.leaf);
   for (const input of inputs) leafBuffer(input);
-  for (const { lowering } of unlimited) for (const value of lowering.values) if (value.op === null && value.leaf!.role !== 'counter' && value.leaf!.role !== 'carry') leafBuffer(value);
-  for (const { lowering } of unlimited) for (const update of lowering.entry.updates) leafBuffer(update.leaf);
-  if (unlimited.some(plan => plan.positions !== null)) leafBuffer(positionLeaf);
+  for (const { lowering } of planned) for (const value of lowering.values) if (value.op === null && value.leaf!.role !== 'counter' && value.leaf!.role !== 'carry') leafBuffer(value);
+  for (const { lowering } of planned) for (const update of lowering.entry.updates) leafBuffer(update.leaf);
+  if (planned.some(plan => plan.positions !== null)) leafBuffer(positionLeaf);
 
   const persistent = aligned(end);
   const unread = scalarRoles.filter(role => !leafBuffers.has(`${role} ${role}`)).length * alignment;
-  const plans = limit === null ? unlimited : unlimited.map(plan => fit(plan, limit.bytes - persistent - unread));
+  const room = limit === null ? Infinity : limit.bytes - persistent - unread;
+  const plans = spareLargest(planned, room).map(plan => fit(plan, room));
   const templates = new Map<string, number>();
   const kernels: Kernel[] = [];
   const kernelNames = uniqueNames();
@@ -198,6 +199,19 @@ export function schedule(graph: Graph, inputs: readonly Value[], limit: MemoryLi
     graph: { ...graph, entries: plans.map(plan => plan.lowering.entry) },
     diagnostics: limit !== null && program.arenaBytes > limit.bytes ? [shortage(program, limit)] : [],
   };
+}
+
+/** The plans, spared where that makes the transient region smaller, which is as large as the largest needs, or where they go beyond the room. */
+function spareLargest(plans: readonly Plan[], room: number): readonly Plan[] {
+  const spared = new Map<Plan, Plan>();
+  let most = 0;
+  for (const plan of plans.toSorted((a, b) => b.transientBytes - a.transientBytes)) {
+    if (plan.transientBytes <= Math.min(most, room)) break;
+    const made = spare(plan);
+    spared.set(plan, made);
+    most = Math.max(most, made.transientBytes);
+  }
+  return plans.map(plan => spared.get(plan) ?? plan);
 }
 
 function result(

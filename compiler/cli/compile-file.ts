@@ -1,5 +1,6 @@
 /** Compiles the file that a command names, and draws what is wrong with it. What comes back is a model without errors. */
 import { dirname } from 'node:path';
+import v8 from 'node:v8';
 import { compile, type CompileOptions, type Levels } from '../index.ts';
 import { stageNamed, type Model, type Stage } from '../ir/model.ts';
 import type { Diagnostic } from '../source/diagnostic.ts';
@@ -32,6 +33,9 @@ export function compileFile(path: string, last: string, flags: CompileFlags): Le
 
 /** The same for a text that has been read. */
 export function compileSource(source: SourceFile, last: string, options: CompileOptions): Levels & { readonly model: Model } {
+  // New objects get no more than the few megabytes that they have by now: to write to memory for the first time takes longer than
+  // to collect what is garbage by then, of which a compilation makes plenty.
+  v8.setFlagsFromString('--semi-space-growth-factor=1');
   const { levels, diagnostics } = compile(source, last, options);
   if (diagnostics.length > 0) throw drawn(diagnostics, source.path);
   const { model } = levels;
