@@ -22,11 +22,13 @@ const largest = 2 ** 20;
  * The character that stands for each byte in these files, all of them visible: bytes that print are themselves, the others are
  * numbered from U+0100 on.
  */
-export const byteCharacters: readonly string[] = Array.from({ length: 256 }, (_, byte) => {
-  const prints = (other: number): boolean => (other >= 33 && other <= 126) || (other >= 161 && other <= 172) || (other >= 174 && other <= 255);
-  const hidden = Array.from({ length: byte }, (_, other) => other).filter(other => !prints(other)).length;
-  return String.fromCodePoint(prints(byte) ? byte : 256 + hidden);
-});
+export const byteCharacters: readonly string[] = byteCharactersInOrder();
+
+function byteCharactersInOrder(): readonly string[] {
+  const prints = (byte: number): boolean => (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || (byte >= 174 && byte <= 255);
+  let hidden = 0;
+  return Array.from({ length: 256 }, (_, byte) => String.fromCodePoint(prints(byte) ? byte : 256 + hidden++));
+}
 
 export type ReadTokens = { readonly vocabulary: BytePairs & Vocabulary } | { readonly reason: string };
 

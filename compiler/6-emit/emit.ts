@@ -441,14 +441,17 @@ function tokenizerText(vocabulary: Vocabulary): string {
   }
 }
 
+/** Entries that make what a checkpoint holds. */
+const training = ['initialise', 'accumulate', 'train'];
+
 /**
- * What a checkpoint must agree with: the file, what its tokens stand for, and what the graph computes that imports and settings of the
+ * What a checkpoint must agree with: the file, what its tokens stand for, and how the graph trains that imports and settings of the
  * command line made of it. No place stands in it: the path of the file depends on where the command runs.
  */
 const versionOf = (text: string, gradient: Graph | undefined, { data }: Model): string =>
   createHash('sha256')
     .update(text)
-    .update(gradient ? graphKey(gradient) : '')
+    .update(gradient ? graphKey({ ...gradient, entries: gradient.entries.filter(entry => training.includes(entry.name.split('.').at(-1)!)) }) : '')
     .update(data?.vocabularies.map(vocabulary => JSON.stringify(vocabulary)).join('') ?? '')
     .update(data?.sources.flatMap(({ synthetic }) => (synthetic === null ? [] : [` ${synthetic.rows}`])).join('') ?? '')
     .digest('hex')

@@ -62,21 +62,20 @@ export function stamp(root: Value, origin: Origin): void {
 /** Values reachable from `roots`, operands before users, without recursion: graphs may be deep. Does not enter where `stop` says so. */
 export function topological(roots: readonly Value[], stop: (value: Value) => boolean = () => false): Value[] {
   const order: Value[] = [];
-  const state = new Map<Value, 'open' | 'done'>();
+  const isDone = new Map<Value, boolean>();
   const pending = [...roots].reverse();
   while (pending.length > 0) {
     const value = pending[pending.length - 1]!;
-    if (state.get(value) === undefined) {
-      state.set(value, stop(value) ? 'done' : 'open');
-      if (state.get(value) === 'done') continue;
-      for (let i = value.operands.length - 1; i >= 0; i--) if (!state.has(value.operands[i]!)) pending.push(value.operands[i]!);
+    const done = isDone.get(value);
+    if (done === undefined && !stop(value)) {
+      isDone.set(value, false);
+      for (let i = value.operands.length - 1; i >= 0; i--) if (!isDone.has(value.operands[i]!)) pending.push(value.operands[i]!);
       continue;
     }
     pending.pop();
-    if (state.get(value) === 'open') {
-      state.set(value, 'done');
-      order.push(value);
-    }
+    if (done === true) continue;
+    isDone.set(value, true);
+    if (done === false) order.push(value);
   }
   return order;
 }

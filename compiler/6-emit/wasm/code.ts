@@ -243,10 +243,12 @@ export interface Module {
   readonly data?: { readonly at: number; readonly bytes: readonly number[] };
 }
 
-export const op = (name: Opcode, ...operands: readonly Expression[]): Expression => laneAt(name, 0, 0, ...operands);
+export const op = (name: Opcode, ...operands: readonly Expression[]): Expression => ({ kind: 'op', name, operands, offset: 0, lane: 0, arena: false });
 /** A load or store at the operand's address plus `offset` bytes. */
-export const at = (name: Opcode, offset: number, ...operands: readonly Expression[]): Expression => laneAt(name, 0, offset, ...operands);
-export const lane = (name: Opcode, number: number, ...operands: readonly Expression[]): Expression => laneAt(name, number, 0, ...operands);
+export const at = (name: Opcode, offset: number, ...operands: readonly Expression[]): Expression =>
+  ({ kind: 'op', name, operands, offset, lane: 0, arena: false });
+export const lane = (name: Opcode, number: number, ...operands: readonly Expression[]): Expression =>
+  ({ kind: 'op', name, operands, offset: 0, lane: number, arena: false });
 /** A load or store of one lane at the operand's address plus `offset` bytes. */
 export const laneAt = (name: Opcode, number: number, offset: number, ...operands: readonly Expression[]): Expression =>
   ({ kind: 'op', name, operands, offset, lane: number, arena: false });
@@ -260,18 +262,24 @@ export const set = (local: Local, value: Expression): Expression => ({ kind: 'se
 export const tee = (local: Local, value: Expression): Expression => ({ kind: 'tee', local, value });
 export const call = (to: string, ...operands: readonly Expression[]): Expression => ({ kind: 'call', to, operands });
 
-const none: readonly Expression[] = [];
+/** Calls `visit` with each expression of a list and with all that stands inside of it, the outer ones first. */
+export function walk(list: readonly Expression[], visit: (expression: Expression) => void): void {
+  for (let i = 0; i < list.length; i++) walkInto(list[i]!, visit);
+}
 
-/** The expressions that stand immediately inside of one. */
-export function inside(expression: Expression): readonly Expression[] {
+function walkInto(expression: Expression, visit: (expression: Expression) => void): void {
+  visit(expression);
   switch (expression.kind) {
-    case 'const': case 'const64': case 'address': case 'lanes': case 'get': return none;
-    case 'op': case 'shuffle': case 'call': return expression.operands;
-    case 'set': case 'tee': return [expression.value];
-    case 'block': case 'loop': return expression.body;
-    case 'if': return [expression.condition, ...expression.then, ...expression.otherwise];
-    case 'br': return expression.condition ? [expression.condition] : none;
-    case 'br_table': return [expression.index];
+    case 'get': case 'const': case 'const64': case 'address': case 'lanes': return;
+    case 'set': case 'tee': return walkInto(expression.value, visit);
+    case 'op': case 'shuffle': case 'call': return walk(expression.operands, visit);
+    case 'block': case 'loop': return walk(expression.body, visit);
+    case 'if':
+      walkInto(expression.condition, visit);
+      walk(expression.then, visit);
+      return walk(expression.otherwise, visit);
+    case 'br': return expression.condition === null ? undefined : walkInto(expression.condition, visit);
+    case 'br_table': return walkInto(expression.index, visit);
     default: return expression satisfies never;
   }
 }
@@ -279,24 +287,37 @@ export function inside(expression: Expression): readonly Expression[] {
 /** An expression with each that stands immediately inside of it replaced; itself where nothing changes. */
 export function mapped(expression: Expression, map: (inner: Expression) => Expression): Expression {
   switch (expression.kind) {
-    case 'const': case 'const64': case 'address': case 'lanes': case 'get': return expression;
+    case 'get': case 'const': case 'const64': case 'address': case 'lanes': return expression;
+    case 'set': case 'tee': {
+      const value = map(expression.value);
+      return value === expression.value ? expression : { ...expression, value };
+    }
     case 'op': case 'call': {
       const operands = eachMapped(expression.operands, map);
       return operands === expression.operands ? expression : { ...expression, operands };
     }
-    case 'shuffle': return { ...expression, operands: [map(expression.operands[0]), map(expression.operands[1])] };
-    case 'set': case 'tee': {
-      const value = map(expression.value);
-      return value === expression.value ? expression : { ...expression, value };
+    case 'shuffle': {
+      const [a, b] = expression.operands;
+      const operands = [map(a), map(b)] as const;
+      return operands[0] === a && operands[1] === b ? expression : { ...expression, operands };
     }
     case 'block': case 'loop': {
       const body = eachMapped(expression.body, map);
       return body === expression.body ? expression : { ...expression, body };
     }
-    case 'if':
-      return { ...expression, condition: map(expression.condition), then: eachMapped(expression.then, map), otherwise: eachMapped(expression.otherwise, map) };
-    case 'br': return { ...expression, condition: expression.condition && map(expression.condition) };
-    case 'br_table': return { ...expression, index: map(expression.index) };
+    case 'if': {
+      const [condition, then, otherwise] = [map(expression.condition), eachMapped(expression.then, map), eachMapped(expression.otherwise, map)];
+      const isSame = condition === expression.condition && then === expression.then && otherwise === expression.otherwise;
+      return isSame ? expression : { ...expression, condition, then, otherwise };
+    }
+    case 'br': {
+      const condition = expression.condition && map(expression.condition);
+      return condition === expression.condition ? expression : { ...expression, condition };
+    }
+    case 'br_table': {
+      const index = map(expression.index);
+      return index === expression.index ? expression : { ...expression, index };
+    }
     default: return expression satisfies never;
   }
 }

@@ -109,18 +109,17 @@ interface Writer {
 function newWriter(): Writer {
   let buffer = new Uint8Array(256);
   let length = 0;
-  const reserve = (count: number): void => {
-    if (length + count <= buffer.length) return;
+  const grow = (count: number): void => {
     const larger = new Uint8Array(Math.max(2 * buffer.length, length + count));
     larger.set(buffer.subarray(0, length));
     buffer = larger;
   };
   const byte = (value: number): void => {
-    reserve(1);
+    if (length === buffer.length) grow(1);
     buffer[length++] = value;
   };
   const bytes = (values: ArrayLike<number>): void => {
-    reserve(values.length);
+    if (length + values.length > buffer.length) grow(values.length);
     // Of a few, as nearly all are, one after the other takes less.
     if (values.length > 16) buffer.set(values, length);
     else for (let i = 0; i < values.length; i++) buffer[length + i] = values[i]!;
@@ -189,7 +188,7 @@ function writeFunction(to: Writer, func: Func, numbers: ReadonlyMap<string, numb
     return open.length - 1 - found;
   };
   const many = (expressions: readonly Expression[]): void => {
-    for (const expression of expressions) write(expression);
+    for (let i = 0; i < expressions.length; i++) write(expressions[i]!);
   };
   const writeWord = (value: number): void => {
     to.byte(0x41);

@@ -4,7 +4,7 @@
  * Polynomials are minimax fits of the named function on the named interval, found by the algorithm of Remez.
  */
 import {
-  build, call, f32x4, f64x2, get, i32, i32x4, inside, op, shuffle32, type Builder, type Expression, type Func, type Local, type Opcode,
+  build, call, f32x4, f64x2, get, i32, i32x4, op, shuffle32, walk, type Builder, type Expression, type Func, type Local, type Opcode,
 } from './code.ts';
 import { fused } from './refine.ts';
 
@@ -43,11 +43,9 @@ export function reachedMath(names: Iterable<string>, withFusion: boolean): reado
 /** Names of the functions that a function calls. */
 export function calledIn(func: Func): ReadonlySet<string> {
   const names = new Set<string>();
-  const visit = (expression: Expression): void => {
+  walk(func.body, expression => {
     if (expression.kind === 'call') names.add(expression.to);
-    for (const inner of inside(expression)) visit(inner);
-  };
-  func.body.forEach(visit);
+  });
   return names;
 }
 

@@ -4,7 +4,7 @@
  */
 import { partsOf, reachOfCall, timesOfCall, type Call, type Kernel, type Loop, type Part, type Program } from '../../ir/program.ts';
 import { elementBytes, size, type Shape } from '../../ir/type.ts';
-import { address, at, build, call, get, i32, inside, op, set, type Builder, type Expression, type Func, type Local, type Module } from './code.ts';
+import { address, at, build, call, get, i32, op, set, walk, type Builder, type Expression, type Func, type Local, type Module } from './code.ts';
 import { contraction, type Contraction } from './contraction.ts';
 import { linearKernel, mergeAxes, withoutWindows } from '../linear.ts';
 import { kernelFunction, unitOf } from './loops.ts';
@@ -140,8 +140,9 @@ function computingFunctions(kernels: readonly Func[], withFusion: boolean, table
 
 /** How many expressions a function is made of. */
 function lengthOf({ body }: Func): number {
-  const count = (expression: Expression): number => inside(expression).reduce((sum, inner) => sum + count(inner), 1);
-  return body.reduce((sum, expression) => sum + count(expression), 0);
+  let length = 0;
+  walk(body, () => void length++);
+  return length;
 }
 
 /** What loads reach behind the arena, and behind what threads have for themselves. */

@@ -5,7 +5,7 @@
  * V8 checks no 32-bit address but every 64-bit one, and combines no vectors across a check: micro-kernels would take twice as long.
  * What the pass does not understand throws with the name of the function.
  */
-import { get, inside, instruction, i64, op, set, tee, type Expression, type Func, type Local, type Module, type Opcode, type Type } from './code.ts';
+import { get, instruction, i64, op, set, tee, walk, type Expression, type Func, type Local, type Module, type Opcode, type Type } from './code.ts';
 
 export function widen(module: Module, arena: Module['arena']): Module {
   const addresses = addressesIn(module.functions);
@@ -23,23 +23,16 @@ function addressesIn(functions: readonly Func[]): Addresses {
     before = count();
     for (const func of functions) {
       const own = found.get(func.name)!;
-      for (const each of expressionsIn(func.body)) {
+      walk(func.body, each => {
         if ((each.kind === 'set' || each.kind === 'tee') && isAddress(each.value, own)) own.add(each.local.number);
-        if (each.kind !== 'call') continue;
+        if (each.kind !== 'call') return;
         const parameters = found.get(each.to);
         if (parameters === undefined) throw new Error(`\`${func.name}\` calls \`${each.to}\`, which is not there`);
         each.operands.forEach((operand, number) => isAddress(operand, own) && parameters.add(number));
-      }
+      });
     }
   }
   return found;
-}
-
-function* expressionsIn(expressions: readonly Expression[]): Generator<Expression> {
-  for (const expression of expressions) {
-    yield expression;
-    yield* expressionsIn(inside(expression));
-  }
 }
 
 /** A sum of an address and a number is an address; the difference of two addresses is a number. */
@@ -169,10 +162,9 @@ function widened(func: Func, addressesOf: Addresses): Func {
 /** Locals that are set once, to a sum or a product of i32; parameters have been set already. */
 function sumsOf(func: Func): ReadonlySet<number> {
   const values = new Map<number, readonly Expression[]>();
-  for (const each of expressionsIn(func.body)) {
-    if (each.kind !== 'set' && each.kind !== 'tee') continue;
-    values.set(each.local.number, [...(values.get(each.local.number) ?? []), each.value]);
-  }
+  walk(func.body, each => {
+    if (each.kind === 'set' || each.kind === 'tee') values.set(each.local.number, [...(values.get(each.local.number) ?? []), each.value]);
+  });
   const isSum = (value: Expression): boolean => value.kind === 'op' && wideForms[value.name] !== undefined;
   return new Set([...values].flatMap(([number, [value, ...others]]) =>
     number >= func.parameters.length && others.length === 0 && isSum(value!) ? [number] : []));
