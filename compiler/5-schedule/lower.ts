@@ -6,7 +6,7 @@ import { axisAt, plainAxis } from '../ir/affine.ts';
 import { entryRoots, loopScalars, topological, type Entry, type Placement, type Value } from '../ir/graph.ts';
 import { isGathered, parts, type Instruction, type Nest, type Scalar } from '../ir/nest.ts';
 import { enclosingScans, scanOf, scanResultOf, scansAround, type Scan } from '../ir/scan.ts';
-import { elements, size } from '../ir/type.ts';
+import { elements, sameShape, shapeOf, size } from '../ir/type.ts';
 import { isPrimitive } from '../ops/define.ts';
 import { mapScalar } from './draft.ts';
 import { placeOf } from './expand.ts';
@@ -83,6 +83,14 @@ export function lower(entry: Entry, placements: readonly Placement[], nests: Nes
     if (host.has(value) && (roots.includes(value) || values.some(user => !host.has(user) && user.operands.includes(value))))
       lowering.stored.add(value);
   storeWhatIsExpensive(lowering);
+  // Only what is in memory can be read as another shape. To find that out while kernels are built would be to build all of them anew.
+  for (const value of values) {
+    if (!hasNest(value) || host.has(value)) continue;
+    nest(value).reinterpret?.forEach((shape, i) => {
+      const operand = value.operands[i]!;
+      if (shape !== null && !sameShape(shape, shapeOf(operand.type)) && placeOf(operand, lowering) === null) lowering.stored.add(operand);
+    });
+  }
   return lowering;
 }
 

@@ -46,10 +46,12 @@ const growth = 2;
 const mostCost = 100;
 /** Instructions for an element, slow ones counted several times, where it is computed again within each kernel that reads it. */
 const mostInPlace = 8;
+/** What is left of the memory, at most, for the second computation to be worth its time. */
+const mostLeft = 0.95;
 
 /**
  * A plan that does not keep such values where their second computation needs no memory either, since it runs in blocks: attention's
- * weights, for one. The same plan where there is nothing of that kind, or nothing is won.
+ * weights, for one. The same plan where there is nothing of that kind, or little is won.
  */
 export function spare(plan: Plan): Plan {
   const activations = findActivations(plan);
@@ -73,7 +75,7 @@ export function spare(plan: Plan): Plan {
     const inside = new Set(spared.order.flatMap(draft => [...(draft.blocks?.inside.keys() ?? [])]));
     const isFree = (value: Value): boolean => inside.has(again.get(value)!) || !spared.lowering.stored.has(again.get(value)!);
     const free = new Set([...dropped].filter(isFree));
-    if (free.size === dropped.size) return spared.transientBytes < plan.transientBytes ? spared : plan;
+    if (free.size === dropped.size) return spared.transientBytes <= mostLeft * plan.transientBytes ? spared : plan;
     dropped = free;
   }
   return plan;
