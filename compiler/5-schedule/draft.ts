@@ -4,6 +4,7 @@
  */
 import { affine, type Affine, type Term } from '../ir/affine.ts';
 import type { Value } from '../ir/graph.ts';
+import { eachMapped } from '../ir/lists.ts';
 import { isGathered, parts, type Index, type Load, type Scalar } from '../ir/nest.ts';
 import type { Step } from '../ir/program.ts';
 import { strides, type DType, type Shape } from '../ir/type.ts';
@@ -149,20 +150,27 @@ export function mapScalar(scalar: Scalar, change: (scalar: Scalar) => Scalar, do
 }
 
 function rebuild(scalar: Scalar, inner: (part: Scalar) => Scalar): Scalar {
-  const before = parts(scalar);
-  const after = before.map(inner);
-  if (after.every((part, i) => part === before[i])) return scalar;
   switch (scalar.kind) {
     case 'constant':
     case 'index':
     case 'local':
       return scalar;
-    case 'load':
-      return { ...scalar, at: scalar.at.map(at => (isGathered(at) ? { gathered: after[before.indexOf(at.gathered)]! } : at)) };
-    case 'apply':
-      return { ...scalar, arguments: after };
-    case 'guard':
-      return { ...scalar, then: after[0]!, otherwise: after[1]! };
+    case 'load': {
+      const at = eachMapped(scalar.at, position => {
+        if (!isGathered(position)) return position;
+        const gathered = inner(position.gathered);
+        return gathered === position.gathered ? position : { gathered };
+      });
+      return at === scalar.at ? scalar : { ...scalar, at };
+    }
+    case 'apply': {
+      const args = eachMapped(scalar.arguments, inner);
+      return args === scalar.arguments ? scalar : { ...scalar, arguments: args };
+    }
+    case 'guard': {
+      const [then, otherwise] = [inner(scalar.then), inner(scalar.otherwise)];
+      return then === scalar.then && otherwise === scalar.otherwise ? scalar : { ...scalar, then, otherwise };
+    }
     default:
       return scalar satisfies never;
   }

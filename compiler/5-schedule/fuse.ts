@@ -341,7 +341,7 @@ export function tidy(draft: Draft, isNeeded: (value: Value) => boolean): Draft {
   const sourceOf = draft.sources.map(source => keptSources.indexOf(source));
   const done = new Map<Scalar, Scalar>();
   const renumber = (scalar: Scalar): Scalar =>
-    mapScalar(
+    keptSources.length === draft.sources.length ? scalar : mapScalar(
       scalar,
       part => (part.kind === 'load' && sourceOf[part.operand] !== part.operand ? { ...part, operand: sourceOf[part.operand]! } : part),
       done,

@@ -5,7 +5,7 @@
 import type { Value } from '../ir/graph.ts';
 import { bytes } from '../ir/type.ts';
 import type { Built } from './build.ts';
-import { isRecomputed, type Draft } from './draft.ts';
+import { isRecomputed, type Draft, type Source } from './draft.ts';
 
 export interface Successors {
   /** Kernels that are left, every one after what it needs. */
@@ -126,83 +126,93 @@ function put(map: Map<Value, Set<Draft>>, key: Value, draft: Draft): void {
  * reads nothing, as what fills the first slot of a carried value.
  */
 function arrange(drafts: readonly Draft[], before: (draft: Draft) => readonly Draft[], built: Built): Draft[] {
-  const position = new Map(drafts.map((draft, i) => [draft, i]));
-  const earlier = new Map(drafts.map(draft => [draft, before(draft)]));
-  const needed = new Set([...earlier.values()].flat());
+  // Kernels by their numbers in the graph's order.
+  const numbers = new Map(drafts.map((draft, i) => [draft, i]));
+  const earlier = drafts.map(draft => before(draft).map(other => numbers.get(other)!));
+  const needed = new Set(earlier.flat());
   const holder = (value: Value): Value => (built.homes.has(value) ? holder(built.homes.get(value)!.root) : value);
   const outlives = (value: Value): boolean => holder(value).op === null || built.results.has(holder(value));
-  const isPreparation = (draft: Draft): boolean =>
-    !draft.host && needed.has(draft) && (draft.sources.length === 0 || draft.outputs.every(output => isRecomputed(output.root))) &&
+  const isPreparation = (draft: Draft, i: number): boolean =>
+    !draft.host && needed.has(i) && (draft.sources.length === 0 || draft.outputs.every(output => isRecomputed(output.root))) &&
     !draft.outputs.some(output => outlives(output.root));
-  const prepares = new Set(drafts.filter(isPreparation));
-  const preparations = new Map([...earlier].map(([draft, list]) => [draft, prepares.size === 0 ? [] : list.filter(other => prepares.has(other))]));
-  const reads = new Map(drafts.map(draft => [draft, [...new Set(draft.sources.map(source => source.root))]]));
-  const others = drafts.filter(draft => !prepares.has(draft));
-  const waiting = new Map(others.map(draft => [draft, awaited(draft, earlier, prepares)]));
-  const followers = new Map(drafts.map(draft => [draft, [] as Draft[]]));
-  for (const [draft, list] of waiting) for (const other of list) followers.get(other)!.push(draft);
-  const uses = new Map<Value, number>();
+  const prepares = new Set(drafts.flatMap((draft, i) => (isPreparation(draft, i) ? [i] : [])));
+  const preparations = earlier.map(list => (prepares.size === 0 ? [] : list.filter(other => prepares.has(other))));
+  const reads = drafts.map(draft => distinctRoots(draft.sources));
+  const followers = drafts.map((): number[] => []);
+  /** How many kernels each still waits for. */
+  const waiting = drafts.map((_, i) => {
+    if (prepares.has(i)) return 0;
+    const awaits = awaited(i, earlier, prepares);
+    for (const other of awaits) followers[other]!.push(i);
+    return awaits.length;
+  });
   const transient = (value: Value): boolean => value.op !== null && !built.required.has(value) && !built.parts.has(value);
-  const readers = new Map<Value, Set<Draft>>();
-  for (const [draft, roots] of reads) for (const root of roots) put(readers, root, draft);
-  for (const [root, { size }] of readers) uses.set(root, size);
-  const done = new Set<Draft>();
-  const unprepared = (draft: Draft): readonly Draft[] => preparations.get(draft)!.filter(other => !done.has(other));
-  const known = new Map<Draft, number>();
-  const ownGrowth = (draft: Draft): number => {
-    const before = known.get(draft);
-    if (before !== undefined) return before;
+  const readers = new Map<Value, number[]>();
+  reads.forEach((roots, i) => {
+    for (const root of roots) {
+      const others = readers.get(root);
+      if (others === undefined) readers.set(root, [i]);
+      else others.push(i);
+    }
+  });
+  const uses = new Map([...readers].map(([root, list]) => [root, list.length]));
+  const done = new Uint8Array(drafts.length);
+  const unprepared = (i: number): readonly number[] => preparations[i]!.filter(other => done[other] === 0);
+  const known: (number | undefined)[] = [];
+  const ownGrowth = (i: number): number => {
+    const draft = drafts[i]!;
     // Targets may compute the host's scalars before anything else, so nothing comes before them.
     if (draft.host) return -Infinity;
     const made = draft.outputs.reduce((sum, output) => sum + (transient(output.root) ? bytes(output.root.type) : 0), 0);
-    const freed = reads.get(draft)!.reduce((sum, root) => sum + (transient(root) && uses.get(root) === 1 ? bytes(root.type) : 0), 0);
-    known.set(draft, made - freed);
+    const freed = reads[i]!.reduce((sum, root) => sum + (transient(root) && uses.get(root) === 1 ? bytes(root.type) : 0), 0);
     return made - freed;
   };
-  const growth = (draft: Draft): number => {
-    if (unprepared(draft).length === 0) return ownGrowth(draft);
-    const together = new Set([draft]);
+  const growth = (i: number): number => {
+    if (unprepared(i).length === 0) return known[i] ??= ownGrowth(i);
+    const together = new Set([i]);
     for (const each of together) for (const other of unprepared(each)) together.add(other);
-    return [...together].reduce((sum, each) => sum + ownGrowth(each), 0);
+    return [...together].reduce((sum, each) => sum + (known[each] ??= ownGrowth(each)), 0);
   };
-  const ready = others.filter(draft => waiting.get(draft)!.size === 0);
+  const ready = drafts.flatMap((_, i) => (waiting[i] === 0 && !prepares.has(i) ? [i] : []));
   const order: Draft[] = [];
-  const run = (draft: Draft): void => {
-    for (const other of unprepared(draft)) if (!done.has(other)) run(other);
-    done.add(draft);
-    order.push(draft);
-    for (const root of reads.get(draft)!) {
+  const run = (i: number): void => {
+    for (const other of unprepared(i)) if (done[other] === 0) run(other);
+    done[i] = 1;
+    order.push(drafts[i]!);
+    for (const root of reads[i]!) {
       uses.set(root, uses.get(root)! - 1);
-      if (uses.get(root) === 1) for (const reader of readers.get(root)!) known.delete(reader);
+      if (uses.get(root) === 1) for (const reader of readers.get(root)!) known[reader] = undefined;
     }
   };
   while (ready.length > 0) {
     let best = 0;
     let least = growth(ready[0]!);
-    for (let i = 1; i < ready.length; i++) {
-      const own = growth(ready[i]!);
-      if (own < least || (own === least && position.get(ready[i]!)! < position.get(ready[best]!)!)) {
-        best = i;
+    for (let at = 1; at < ready.length; at++) {
+      const own = growth(ready[at]!);
+      if (own < least || (own === least && ready[at]! < ready[best]!)) {
+        best = at;
         least = own;
       }
     }
-    const [draft] = ready.splice(best, 1);
-    run(draft!);
-    for (const follower of followers.get(draft!)!) {
-      const left = waiting.get(follower)!;
-      left.delete(draft!);
-      if (left.size === 0) ready.push(follower);
-    }
+    const [next] = ready.splice(best, 1);
+    run(next!);
+    for (const follower of followers[next!]!) if (--waiting[follower]! === 0) ready.push(follower);
   }
   if (order.length !== drafts.length) throw new Error('kernels wait for each other');
   return order;
 }
 
+function distinctRoots(sources: readonly Source[]): readonly Value[] {
+  const roots: Value[] = [];
+  for (const { root } of sources) if (!roots.includes(root)) roots.push(root);
+  return roots;
+}
+
 /** What must have run before a kernel and what prepares it can run. */
-function awaited(draft: Draft, earlier: ReadonlyMap<Draft, readonly Draft[]>, prepares: ReadonlySet<Draft>): Set<Draft> {
-  if (prepares.size === 0) return new Set(earlier.get(draft)!);
-  const result = new Set<Draft>();
-  const pending = new Set([draft]);
-  for (const each of pending) for (const other of earlier.get(each)!) (prepares.has(other) ? pending : result).add(other);
-  return result;
+function awaited(kernel: number, earlier: readonly (readonly number[])[], prepares: ReadonlySet<number>): readonly number[] {
+  if (prepares.size === 0) return earlier[kernel]!;
+  const result = new Set<number>();
+  const pending = new Set([kernel]);
+  for (const each of pending) for (const other of earlier[each]!) (prepares.has(other) ? pending : result).add(other);
+  return [...result];
 }

@@ -3,6 +3,8 @@
  * module as bytes, `text.ts` as text. Expressions are trees; a value that is needed twice goes through a local.
  */
 
+import { eachMapped } from '../../ir/lists.ts';
+
 export type Type = 'i32' | 'i64' | 'f32' | 'f64' | 'v128';
 
 /** How an instruction is encoded and typed. `memory` has the exponent of its alignment; `lane` is followed by a lane number. */
@@ -320,17 +322,6 @@ export function mapped(expression: Expression, map: (inner: Expression) => Expre
     }
     default: return expression satisfies never;
   }
-}
-
-/** The list itself where nothing of it changes, as in most of what passes visit. */
-export function eachMapped(list: readonly Expression[], map: (inner: Expression) => Expression): readonly Expression[] {
-  let changed: Expression[] | null = null;
-  for (let i = 0; i < list.length; i++) {
-    const made = map(list[i]!);
-    if (changed === null && made !== list[i]) changed = list.slice(0, i);
-    changed?.push(made);
-  }
-  return changed ?? list;
 }
 
 /** The same number in all four lanes. */

@@ -3,7 +3,8 @@
  * to 256 bits across a call; constants loaded from a table, with which loops of pairs of vectors take half the time of constants in place;
  * and multiply-adds. The first two change no bit of a result. All three: exp, tanh and erf take about a third of the time.
  */
-import { at, eachMapped, i32, mapped, op, set, type Expression, type Func, type Local } from './code.ts';
+import { eachMapped } from '../../ir/lists.ts';
+import { at, i32, mapped, op, set, type Expression, type Func, type Local } from './code.ts';
 
 /** A function with calls of others written out that consist of nothing but assignments and a last expression, and call no function. */
 export function inlined(func: Func, others: ReadonlyMap<string, Func>): Func {
