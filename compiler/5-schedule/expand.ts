@@ -64,14 +64,12 @@ function withinPlacement(
   source: Source,
   at: readonly Index[],
   extents: Shape,
-  { placements }: Lowering,
+  { placementAt }: Lowering,
 ): { readonly source: Source; readonly at: readonly Index[] } {
   const [index] = at;
   if (source.root.op !== null || source.shape.length !== 1 || isGathered(index!) || index!.divisor !== 1) return { source, at };
   const [low, high] = numeratorRange(index!, extents);
-  const placement = placements.find(
-    ({ leaf, offset, type }) => leaf === source.root && offset <= source.offset + low && source.offset + high < offset + elements(type),
-  );
+  const placement = placementAt(source.root, source.offset + low, source.offset + high + 1);
   if (placement === undefined || elements(placement.type) === source.shape[0]) return { source, at };
   const moved = placement.offset - source.offset;
   return {

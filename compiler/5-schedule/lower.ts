@@ -3,7 +3,7 @@
  * computed over and again if it were not stored. The rest is computed where it is used.
  */
 import { axisAt, plainAxis } from '../ir/affine.ts';
-import { entryRoots, loopScalars, topological, type Entry, type Placement, type Value } from '../ir/graph.ts';
+import { entryRoots, loopScalars, topological, type Entry, type PlacementAt, type Value } from '../ir/graph.ts';
 import { isGathered, parts, type Instruction, type Nest, type Scalar } from '../ir/nest.ts';
 import { enclosingScans, scanOf, scanResultOf, scansAround, type Scan } from '../ir/scan.ts';
 import { elements, sameShape, shapeOf, size } from '../ir/type.ts';
@@ -33,7 +33,7 @@ export interface Lowering extends Nests {
   /** Leaves are not among them; they have their memory anyway. Grows while kernels are built. */
   readonly stored: Set<Value>;
   /** The named tensors inside leaves. */
-  readonly placements: readonly Placement[];
+  readonly placementAt: PlacementAt;
 }
 
 /** Chains of operations longer than this are cut: a kernel stays readable, and small enough for an engine to optimise. */
@@ -57,14 +57,14 @@ export function newNests(): Nests {
   return { nest: value => find(value).nest, effort: find };
 }
 
-export function lower(entry: Entry, placements: readonly Placement[], nests: Nests): Lowering {
+export function lower(entry: Entry, placementAt: PlacementAt, nests: Nests): Lowering {
   const { nest } = nests;
   const roots = entryRoots(entry);
   const values = topological(roots);
   const host = hostValues(values, nest);
   const scans = values.flatMap(value => scanOf(value) ?? []);
   const inside = enclosingScans(scans);
-  const lowering: Lowering = { ...nests, entry, values, scans, inside, around: value => scansAround(value, inside), host, stored: new Set(), placements };
+  const lowering: Lowering = { ...nests, entry, values, scans, inside, around: value => scansAround(value, inside), host, stored: new Set(), placementAt };
   for (const value of values) if (scanResultOf(value) !== null) lowering.stored.add(value);
   for (const value of values) {
     if (!hasNest(value) || host.has(value)) continue;
@@ -79,9 +79,8 @@ export function lower(entry: Entry, placements: readonly Placement[], nests: Nes
     if (place !== null && !host.has(value) && (place.root.op === null || elements(place.root.type) !== elements(value.type)))
       lowering.stored.add(value);
   }
-  for (const value of values)
-    if (host.has(value) && (roots.includes(value) || values.some(user => !host.has(user) && user.operands.includes(value))))
-      lowering.stored.add(value);
+  const readByKernels = new Set(host.size === 0 ? [] : values.flatMap(value => (host.has(value) ? [] : value.operands)));
+  for (const value of host) if (roots.includes(value) || readByKernels.has(value)) lowering.stored.add(value);
   storeWhatIsExpensive(lowering);
   // Only what is in memory can be read as another shape. To find that out while kernels are built would be to build all of them anew.
   for (const value of values) {

@@ -1,6 +1,6 @@
 /** Names for people: of kernels after the layer and phase they serve, of what they read and write after what it is. */
-import type { Placement, Value } from '../ir/graph.ts';
-import { elements, size } from '../ir/type.ts';
+import type { PlacementAt, Value } from '../ir/graph.ts';
+import { size } from '../ir/type.ts';
 import { isRecomputed, type Draft, type Source } from './draft.ts';
 
 /** A function that gives every name once, numbered from its second use on. */
@@ -36,12 +36,10 @@ export function bufferName(value: Value): string {
 }
 
 /** Parameter names of a kernel function: a parameter's or input's own last name, `x` and `gradient` for what is passed along. */
-export function accessNames(draft: Draft, placements: readonly Placement[]): readonly string[] {
+export function accessNames(draft: Draft, placementAt: PlacementAt): readonly string[] {
   const unique = uniqueNames();
   const read = (source: Source): string => {
-    const placement = placements.find(
-      p => p.leaf === source.root && p.offset <= source.offset && source.offset + size(source.shape) <= p.offset + elements(p.type),
-    );
+    const placement = placementAt(source.root, source.offset, source.offset + size(source.shape));
     if (placement) return identifier(placement.name.split('.').at(-1)!);
     if (source.root.leaf) return identifier(source.root.leaf.name);
     return source.root.origin?.phase === 'backward' ? 'gradient' : source.root.origin?.phase === 'update' ? 'scalar' : 'x';

@@ -54,9 +54,14 @@ export function successors(built: Built): Successors {
   // Both are asked many times between two changes.
   let arranged: readonly Draft[] | null = null;
   const known = new Map<Draft, readonly Draft[]>();
+  /** Whose list each kernel is in. */
+  const listed = new Map<Draft, Draft[]>();
   const before = (draft: Draft): readonly Draft[] => {
-    const found = known.get(draft) ?? findBefore(draft);
+    const earlier = known.get(draft);
+    if (earlier !== undefined) return earlier;
+    const found = findBefore(draft);
     known.set(draft, found);
+    for (const other of found) append(listed, other, draft);
     return found;
   };
   return {
@@ -101,9 +106,10 @@ export function successors(built: Built): Successors {
     replace: (drafts, by) => {
       arranged = null;
       // Whatever comes after what is new came after something that it replaces.
-      const isReplaced = (draft: Draft): boolean => drafts.includes(draft);
-      known.forEach((list, draft) => (isReplaced(draft) || list.some(isReplaced)) && known.delete(draft));
       for (const draft of drafts) {
+        for (const other of listed.get(draft) ?? []) known.delete(other);
+        listed.delete(draft);
+        known.delete(draft);
         live.delete(draft);
         for (const { root } of draft.sources) readers.get(root)!.delete(draft);
         for (const { root } of draft.outputs) writers.get(root)!.delete(draft);
@@ -114,6 +120,12 @@ export function successors(built: Built): Successors {
       }
     },
   };
+}
+
+function append<K, V>(map: Map<K, V[]>, key: K, value: V): void {
+  const list = map.get(key);
+  if (list === undefined) map.set(key, [value]);
+  else list.push(value);
 }
 
 function put(map: Map<Value, Set<Draft>>, key: Value, draft: Draft): void {
@@ -148,13 +160,7 @@ function arrange(drafts: readonly Draft[], before: (draft: Draft) => readonly Dr
   });
   const transient = (value: Value): boolean => value.op !== null && !built.required.has(value) && !built.parts.has(value);
   const readers = new Map<Value, number[]>();
-  reads.forEach((roots, i) => {
-    for (const root of roots) {
-      const others = readers.get(root);
-      if (others === undefined) readers.set(root, [i]);
-      else others.push(i);
-    }
-  });
+  reads.forEach((roots, i) => roots.forEach(root => append(readers, root, i)));
   const uses = new Map([...readers].map(([root, list]) => [root, list.length]));
   const done = new Uint8Array(drafts.length);
   const unprepared = (i: number): readonly number[] => preparations[i]!.filter(other => done[other] === 0);

@@ -1,5 +1,5 @@
 /** One entry from values to kernels in order, each stored value with its place among what lives within the entry. */
-import type { Entry, Placement, Value } from '../ir/graph.ts';
+import type { Entry, PlacementAt, Value } from '../ir/graph.ts';
 import { formBlocks, type BlockSizes } from './blocks.ts';
 import { build, type Built } from './build.ts';
 import type { Draft } from './draft.ts';
@@ -25,8 +25,8 @@ export interface Plan {
   readonly positions: Positions | null;
 }
 
-export function planEntry(entry: Entry, placements: readonly Placement[], sizes: BlockSizes, nests: Nests): Plan {
-  const lowering = lower(entry, placements, nests);
+export function planEntry(entry: Entry, placementAt: PlacementAt, sizes: BlockSizes, nests: Nests): Plan {
+  const lowering = lower(entry, placementAt, nests);
   const built = build(lowering);
   const state = successors(built);
   fuse(state, built);

@@ -25,7 +25,7 @@ export function fit(plan: Plan, room: number): Plan {
   const activations = findActivations(plan);
   const choices = choose(activations);
   const without = ({ dropped }: Choice): Plan =>
-    dropped.size === 0 ? plan : planEntry(recompute(activations, dropped).entry, plan.lowering.placements, plan.sizes, plan.lowering);
+    dropped.size === 0 ? plan : planEntry(recompute(activations, dropped).entry, plan.lowering.placementAt, plan.sizes, plan.lowering);
   // The estimate knows of no memory taken over in place; the difference is about the same with recomputation.
   let target = room + estimate(activations, new Set()).peak - plan.transientBytes;
   for (let tries = 0; tries < mostTries; tries++) {
@@ -65,13 +65,13 @@ export function spare(plan: Plan): Plan {
   while (dropped.size > 0) {
     const { entry, again } = recompute(activations, dropped);
     // A plan takes long: what would be stored again outside of blocks, or be dear where it is read, is kept before there is one.
-    const { stored } = lower(entry, plan.lowering.placements, plan.lowering);
+    const { stored } = lower(entry, plan.lowering.placementAt, plan.lowering);
     const likely = new Set([...dropped].filter(value => (stored.has(again.get(value)!) ? mayRunInBlocks(value) : !isDear(value))));
     if (likely.size < dropped.size) {
       dropped = likely;
       continue;
     }
-    const spared = planEntry(entry, plan.lowering.placements, plan.sizes, plan.lowering);
+    const spared = planEntry(entry, plan.lowering.placementAt, plan.sizes, plan.lowering);
     const inside = new Set(spared.order.flatMap(draft => [...(draft.blocks?.inside.keys() ?? [])]));
     const isFree = (value: Value): boolean => inside.has(again.get(value)!) || !spared.lowering.stored.has(again.get(value)!);
     const free = new Set([...dropped].filter(isFree));

@@ -2,7 +2,7 @@
  * From a graph to a program: each entry's values become kernels, kernels are joined and put in order, every stored value gets its
  * bytes in one arena, and equal kernels become one template that is called with different offsets.
  */
-import type { Graph, Leaf, Value } from '../ir/graph.ts';
+import { placementFinder, type Graph, type Leaf, type Value } from '../ir/graph.ts';
 import type { MemoryLimit } from '../ir/model.ts';
 import type { Access, Buffer, Call, Generation, Kernel, Loop, Program, ProgramEntry, Step, TensorPlace } from '../ir/program.ts';
 import { bytes, elementBytes, shapeOf, size, type Shape } from '../ir/type.ts';
@@ -37,7 +37,8 @@ export interface Scheduled {
  */
 export function schedule(graph: Graph, inputs: readonly Value[], limit: MemoryLimit | null, sizes = usualSizes): Scheduled {
   const nests = newNests();
-  const planned = graph.entries.map(entry => planEntry(entry, graph.placements, sizes, nests));
+  const placementAt = placementFinder(graph.placements);
+  const planned = graph.entries.map(entry => planEntry(entry, placementAt, sizes, nests));
 
   const buffers: Buffer[] = [];
   const unique = uniqueNames();
@@ -100,7 +101,7 @@ export function schedule(graph: Graph, inputs: readonly Value[], limit: MemoryLi
       return { buffer, offset: buffers[buffer]!.offset / elementBytes(source.dtype) + offset + source.offset };
     };
     const callOf = (draft: Draft, loops: readonly Loop[]): Call => {
-      const names = accessNames(draft, graph.placements);
+      const names = accessNames(draft, placementAt);
       const access = (source: Source, i: number): Access => ({ name: names[i]!, dtype: source.dtype, shape: source.shape });
       const accesses = [...draft.sources, ...draft.outputs].map(access);
       const operands = accesses.slice(0, draft.sources.length);

@@ -4,7 +4,7 @@
  */
 import type { GraphOp } from '../ops/define.ts';
 import type { Span } from '../source/text.ts';
-import type { TensorType } from './type.ts';
+import { elements, type TensorType } from './type.ts';
 
 /** Where a value comes from. */
 export interface Origin {
@@ -124,6 +124,14 @@ export interface Placement {
   readonly type: TensorType;
   readonly leaf: Value;
   readonly offset: number;
+}
+
+/** The placement that elements `from` up to, not including, `to` of a leaf lie in. */
+export type PlacementAt = (leaf: Value, from: number, to: number) => Placement | undefined;
+
+export function placementFinder(placements: readonly Placement[]): PlacementAt {
+  const byLeaf = Map.groupBy(placements, placement => placement.leaf);
+  return (leaf, from, to) => byLeaf.get(leaf)?.find(({ offset, type }) => offset <= from && to <= offset + elements(type));
 }
 
 export const entryRoots = (entry: Entry): readonly Value[] => [...entry.results.map(r => r.value), ...entry.updates.map(u => u.value)];

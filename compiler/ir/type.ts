@@ -24,7 +24,11 @@ export const dim = (extent: number, name: string | null = null): Dim => ({ exten
 export const tensor = (dtype: DType, dims: readonly Dim[]): TensorType => ({ dtype, dims });
 export const shapeOf = (type: TensorType): Shape => type.dims.map(d => d.extent);
 export const size = (shape: Shape): number => shape.reduce((product, extent) => product * extent, 1);
-export const elements = (type: TensorType): number => type.dims.reduce((product, { extent }) => product * extent, 1);
+export function elements({ dims }: TensorType): number {
+  let product = 1;
+  for (let i = 0; i < dims.length; i++) product *= dims[i]!.extent;
+  return product;
+}
 export const bytes = (type: TensorType): number => elements(type) * elementBytes(type.dtype);
 export const sameShape = (a: Shape, b: Shape): boolean => a.length === b.length && a.every((extent, i) => extent === b[i]);
 
