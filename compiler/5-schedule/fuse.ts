@@ -30,14 +30,20 @@ export function fuse(state: Successors, built: Built): void {
     fuse(inside, built);
     state.replace([draft], [{ ...draft, blocks: { ...draft.blocks, members: inside.inOrder() } }]);
   }
+  const known = new Map<Draft, Traits>();
+  const traits = (draft: Draft): Traits => {
+    const found = known.get(draft) ?? traitsOf(draft);
+    known.set(draft, found);
+    return found;
+  };
   for (let changed = true; changed;) {
     changed = false;
     for (const consumer of state.inOrder()) {
       if (!state.alive(consumer)) continue;
       for (const producer of state.producers(consumer)) {
         if (producer === consumer || consumer.host || producer.host || consumer.blocks || producer.blocks) continue;
-        if (!passesDirectly(producer, consumer) || wouldRunEarly(producer, consumer)) continue;
-        const outer = loopsToShare(producer, consumer);
+        if (!passesDirectly(producer, consumer) || wouldRunEarly(traits(producer), traits(consumer))) continue;
+        const outer = loopsToShare(producer, consumer, traits);
         if (outer === null || state.pathBetween(producer, consumer)) continue;
         const joined = join(producer, consumer, outer, built, value => state.readOnlyBy(value, producer, consumer));
         if (joined === null) continue;
@@ -54,21 +60,40 @@ const passesDirectly = (producer: Draft, consumer: Draft): boolean =>
   consumer.sources.some(source => producer.outputs.some(output => output.root === source.root));
 
 /** Joined with a kernel of the forward pass, what is computed again for the backward pass would run at once and be kept as before. */
-function wouldRunEarly(first: Draft, second: Draft): boolean {
-  return (touchesRecomputed(first) || touchesRecomputed(second)) && !(first.values.every(isLate) && second.values.every(isLate));
+function wouldRunEarly(first: Traits, second: Traits): boolean {
+  return (first.touchesRecomputed || second.touchesRecomputed) && !(first.isLate && second.isLate);
 }
 
-const touchesRecomputed = ({ values, sources, outputs }: Draft): boolean =>
-  values.some(isRecomputed) || sources.some(source => isRecomputed(source.root)) || outputs.some(output => isRecomputed(output.root));
+/** What is asked of a kernel for each other that it may be joined with. */
+interface Traits {
+  /** Of all its steps' bodies. */
+  readonly instructions: number;
+  readonly isContraction: boolean;
+  readonly reduces: boolean;
+  readonly storesOnly: boolean;
+  readonly isLate: boolean;
+  readonly touchesRecomputed: boolean;
+}
+
+const traitsOf = (draft: Draft): Traits => ({
+  instructions: draft.steps.reduce((sum, step) => sum + (stepBody(step) ? distinctInstructions(stepBody(step)!) : 0), 0),
+  isContraction: isContraction(draft),
+  reduces: draft.steps.some(step => step.kind === 'reduce'),
+  storesOnly: draft.steps.every(step => step.kind === 'store'),
+  isLate: draft.values.every(isLate),
+  touchesRecomputed:
+    draft.values.some(isRecomputed) || draft.sources.some(source => isRecomputed(source.root)) || draft.outputs.some(output => isRecomputed(output.root)),
+});
 
 /** The loops that become one, or null where joining is not worth it or not legal for any pair of such loops. */
-function loopsToShare(first: Draft, second: Draft): Shape | null {
-  const outer = commonSpace(first, second);
+function loopsToShare(first: Draft, second: Draft, traits: (draft: Draft) => Traits): Shape | null {
+  const outer = commonSpace(first, second, traits);
   if (outer === null) return null;
+  const [a, b] = [traits(first), traits(second)];
   // A tile has one sum; a kernel with two would have to give up tiling.
-  if ((isContraction(first) && reduces(second)) || (isContraction(second) && reduces(first))) return null;
-  const limit = isContraction(first) || isContraction(second) ? mostInstructionsInTile : mostInstructions;
-  return instructions(first) + instructions(second) > limit ? null : outer;
+  if ((a.isContraction && b.reduces) || (b.isContraction && a.reduces)) return null;
+  const limit = a.isContraction || b.isContraction ? mostInstructionsInTile : mostInstructions;
+  return a.instructions + b.instructions > limit ? null : outer;
 }
 
 function join(first: Draft, second: Draft, outer: Shape, built: Built, isPrivate: (value: Value) => boolean): Draft | null {
@@ -123,22 +148,16 @@ function join(first: Draft, second: Draft, outer: Shape, built: Built, isPrivate
   return tidy(kept, value => value.op === null || built.required.has(value) || !isPrivate(value));
 }
 
-const instructions = (draft: Draft): number =>
-  draft.steps.reduce((sum, step) => sum + (stepBody(step) ? distinctInstructions(stepBody(step)!) : 0), 0);
-
 /** The loops that both kernels can share, or null where sharing is not legal or not worth it. */
-function commonSpace(first: Draft, second: Draft): Shape | null {
+function commonSpace(first: Draft, second: Draft, traits: (draft: Draft) => Traits): Shape | null {
   if (sameShape(first.space, second.space)) return first.space;
   const [short, long] = first.space.length < second.space.length ? [first, second] : [second, first];
   const outer = short.space;
   if (outer.length === 0 || outer.some((extent, axis) => long.space[axis] !== extent)) return null;
-  const storesOnly = long.steps.every(step => step.kind === 'store');
   const inner = size(long.space.slice(outer.length));
-  if (!storesOnly || inner > rowElements || size(outer) < fewestRows || isContraction(short)) return null;
+  if (!traits(long).storesOnly || inner > rowElements || size(outer) < fewestRows || traits(short).isContraction) return null;
   return outer;
 }
-
-const reduces = (draft: Draft): boolean => draft.steps.some(step => step.kind === 'reduce');
 
 /** A kernel that sums products of elements each used many times: it is tiled, so its loops stay its own. */
 export const isContraction = (draft: Draft): boolean =>
