@@ -51,8 +51,9 @@ export function successors(built: Built): Successors {
     result.delete(draft);
     return [...result];
   };
-  // Both are asked many times between two changes.
+  // All three are asked many times between two changes.
   let arranged: readonly Draft[] | null = null;
+  let places: ReadonlyMap<Draft, number> | null = null;
   const known = new Map<Draft, readonly Draft[]>();
   /** Whose list each kernel is in. */
   const listed = new Map<Draft, Draft[]>();
@@ -64,8 +65,10 @@ export function successors(built: Built): Successors {
     for (const other of found) append(listed, other, draft);
     return found;
   };
+  const inOrder = (): readonly Draft[] => arranged ??= arrange([...live], before, built);
+  const placeOf = (draft: Draft): number => (places ??= new Map(inOrder().map((each, i) => [each, i]))).get(draft)!;
   return {
-    inOrder: () => arranged ??= arrange([...live], before, built),
+    inOrder,
     alive: draft => live.has(draft),
     producers,
     pathBetween: (first, second) => {
@@ -90,11 +93,13 @@ export function successors(built: Built): Successors {
     readersOf: value => [...(readers.get(value) ?? [])],
     areNeighbours: drafts => {
       const own = new Set(drafts);
+      // What comes before the first of them leads to none of them.
+      const first = drafts.reduce((least, draft) => Math.min(least, placeOf(draft)), Infinity);
       const seen = new Set<Draft>();
       const pending = drafts.flatMap(before).filter(draft => !own.has(draft));
       while (pending.length > 0) {
         const draft = pending.pop()!;
-        if (seen.has(draft)) continue;
+        if (seen.has(draft) || placeOf(draft) < first) continue;
         seen.add(draft);
         for (const earlier of before(draft)) {
           if (own.has(earlier)) return false;
@@ -104,7 +109,7 @@ export function successors(built: Built): Successors {
       return true;
     },
     replace: (drafts, by) => {
-      arranged = null;
+      arranged = places = null;
       // Whatever comes after what is new came after something that it replaces.
       for (const draft of drafts) {
         for (const other of listed.get(draft) ?? []) known.delete(other);
