@@ -9,7 +9,7 @@ import { basename, join } from 'node:path';
 import { emit, type EmitOptions, type Target } from '../6-emit/emit.ts';
 import type { Levels } from '../index.ts';
 import { bindingProblems } from '../6-emit/wgsl/segments.ts';
-import { compileFile, drawn, type CompileFlags } from './compile-file.ts';
+import { briefly, compileFile, drawn, type CompileFlags } from './compile-file.ts';
 import { Failure } from './failure.ts';
 import { chosenTarget } from './target.ts';
 
@@ -25,7 +25,8 @@ const largestArena = 2 ** 34 - 2 ** 25;
 
 /** The text of a program, if its target can hold it. */
 export async function programText(levels: Levels, flags: EmitFlags, { form, javascript }: Pick<EmitOptions, 'form' | 'javascript'>): Promise<string> {
-  return emit(levels, { ...programOptions(levels, await chosenTarget(flags.target), flags), form, javascript });
+  const options = { ...programOptions(levels, await chosenTarget(flags.target), flags), form, javascript };
+  return briefly(() => emit(levels, options));
 }
 
 /** What the flags ask for, once it is known that the target has it. */
