@@ -2,11 +2,14 @@
  * The memory limit: programs fit it and compute exactly what they compute without it, on random models and on deep ones; what cannot
  * fit is told. `SEED=n` tries other random models, `RUNS=n` more of them.
  */
+import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { isRecomputed } from '../compiler/5-schedule/draft.ts';
 import { emit } from '../compiler/6-emit/emit.ts';
 import { costSheet } from '../compiler/cli/cost.ts';
 import { compile, type Diagnostic, type Levels } from '../compiler/index.ts';
+import { entryRoots, topological } from '../compiler/ir/graph.ts';
 import type { Program } from '../compiler/ir/program.ts';
 import { shapeOf, size } from '../compiler/ir/type.ts';
 import { programMachine, type Machine } from './support/machine.ts';
@@ -215,4 +218,15 @@ test.each([
   ['1000B', 1000], ['2KB', 2000], ['1.5MB', 1.5e6], ['3GB', 3e9], ['1KiB', 1024], ['2MiB', 2 ** 21], ['0.5GiB', 2 ** 29],
 ])('`memory %s` is %d bytes', (amount, bytes) => {
   expect(compiled(stack(1).replace(/^train \{/m, `train {\n  memory ${amount}`)).levels.model!.stages[0]!.settings.memory!.bytes).toBe(bytes);
+});
+
+test('without a limit, only the entry that needs most computes anything again, and only where that wins a twentieth', () => {
+  const recomputing = (path: string): readonly string[] => {
+    const { levels } = compile({ path, text: readFileSync(path, 'utf8'), library: false }, 'schedule');
+    return levels.scheduled!.entries.filter(entry => topological(entryRoots(entry)).some(isRecomputed)).map(entry => entry.name);
+  };
+  expect(recomputing('models/resnet.model')).toEqual(['train']);
+  // Its autoencoder could do with a third less; its transformer needs five times as much in any case.
+  expect(recomputing('models/dalle.model')).toEqual(['Dalle.train']);
+  expect(recomputing('models/diffusion.model')).toEqual([]);
 });

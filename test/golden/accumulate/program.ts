@@ -311,7 +311,7 @@ function predictRowEntry(): void {
 // ── The program ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 const program: CompiledProgram = {
   name: "linearregression",
-  source: '0773db24f47fe206a16cfcbfa64426c1',
+  source: 'f73aad161b001b27be4db4aafe10ff6e',
   memory,
   device: null,
   threads: null,

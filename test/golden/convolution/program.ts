@@ -812,7 +812,7 @@ function predictRowEntry(): void {
 // ── The program ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 const program: CompiledProgram = {
   name: "convolution",
-  source: 'f37aa58f14f099b79a606e9051cbf03a',
+  source: '80e3e7925d1895b34961766e7ae008e0',
   memory,
   device: null,
   threads: null,

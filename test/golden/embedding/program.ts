@@ -722,7 +722,7 @@ function predictRowEntry(): void {
 // ── The program ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 const program: CompiledProgram = {
   name: "embedding",
-  source: 'ae016163254e7b6e54a374db3cd8c346',
+  source: '537af0d9cfefb51b91763d84d5996ab8',
   memory,
   device: null,
   threads: null,

@@ -738,7 +738,7 @@ function predictRowEntry(): void {
 // ── The program ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 const program: CompiledProgram = {
   name: "layernorm",
-  source: 'ab8b6f77b4ba37fdfb900c4b59283d3a',
+  source: '4f090af4c7c2f04e66dfc7828f177aa2',
   memory,
   device: null,
   threads: null,

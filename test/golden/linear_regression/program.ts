@@ -276,7 +276,7 @@ function predictRowEntry(): void {
 // ── The program ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 const program: CompiledProgram = {
   name: "linearregression",
-  source: '5d9aa477482c04edf00437e907d314ba',
+  source: '0599bdd8c7a20340bca5f60be9225f8d',
   memory,
   device: null,
   threads: null,

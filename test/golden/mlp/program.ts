@@ -980,7 +980,7 @@ function predictRowEntry(): void {
 // ── The program ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 const program: CompiledProgram = {
   name: "mlp",
-  source: '168c2ef680e0d1821096caf28b85f58c',
+  source: '1ca21ff74a0e02a81219dab40e4ddefc',
   memory,
   device: null,
   threads: null,

@@ -1270,7 +1270,7 @@ function predictRowEntry_again(): void {
 // ── The program ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 const program: CompiledProgram = {
   name: "source",
-  source: 'f2865110f9b93bf1c727edb7913af8fa',
+  source: '0cc9e96ab64650dbab5daeebe28de5cf',
   memory,
   device: null,
   threads: null,
