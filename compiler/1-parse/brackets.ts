@@ -49,7 +49,7 @@ export function balanceBrackets(file: SourceFile, tokens: readonly IToken[], rep
 
   for (const [index, token] of tokens.entries()) {
     const type = token.tokenType;
-    if (startsLine(tokens, index)) {
+    if (type !== t.Newline && startsLine(tokens, index)) {
       if (open.length > 0 && beginsItem(tokens, index, open[0]!) && token.startColumn! <= indentation(file, open[0]!) + 1) while (open.length > 0) closeMissing();
       else if (t.statementWords.has(type) || beginsStatement(tokens, index)) closeParentheses();
     }

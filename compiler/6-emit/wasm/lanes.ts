@@ -238,7 +238,7 @@ function compute(frame: Frame, value: Exclude<Value, { kind: 'constant' | 'local
 }
 
 /** Σ times·axis + offset as an i32, its parts computed in the loops they depend on. */
-export function scalarIndex(frame: Frame, index: Affine, scale: number, base: Expression | null, level: number): Expression {
+export function scalarIndex(frame: Frame, index: Affine, scale: number, base: Local | null, level: number): Expression {
   const byLevel = new Map<number, { axis: number; times: number }[]>();
   let offset = index.offset * scale;
   for (const term of index.terms) {
@@ -246,8 +246,8 @@ export function scalarIndex(frame: Frame, index: Affine, scale: number, base: Ex
     offset += term.times * scale * binding.shift;
     byLevel.set(binding.level, [...(byLevel.get(binding.level) ?? []), { axis: term.axis, times: term.times * scale }]);
   }
-  let sum = base;
-  let key = base === null ? '' : JSON.stringify(base);
+  let sum = base && get(base);
+  let key = base === null ? '' : `@${base.number}`;
   for (const [own, terms] of [...byLevel].sort(([a], [b]) => a - b)) {
     for (const { axis, times } of terms) {
       const scaled =
@@ -336,7 +336,7 @@ function placeOf(frame: Frame, access: number, address: Address, number: number,
     ahead >= 0 &&
     ahead < 2 ** 28;
   const constant = apart ? flat.offset - shift : flat.offset + ofLane;
-  let sum = scalarIndex(frame, affine(flat.terms, constant), size, get(frame.bases[access]!), level);
+  let sum = scalarIndex(frame, affine(flat.terms, constant), size, frame.bases[access]!, level);
   // Where the lanes' offsets are known, they count from the first lane's floors.
   sum = withFloors(frame, sum, floored, offsets ? 0 : number, size);
   for (const { value, stride } of gathered)

@@ -163,7 +163,7 @@ function packLoads(
     ...flat.terms.filter(term => term.axis >= rank && term.axis < what.block.k.axis),
     ...axes.map(axis => ({ axis: axis.number, times: axis.times })),
   ]);
-  const start = keep(frame, 'i32', scalarIndex(frame, constant, 4, get(frame.bases[factor.access]!), level));
+  const start = keep(frame, 'i32', scalarIndex(frame, constant, 4, frame.bases[factor.access]!, level));
   const times = each.tiled.map(axis => timesOf(flat, axis));
   const regular = isRegular(each.tiled, factor, kernel);
   const [target] = targets as readonly [Local];
