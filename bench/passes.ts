@@ -5,9 +5,13 @@
  */
 import { readFileSync } from 'node:fs';
 import { enableCompileCache } from 'node:module';
+import { dirname } from 'node:path';
 import { parse } from '../compiler/1-parse/parse.ts';
+import type { Host } from '../compiler/2-elaborate/elaborate.ts';
 import { emit } from '../compiler/6-emit/emit.ts';
-import { libraryFiles, type DataFiles } from '../compiler/index.ts';
+import { dataFilesOf } from '../compiler/cli/data-files.ts';
+import { importReader } from '../compiler/cli/read-source.ts';
+import { libraryFiles } from '../compiler/index.ts';
 import { passes, type Levels } from '../compiler/pipeline.ts';
 import { mainThreadTime, spread, type Spread } from './statistics.ts';
 
@@ -31,7 +35,8 @@ interface Compilation {
 enableCompileCache();
 const path = process.argv[2]!;
 const text = readFileSync(path, 'utf8');
-const noFiles: DataFiles = { characters: () => ({ reason: 'it reads no files' }), text: () => ({ reason: 'it reads no files' }) };
+const importOf = importReader(path);
+const dataFiles = dataFilesOf(dirname(path));
 const first = compileOnce().passes;
 const later = Array.from({ length: 5 }, compileOnce);
 const report: PassesReport = {
@@ -52,7 +57,11 @@ function compileOnce(): Compilation {
   };
   const { file } = timed('parse', () => parse({ path, text, library: false }));
   const library = timed('parse the library', () => libraryFiles(null));
-  const host = { settings: new Map(), library, readImport: () => ({ reason: 'it imports nothing' }), dataFiles: noFiles };
+  const readImport: Host['readImport'] = (wanted, from) => {
+    const found = importOf(wanted, from);
+    return 'reason' in found ? found : { file: parse(found).file };
+  };
+  const host: Host = { settings: new Map(), library, readImport, dataFiles };
   let levels: Levels = { file };
   for (const pass of passes) {
     const result = timed(pass.name, () => pass.run(levels, host));
