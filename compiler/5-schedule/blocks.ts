@@ -76,11 +76,12 @@ function groupOf(seed: Value, rows: number, state: Successors, built: Built, ord
     const users = [...new Set([...state.writersOf(value), ...state.readersOf(value)])];
     const axes = new Map(users.map(draft => [draft, rowAxes(draft, value, rows)]));
     const fits = users.every(draft => axes.get(draft) && (members.get(draft) ?? axes.get(draft))!.join() === axes.get(draft)!.join());
-    if (!fits || !state.areNeighbours([...members.keys(), ...users])) {
+    const wouldWait = fits && users.some(draft => sumsOverAll(draft, axes.get(draft)!));
+    if (!fits || (value === seed && wouldWait) || !state.areNeighbours([...members.keys(), ...users])) {
       if (value === seed) return null;
       continue;
     }
-    if (users.some(draft => sumsOverAll(draft, axes.get(draft)!))) return null;
+    if (wouldWait) return null;
     inside.add(value);
     for (const draft of users) {
       members.set(draft, axes.get(draft)!);
