@@ -67,6 +67,7 @@ function groupOf(seed: Value, rows: number, state: Successors, built: Built, ord
   const extents = shapeOf(seed.type).slice(0, rows);
   const inside = new Set<Value>();
   const members = new Map<Draft, readonly (number | null)[]>();
+  const run = state.newRun();
   const pending = [seed];
   while (pending.length > 0) {
     const value = pending.shift()!;
@@ -77,7 +78,7 @@ function groupOf(seed: Value, rows: number, state: Successors, built: Built, ord
     const axes = new Map(users.map(draft => [draft, rowAxes(draft, value, rows)]));
     const fits = users.every(draft => axes.get(draft) && (members.get(draft) ?? axes.get(draft))!.join() === axes.get(draft)!.join());
     const wouldWait = fits && users.some(draft => sumsOverAll(draft, axes.get(draft)!));
-    if (!fits || (value === seed && wouldWait) || !state.areNeighbours([...members.keys(), ...users])) {
+    if (!fits || (value === seed && wouldWait) || !run.take(users)) {
       if (value === seed) return null;
       continue;
     }

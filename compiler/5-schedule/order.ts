@@ -18,8 +18,8 @@ export interface Successors {
   readonly readOnlyBy: (value: Value, first: Draft, second: Draft) => boolean;
   readonly writersOf: (value: Value) => readonly Draft[];
   readonly readersOf: (value: Value) => readonly Draft[];
-  /** Whether these kernels can run one after the other with no other kernel between them. */
-  readonly areNeighbours: (drafts: readonly Draft[]) => boolean;
+  /** Kernels that can run one after the other with no other kernel between them, none at first; `take` adds some if that stays so. */
+  readonly newRun: () => { readonly take: (drafts: readonly Draft[]) => boolean };
   readonly replace: (drafts: readonly Draft[], by: readonly Draft[]) => void;
 }
 
@@ -51,9 +51,9 @@ export function successors(built: Built): Successors {
     result.delete(draft);
     return [...result];
   };
-  // All three are asked many times between two changes.
+  // All of these are asked many times between two changes.
   let arranged: readonly Draft[] | null = null;
-  let places: ReadonlyMap<Draft, number> | null = null;
+  let related: Relations | null = null;
   const known = new Map<Draft, readonly Draft[]>();
   /** Whose list each kernel is in. */
   const listed = new Map<Draft, Draft[]>();
@@ -66,7 +66,6 @@ export function successors(built: Built): Successors {
     return found;
   };
   const inOrder = (): readonly Draft[] => arranged ??= arrange([...live], before, built);
-  const placeOf = (draft: Draft): number => (places ??= new Map(inOrder().map((each, i) => [each, i]))).get(draft)!;
   return {
     inOrder,
     alive: draft => live.has(draft),
@@ -91,25 +90,27 @@ export function successors(built: Built): Successors {
     },
     writersOf,
     readersOf: value => [...(readers.get(value) ?? [])],
-    areNeighbours: drafts => {
-      const own = new Set(drafts);
-      // What comes before the first of them leads to none of them.
-      const first = drafts.reduce((least, draft) => Math.min(least, placeOf(draft)), Infinity);
-      const seen = new Set<Draft>();
-      const pending = drafts.flatMap(before).filter(draft => !own.has(draft));
-      while (pending.length > 0) {
-        const draft = pending.pop()!;
-        if (seen.has(draft) || placeOf(draft) < first) continue;
-        seen.add(draft);
-        for (const earlier of before(draft)) {
-          if (own.has(earlier)) return false;
-          pending.push(earlier);
+    newRun: () => {
+      const { numbers, words, earlier, later } = related ??= relationsOf(inOrder(), before);
+      let [own, ahead, behind] = [0, 1, 2].map(() => new Uint32Array(words)) as [Uint32Array, Uint32Array, Uint32Array];
+      const take = (drafts: readonly Draft[]): boolean => {
+        const [all, before, after] = [own.slice(), ahead.slice(), behind.slice()];
+        for (const draft of drafts) {
+          const number = numbers.get(draft)!;
+          all[number >> 5]! |= 1 << (number & 31);
+          for (let word = 0; word < words; word++) {
+            before[word]! |= earlier[number * words + word]!;
+            after[word]! |= later[number * words + word]!;
+          }
         }
-      }
-      return true;
+        if (all.some((bits, word) => (before[word]! & after[word]! & ~bits) !== 0)) return false;
+        [own, ahead, behind] = [all, before, after];
+        return true;
+      };
+      return { take };
     },
     replace: (drafts, by) => {
-      arranged = places = null;
+      arranged = related = null;
       // Whatever comes after what is new came after something that it replaces.
       for (const draft of drafts) {
         for (const other of listed.get(draft) ?? []) known.delete(other);
@@ -125,6 +126,28 @@ export function successors(built: Built): Successors {
       }
     },
   };
+}
+
+/** Kernels by their numbers in an order, and for each of them one bit for every kernel, in so many words: what must run before it, and after it. */
+interface Relations {
+  readonly numbers: ReadonlyMap<Draft, number>;
+  readonly words: number;
+  readonly earlier: Uint32Array;
+  readonly later: Uint32Array;
+}
+
+function relationsOf(order: readonly Draft[], before: (draft: Draft) => readonly Draft[]): Relations {
+  const numbers = new Map(order.map((draft, i) => [draft, i]));
+  const words = Math.ceil(order.length / 32);
+  const [earlier, later] = [new Uint32Array(order.length * words), new Uint32Array(order.length * words)];
+  const include = (bits: Uint32Array, to: number, from: number): void => {
+    for (let word = 0; word < words; word++) bits[to * words + word]! |= bits[from * words + word]!;
+    bits[to * words + (from >> 5)]! |= 1 << (from & 31);
+  };
+  const lists = order.map(draft => before(draft).map(other => numbers.get(other)!));
+  for (let i = 0; i < order.length; i++) for (const other of lists[i]!) include(earlier, i, other);
+  for (let i = order.length - 1; i >= 0; i--) for (const other of lists[i]!) include(later, other, i);
+  return { numbers, words, earlier, later };
 }
 
 function append<K, V>(map: Map<K, V[]>, key: K, value: V): void {
