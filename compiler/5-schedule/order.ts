@@ -94,17 +94,17 @@ export function successors(built: Built): Successors {
       const { numbers, words, earlier, later } = related ??= relationsOf(inOrder(), before);
       let [own, ahead, behind] = [0, 1, 2].map(() => new Uint32Array(words)) as [Uint32Array, Uint32Array, Uint32Array];
       const take = (drafts: readonly Draft[]): boolean => {
-        const [all, before, after] = [own.slice(), ahead.slice(), behind.slice()];
+        const [nextOwn, nextAhead, nextBehind] = [own.slice(), ahead.slice(), behind.slice()];
         for (const draft of drafts) {
           const number = numbers.get(draft)!;
-          all[number >> 5]! |= 1 << (number & 31);
+          nextOwn[number >> 5]! |= 1 << (number & 31);
           for (let word = 0; word < words; word++) {
-            before[word]! |= earlier[number * words + word]!;
-            after[word]! |= later[number * words + word]!;
+            nextAhead[word]! |= earlier[number * words + word]!;
+            nextBehind[word]! |= later[number * words + word]!;
           }
         }
-        if (all.some((bits, word) => (before[word]! & after[word]! & ~bits) !== 0)) return false;
-        [own, ahead, behind] = [all, before, after];
+        if (nextOwn.some((bits, word) => (nextAhead[word]! & nextBehind[word]! & ~bits) !== 0)) return false;
+        [own, ahead, behind] = [nextOwn, nextAhead, nextBehind];
         return true;
       };
       return { take };
@@ -128,7 +128,7 @@ export function successors(built: Built): Successors {
   };
 }
 
-/** Kernels by their numbers in an order, and for each of them one bit for every kernel, in so many words: what must run before it, and after it. */
+/** Kernels by their numbers in an order, and for each of them a bit for every kernel, in so many words: what must run before it, and after it. */
 interface Relations {
   readonly numbers: ReadonlyMap<Draft, number>;
   readonly words: number;

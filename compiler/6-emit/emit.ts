@@ -441,8 +441,8 @@ function tokenizerText(vocabulary: Vocabulary): string {
   }
 }
 
-/** Entries that make what a checkpoint holds. */
-const training = ['initialise', 'accumulate', 'train'];
+/** Entries that make what a checkpoint holds, and the rows that it learns from. */
+const training = ['initialise', 'accumulate', 'train', 'train_rows'];
 
 /**
  * What a checkpoint must agree with: the file, what its tokens stand for, and how the graph trains that imports and settings of the
