@@ -51,6 +51,32 @@ test.each(targets)('%s: training from given weights gives what PyTorch gives', t
   expectTensors('gradients.safetensors', group('gradients'));
 }, 60_000);
 
+test('a checkpoint goes on with what trains alike: another path, or other settings of what only predicts, change nothing', () => {
+  const text = `import "layers.model"
+model M(width = 4, scale = 1) {
+  input x: f32[B, 2]
+  h = x |> hidden(width)
+  loss = mean(h * h)
+  output scaled = scale * h
+}
+train { optimizer sgd(lr: 0.1) }
+`;
+  const layers = (activation: string): string => `layer hidden(out) (x: f32[B, I]) { return ${activation}(linear(out)(x)) }\n`;
+  const versionOf = (settings: Readonly<Record<string, string>>, path = 'm.model', imported = layers('relu')): string => {
+    const { levels, diagnostics } = compile({ path, text, library: false }, 'schedule', {
+      settings: new Map(Object.entries(settings)), readImport: () => ({ path: 'layers.model', text: imported, library: false }),
+    });
+    expect(diagnostics).toEqual([]);
+    return /source: '(\w+)'/.exec(emit(levels, emitOptions('typescript')))![1]!;
+  };
+  const usual = versionOf({});
+  expect(versionOf({}, 'folder/other.model')).toBe(usual);
+  expect(versionOf({ width: '4' })).toBe(usual);
+  expect(versionOf({ scale: '2' })).toBe(usual);
+  expect(versionOf({ width: '5' })).not.toBe(usual);
+  expect(versionOf({}, 'm.model', layers('gelu'))).not.toBe(usual);
+});
+
 function expectTensors(file: string, expected: ReadonlyMap<string, Float64Array>): void {
   const { tensors } = readSafetensors(openBytes(join(folder, file), file, wholeFileLimit));
   expect([...tensors.keys()].sort()).toEqual([...expected.keys()].sort());
