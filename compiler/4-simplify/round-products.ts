@@ -2,7 +2,7 @@
  * Mixed precision: the f32 factors of every product of tensors become f16 or bf16, as matrix engines take them. Sums stay in f32, and
  * so does all that is no product. Works on simplified graphs, where views have gone into the contractions that read them.
  */
-import { entryRoots, topological, type Entry, type Graph, type Phase, type Value } from '../ir/graph.ts';
+import { entryRoots, topological, withOperands, type Entry, type Graph, type Phase, type Value } from '../ir/graph.ts';
 import type { DType } from '../ir/type.ts';
 import { contract } from '../ops/contract.ts';
 import { cast } from '../ops/elementwise.ts';
@@ -31,10 +31,8 @@ function roundedEntries(entries: readonly Entry[], precision: DType): readonly E
     return rounded.get(factor)!;
   };
   for (const value of topological(entries.flatMap(entryRoots))) {
-    const operands = value.operands.map(operand => replaced.get(operand)!);
-    const isProduct = value.op === contract && operands.length > 1 && isRounded[value.origin?.phase ?? 'forward'];
-    const result = isProduct ? operands.map(round) : operands;
-    replaced.set(value, result.every((operand, i) => operand === value.operands[i]) ? value : { ...value, operands: result });
+    const isProduct = value.op === contract && value.operands.length > 1 && isRounded[value.origin?.phase ?? 'forward'];
+    replaced.set(value, withOperands(value, operand => (isProduct ? round(replaced.get(operand)!) : replaced.get(operand)!)));
   }
   return entries.map(entry => ({
     ...entry,

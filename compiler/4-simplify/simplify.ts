@@ -2,7 +2,7 @@
  * Rewrites a graph by the named rules of `rules.ts` until none applies, shares equal values (hash-consing), and drops what
  * nothing uses. Every value keeps its type; results are equal up to rounding.
  */
-import { entryRoots, topological, type Graph, type Value } from '../ir/graph.ts';
+import { entryRoots, topological, withOperands, type Graph, type Value } from '../ir/graph.ts';
 import { definitionKey } from '../ir/text.ts';
 import { shapeOf } from '../ir/type.ts';
 import { reshape } from '../ops/reshape.ts';
@@ -54,8 +54,7 @@ export function simplify(given: Graph): { readonly graph: Graph; readonly applie
   };
   const settle = (root: Value): Value => {
     for (const value of topological([root], candidate => settled.has(candidate))) {
-      const operands = value.operands.map(operand => settled.get(operand)!);
-      const current = operands.every((operand, i) => operand === value.operands[i]) ? value : { ...value, operands };
+      const current = withOperands(value, operand => settled.get(operand)!);
       const better = rewrite(current, value);
       const result = better === null ? intern(current) : settle(inherit(better, value));
       settled.set(value, result);

@@ -32,7 +32,7 @@ export interface Lowering extends Nests {
   readonly host: ReadonlySet<Value>;
   /** Leaves are not among them; they have their memory anyway. Grows while kernels are built. */
   readonly stored: Set<Value>;
-  /** The named tensors inside leaves. */
+  /** The named tensor that lies somewhere in a leaf. */
   readonly placementAt: PlacementAt;
 }
 
@@ -79,7 +79,7 @@ export function lower(entry: Entry, placementAt: PlacementAt, nests: Nests): Low
     if (place !== null && !host.has(value) && (place.root.op === null || elements(place.root.type) !== elements(value.type)))
       lowering.stored.add(value);
   }
-  const readByKernels = new Set(host.size === 0 ? [] : values.flatMap(value => (host.has(value) ? [] : value.operands)));
+  const readByKernels = new Set(values.flatMap(value => (host.has(value) ? [] : value.operands)));
   for (const value of host) if (roots.includes(value) || readByKernels.has(value)) lowering.stored.add(value);
   storeWhatIsExpensive(lowering);
   // Only what is in memory can be read as another shape. To find that out while kernels are built would be to build all of them anew.

@@ -3,7 +3,7 @@
  * before it needs them (Chen et al. 2016, "Training deep nets with sublinear memory cost"). Takes the plan of an entry, gives one that
  * needs less memory and computes the same.
  */
-import { topological, type Entry, type Value } from '../ir/graph.ts';
+import { topological, withOperands, type Entry, type Value } from '../ir/graph.ts';
 import { scanOf, scanResultOf, withYields, type Scan } from '../ir/scan.ts';
 import { bytes, elements, size } from '../ir/type.ts';
 import { isPrimitive } from '../ops/define.ts';
@@ -436,10 +436,10 @@ function recompute(
     }
     if (isLate(value)) {
       const comesLater = value.operands.some(operand => isGone.has(operand));
-      const operands = value.operands.map(operand =>
+      const made = withOperands(value, operand =>
         isGone.has(operand) || (comesLater && isUnkept.has(operand)) ? again.get(operand)! : (rewritten.get(operand) ?? operand),
       );
-      if (operands.some((operand, i) => operand !== value.operands[i])) rewritten.set(value, { ...value, operands });
+      if (made !== value) rewritten.set(value, made);
       continue;
     }
     if (isThere(value) || host.has(value)) continue;

@@ -9,7 +9,7 @@ if (process.features.typescript) {
   module.enableCompileCache();
   module.registerHooks({
     resolve(specifier, context, nextResolve) {
-      // The compiler's own files are where they say, as TypeScript; to look for each takes a quarter of the time of loading it.
+      // The compiler's own files are where they say, as TypeScript; to look for each takes a sixth of the time of loading it.
       if (/^\..*\.ts$/.test(specifier)) return { url: new URL(specifier, context.parentURL).href, format: 'module-typescript', shortCircuit: true };
       const found = nextResolve(specifier, context);
       // Chevrotain's own bundle is one file instead of some four hundred, which saves most of the time of a short command.

@@ -4,6 +4,7 @@
  */
 import type { GraphOp } from '../ops/define.ts';
 import type { Span } from '../source/text.ts';
+import { eachMapped } from './lists.ts';
 import { elements, type TensorType } from './type.ts';
 
 /** Where a value comes from. */
@@ -80,13 +81,18 @@ export function topological(roots: readonly Value[], stop: (value: Value) => boo
   return order;
 }
 
+/** The value with its operands changed; itself where none of them changes. */
+export function withOperands(value: Value, change: (operand: Value) => Value): Value {
+  const operands = eachMapped(value.operands, change);
+  return operands === value.operands ? value : { ...value, operands };
+}
+
 /** The same graph with some values replaced; everything that does not reach a replaced value keeps its identity. */
 export function replace(roots: readonly Value[], replacements: ReadonlyMap<Value, Value>): Value[] {
   const mapped = new Map<Value, Value>(replacements);
   for (const value of topological(roots)) {
     if (mapped.has(value)) continue;
-    const operands = value.operands.map(operand => mapped.get(operand) ?? operand);
-    mapped.set(value, operands.every((operand, i) => operand === value.operands[i]) ? value : { ...value, operands });
+    mapped.set(value, withOperands(value, operand => mapped.get(operand) ?? operand));
   }
   return roots.map(root => mapped.get(root)!);
 }

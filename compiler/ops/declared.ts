@@ -1,5 +1,5 @@
 /** A value whose gradient is declared instead of derived: the identity, with a rule of its own for what flows back to each operand. */
-import { leaf, topological, type Value } from '../ir/graph.ts';
+import { leaf, topological, withOperands, type Value } from '../ir/graph.ts';
 import { identity } from '../ir/affine.ts';
 import { load } from '../ir/nest.ts';
 import { printTypeLong, sameShape, shapeOf, tensor, dim, type TensorType } from '../ir/type.ts';
@@ -47,9 +47,9 @@ function applied(rule: DeclaredRule, operands: readonly Value[], grad: Value): r
   const mapped = new Map<Value, Value>([[rule.gradient, grad], ...rule.operands.map((stand, i) => [stand, operands[i]!] as const)]);
   for (const value of topological(rule.results.filter(result => result !== null))) {
     if (mapped.has(value)) continue;
-    const inside = value.operands.map(operand => mapped.get(operand)!);
+    const made = withOperands(value, operand => mapped.get(operand)!);
     // Without an origin, so that it belongs to the phase in which it is used.
-    mapped.set(value, inside.every((operand, i) => operand === value.operands[i]) ? value : { ...value, operands: inside, origin: null });
+    mapped.set(value, made === value ? value : { ...made, origin: null });
   }
   return rule.results.map(result => (result === null ? null : mapped.get(result)!));
 }
